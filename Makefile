@@ -1,0 +1,38 @@
+# make demo   train ResNet-50 on scikit-learn's handwritten digits and draw its predictions
+# make test   run every test
+# Both create .venv first if it is not there; PYTHON=... names another interpreter.
+
+VENV := .venv
+BIN := $(VENV)/bin
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
+	$$p -c "$(FITS)" >/dev/null 2>&1 && echo $$p && break; done)
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.installed
+	$(BIN)/python examples/finetune_resnet50.py --device_target CPU --dataset digits --pretrained false \
+		--epochs 8 --lr 0.05
+	$(BIN)/python examples/visualize_predictions.py --ckpt ckpt/best.ckpt --out ckpt/predictions.png
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.10 to 3.12 with its venv module was found;" \
+		"on Debian: apt-get install python3-venv, or name one with PYTHON=/path/to/python3" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(BIN)/python setup.py
+	$(BIN)/python -m pip install --disable-pip-version-check -q -e .
+	@touch $@
+
+$(VENV)/.installed-test: $(BIN)/python setup.py
+	$(BIN)/python -m pip install --disable-pip-version-check -q -e '.[test]'
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) build *.egg-info

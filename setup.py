@@ -1,0 +1,50 @@
+"""Package metadata. Lower bounds are the oldest releases that the tests have passed with."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+GPU = [
+    "nvidia-cuda-runtime-cu11==11.8.89",
+    "nvidia-cuda-nvrtc-cu11==11.8.89",
+    "nvidia-cublas-cu11==11.11.3.6",
+    "nvidia-cudnn-cu11==8.9.6.50",
+    "nvidia-curand-cu11==10.3.0.86",
+    "nvidia-cufft-cu11==10.9.0.58",
+    "nvidia-cusolver-cu11==11.4.1.48",
+    "nvidia-cusparse-cu11==11.7.5.86",
+]
+ONNX = ["onnx", "onnxruntime"]
+TORCH = ["torch"]
+TENSORBOARD = ["tensorboardX"]
+
+setup(
+    name="mindres",
+    version="0.1.0",
+    description="Fine-tune and understand ResNets on today's MindSpore",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=["mindres"],
+    python_requires=">=3.10,<3.13",  # what MindSpore 2.10 has wheels for
+    install_requires=[
+        "mindspore>=2.10.0",
+        "mindvision==0.1.0",  # its last release; _mindvision.py is written for this one
+        # MindSpore 2.10's compiled modules are built for NumPy 1.x and its wheel sets no upper bound:
+        # with NumPy 2 operators fail with `SystemError: pyboost_add_ext` and Python datasets refuse integers.
+        "numpy>=1.26,<2",
+        "matplotlib",
+        "pillow",
+        "safetensors",
+        "scikit-learn",
+        "tqdm",
+    ],
+    extras_require={
+        "gpu": GPU,
+        "onnx": ONNX,
+        "torch": TORCH,
+        "tensorboard": TENSORBOARD,
+        "test": ["pytest", "ruff", "mindcv==0.3.0", *ONNX, *TORCH, *TENSORBOARD],
+    },
+    entry_points={"console_scripts": ["mindres=mindres.cli:main"]},
+)
