@@ -1,0 +1,59 @@
+"""mindres: fine-tune and understand ResNets on today's MindSpore.
+
+    import mindres
+    net = mindres.resnet50(num_classes=10)
+
+Import it before mindspore, so that the process can be prepared (see `mindres.runtime`). Public names
+are loaded when they are first used (SPEC 1), so that `mindres --help` need not wait for MindSpore.
+"""
+
+import importlib as _importlib
+import sys as _sys
+import types as _types
+
+from mindres import _mindvision, runtime as _runtime
+from mindres.errors import UserError
+
+__version__ = "0.1.0"
+
+_NETWORKS = {
+    "resnet": ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"],
+}
+_HOME = {name: module for module, names in {
+    **_NETWORKS,
+    "runtime": ["set_device"],
+    "weights": ["load_weights", "save_checkpoint"],
+    "zoo": ["create_model", "list_models", "load_model", "reset_head"],
+    "callbacks": ["LossMonitor", "ValAccMonitor"],
+    "training": ["History", "set_seed", "train"],
+    "evaluation": ["evaluate"],
+    "prediction": ["predict"],
+}.items() for name in names}
+__all__ = ["UserError", *_HOME]
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module 'mindres' has no attribute {name!r}")
+    return getattr(_importlib.import_module(f"mindres.{_HOME[name]}"), name)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})
+
+
+class _NetworkModule(_types.ModuleType):
+    """Stands in for `mindres.resnet50` as a module: what is asked of it is asked of its family's file."""
+
+    def __getattr__(self, name):
+        return getattr(_importlib.import_module(f"mindres.{_HOME[self.__name__.rpartition('.')[2]]}"), name)
+
+
+# `import mindres.resnet50` and `from mindres.resnet50 import resnet50` find these here. An import that
+# finds its module leaves the package's attribute alone, so `mindres.resnet50` stays the function.
+for _names in _NETWORKS.values():
+    for _name in _names:
+        _sys.modules[f"mindres.{_name}"] = _NetworkModule(f"mindres.{_name}")
+
+_runtime.prepare()
+_mindvision.install()

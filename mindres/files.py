@@ -1,0 +1,219 @@
+"""How files come and go: written beside and renamed over, downloaded and verified, never half there."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import shutil
+import tarfile
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mindres.errors import UserError
+
+TIMEOUT_S = 30
+ATTEMPTS = 4
+
+
+def cache_dir() -> Path:
+    """The per-user cache: `$MINDRES_CACHE`, else `$XDG_CACHE_HOME/mindres`, else `~/.cache/mindres`."""
+    if "MINDRES_CACHE" in os.environ:
+        return Path(os.environ["MINDRES_CACHE"])
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        raise UserError("no home folder to keep the cache in: set MINDRES_CACHE to a folder") from None
+    return Path(base) / "mindres"
+
+
+def make_folder(path: Path | str) -> Path:
+    """Create `path` and its parents; `UserError` where that cannot be done or nothing can be written."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write to the folder {path}: {_reason(error)}; name another one") from None
+    return path
+
+
+@contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; when the block ends well it takes the place of `path`.
+
+    Whenever the process dies, `path` is the old file or the new one, whole. `UserError` when the
+    folder cannot be written or the disk is full, with `path` untouched.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part" + path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            # mkstemp makes private files; a published one gets what the user's umask allows.
+            os.chmod(temporary, 0o666 & ~_umask())
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {_reason(error)}; what was there is unchanged") from None
+
+
+def download(url: str, path: Path | str, *, md5: str | None = None, sha256: str | None = None) -> Path:
+    """Fetch `url` to `path` with a progress bar, verify it, and only then put it in place.
+
+    `md5` and `sha256` are hex digests, or the first digits of one. A transfer that breaks off is
+    taken up where it stopped if the server proves that the file is still the same, and starts over
+    if not. Raises `UserError` when the file cannot be had or is not the one that was promised.
+    """
+    path = Path(path)
+    shown = without_credentials(url)
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise UserError(f"{shown} is not an http or https address")
+    with replacing(path) as part:
+        transfer = _Transfer(url, part, path.name, verified=bool(md5 or sha256))
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                transfer.attempt()
+                break
+            except NETWORK_ERRORS as error:
+                if attempt == ATTEMPTS or not transfer.worth_another_try(error):
+                    raise UserError(f"cannot download {shown}: {_reason(error)}; check the network or its "
+                                    f"proxy, or put the file at {path} by hand") from None
+                time.sleep(2 ** attempt / 2)
+        verify(part, md5=md5, sha256=sha256, name=shown)
+    return path
+
+
+class _Transfer:
+    """One file on its way: how much of it is here, and what proves that the server still has the same."""
+
+    def __init__(self, url: str, part: Path, label: str, verified: bool):
+        self.url, self.part, self.label, self.verified = url, part, label, verified
+        self.validator = None
+
+    def attempt(self) -> None:
+        have = self.part.stat().st_size if self.validator else 0
+        request = urllib.request.Request(self.url, headers={"User-Agent": "mindres", "Accept-Encoding": "identity"})
+        if have:
+            request.add_header("Range", f"bytes={have}-")
+            request.add_header("If-Range", self.validator)
+        with _OPENER.open(request, timeout=TIMEOUT_S) as response:
+            headers = response.headers
+            resumed = response.status == 206 and headers.get("Content-Range", "").startswith(f"bytes {have}-")
+            have = have if resumed else 0
+            etag = headers.get("ETag")
+            self.validator = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
+            expected = None if response.length is None else have + response.length
+            if expected is None and not (response.chunked or self.verified):
+                raise UserError(f"{without_credentials(self.url)} does not say how long it is, so a cut "
+                                "transfer could pass for a whole one: fetch it by hand")
+            with open(self.part, "r+b") as file, tqdm(
+                    desc=self.label, total=expected, initial=have, unit="B", unit_scale=True, disable=None) as bar:
+                file.seek(have)
+                file.truncate()
+                while chunk := response.read(1 << 18):
+                    file.write(chunk)
+                    bar.update(len(chunk))
+                if expected is not None and file.tell() < expected:
+                    raise ConnectionError(f"the connection closed after {file.tell():,} of {expected:,} bytes")
+
+    def worth_another_try(self, error: Exception) -> bool:
+        if isinstance(error, urllib.error.HTTPError):
+            return error.code in (408, 429, 500, 502, 503, 504)
+        return self.part.stat().st_size > 0
+
+
+class _NoDowngrade(urllib.request.HTTPRedirectHandler):
+    """Follow redirects, but never from https to anything less."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        if req.full_url.startswith("https:") and not newurl.startswith("https:"):
+            raise UserError(f"{without_credentials(req.full_url)} redirects to the unprotected address "
+                            f"{without_credentials(newurl)}: refused")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_OPENER = urllib.request.build_opener(_NoDowngrade)
+# A full disk is an OSError too, and no reason to ask the server again.
+NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
+
+
+def verify(path: Path, *, md5: str | None = None, sha256: str | None = None, name: str | None = None) -> None:
+    """Raise `UserError` unless the file's digests begin with the digits given."""
+    for kind, wanted in (("md5", md5), ("sha256", sha256)):
+        if wanted:
+            found = digest(path, kind)
+            if not found.startswith(wanted.lower()):
+                raise UserError(f"{name or path} is damaged or not the published file: its {kind.upper()} begins "
+                                f"{found[:max(8, len(wanted))]}, not {wanted}; delete it and fetch it again")
+
+
+def digest(path: Path, kind: str) -> str:
+    """The hex digest of a file, read in pieces."""
+    with open(path, "rb") as file:
+        total = hashlib.new(kind, usedforsecurity=False)
+        while chunk := file.read(1 << 20):
+            total.update(chunk)
+    return total.hexdigest()
+
+
+def extract(archive: Path, folder: Path, names: set[str]) -> None:
+    """Take the regular files called `names` out of a tar archive into `folder`; nothing else leaves it.
+
+    Only the last part of a member's name is looked at, so `..`, absolute paths and links have no
+    effect. `UserError` when the archive is damaged or lacks one of the files.
+    """
+    missing = set(names)
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                name = Path(member.name).name
+                if member.isfile() and name in missing:
+                    with replacing(folder / name) as part, open(part, "wb") as out:
+                        shutil.copyfileobj(tar.extractfile(member), out)
+                    missing.discard(name)
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise UserError(f"{archive} cannot be unpacked: {_reason(error)}; delete it and fetch it again") from None
+    if missing:
+        raise UserError(f"{archive} does not hold {sorted(missing)[0]}; delete it and fetch it again")
+
+
+def mirrored(url: str) -> str:
+    """`url`, or the same path below `$MINDRES_MIRROR` for machines that reach no publisher."""
+    mirror = os.environ.get("MINDRES_MIRROR")
+    return mirror.rstrip("/") + urllib.parse.urlsplit(url).path if mirror else url
+
+
+def without_credentials(url: str) -> str:
+    """A URL fit for a message: no user name, password or query."""
+    parts = urllib.parse.urlsplit(url)
+    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _reason(error) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answered {error.code} {error.reason}"
+    reason = getattr(error, "reason", None) or error
+    return getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
