@@ -21,9 +21,10 @@ import pytest
 # Nothing here is fetched from elsewhere, whatever proxy the machine has.
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
 
-import mindres
+# Before anything imports MindSpore.
+import mindres  # noqa: F401
 
-ROOT = Path(mindres.__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 

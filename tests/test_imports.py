@@ -1,0 +1,147 @@
+"""What `import mindres` gives and does: every spelling of a network's name, and a prepared process."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import permutations
+
+import pytest
+from conftest import ROOT, clean_environment
+
+from mindres import runtime
+
+SPELLINGS = {
+    "attribute": "import mindres; assert isinstance(mindres.resnet50, types.FunctionType)",
+    "from package": "from mindres import resnet50; assert isinstance(resnet50, types.FunctionType)",
+    "module": "import mindres.resnet50; assert isinstance(mindres.resnet50, types.FunctionType)",
+    "from module": "from mindres.resnet50 import resnet50; assert isinstance(resnet50, types.FunctionType)",
+}
+ALL_ORDERS = """
+import importlib, itertools, sys, types
+
+def fresh():
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mindres"]:
+        del sys.modules[name]
+
+for order in itertools.permutations(SPELLINGS.values()):
+    fresh()
+    space = {"types": types}
+    for statement in order:
+        exec(statement, space)
+        function = sys.modules["mindres"].resnet50
+        assert isinstance(function, types.FunctionType) and space.get("resnet50", function) is function, order
+
+import mindres
+for name in ["resnet18", "resnet34", "resnet101", "resnet152"]:
+    module = importlib.import_module(f"mindres.{name}")
+    assert isinstance(module, types.ModuleType) and module is not getattr(mindres, name)
+    assert getattr(module, name) is getattr(mindres, name) and getattr(mindres, name).__name__ == name
+    assert module.ResidualBlock.expansion == 4, "the family's other names are there too"
+import mindres.resnet
+assert isinstance(mindres.resnet, types.ModuleType) and mindres.resnet.resnet50 is mindres.resnet50
+print("all well")
+"""
+
+
+def start(code):
+    return subprocess.Popen([sys.executable, "-c", code], env=clean_environment(), text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_each_spelling_comes_first_in_a_fresh_interpreter():
+    running = {first: start("import types\n" + "\n".join([SPELLINGS[first], *SPELLINGS.values()]) + "\nprint('well')")
+               for first in SPELLINGS}
+    for first, process in running.items():
+        assert (*process.communicate(timeout=120), process.returncode) == ("well\n", "", 0), first
+
+
+def test_spellings_work_in_every_order_and_for_every_resnet(run_python):
+    # Only mindres is forgotten between the orders: to import MindSpore 24 times would take a minute.
+    assert len(list(permutations(SPELLINGS))) == 24
+    done = run_python("-c", f"SPELLINGS = {SPELLINGS!r}\n{ALL_ORDERS}")
+    assert done.stdout == "all well\n", done.stderr[-2000:]
+
+
+def test_a_name_that_is_not_there():
+    import mindres
+
+    with pytest.raises(AttributeError, match="module 'mindres' has no attribute 'resnet51'"):
+        mindres.resnet51  # noqa: B018
+    with pytest.raises(ImportError, match="resnet51"):
+        from mindres import resnet51  # noqa: F401
+    assert {"resnet50", "train", "UserError"} <= {*dir(mindres)}
+
+
+def test_every_public_name_can_be_had():
+    import mindres
+
+    for name in mindres.__all__:
+        assert callable(getattr(mindres, name)), name
+
+
+@pytest.mark.parametrize("isa", [None, "AVX2"])
+def test_mindspore_first_is_warned_about_once_in_one_line(run_python, isa):
+    environment = {"ONEDNN_MAX_CPU_ISA": isa} if isa else {}
+    done = run_python("-c", "import mindspore, mindres; import mindres.resnet50; mindres.resnet50", **environment)
+    assert done.returncode == 0 and done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith("mindres: warning: mindspore was imported before mindres")
+    assert "GPU libraries" in line and line.endswith("import mindres first")
+    assert ("ONEDNN_MAX_CPU_ISA" in line) == (isa is None and "avx512f" in runtime.processor_flags())
+
+
+# Each case: processor flags, arguments, environment, and what ONEDNN_MAX_CPU_ISA is afterwards.
+AVX512 = ["sse2", "avx2", "avx512f"]
+CAP = {
+    "avx512": (AVX512, [], {}, "AVX2"),
+    "avx512, CPU asked for": (AVX512, ["--device_target", "CPU"], {}, "AVX2"),
+    "avx512, auto": (AVX512, ["--device_target=auto"], {}, "AVX2"),
+    "no avx512": (["sse2", "avx2"], [], {}, None),
+    "not an x86 processor": ([], [], {}, None),
+    "the user's own": (AVX512, [], {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}, "AVX512_CORE"),
+    "the user's own, empty": (AVX512, [], {"ONEDNN_MAX_CPU_ISA": ""}, ""),
+    "GPU": (AVX512, ["--epochs", "1", "--device_target", "GPU"], {}, None),
+    "GPU with =": (AVX512, ["--device_target=GPU"], {}, None),
+    "Ascend": (AVX512, ["--device_target", "Ascend"], {}, None),
+    "GPU by variable": (AVX512, [], {"MINDRES_DEVICE_TARGET": "GPU"}, None),
+    "the flag beats the variable": (AVX512, ["--device_target", "CPU"], {"MINDRES_DEVICE_TARGET": "GPU"}, "AVX2"),
+    "flag without a value": (AVX512, ["--device_target"], {}, "AVX2"),
+}
+
+
+@pytest.fixture(scope="module")
+def caps():
+    """What `prepare` makes of each case, in an interpreter whose environment may be spoilt."""
+    code = """
+import json, os, sys
+from mindres import runtime
+found, before = {}, dict(os.environ)
+for name, (flags, arguments, environment, _) in json.loads(sys.argv[1]).items():
+    os.environ.clear()
+    os.environ.update({k: v for k, v in before.items() if k != runtime.ISA}, **environment)
+    sys.argv = ["script.py", *arguments]
+    runtime.processor_flags = lambda: set(flags)
+    runtime.prepare()
+    found[name] = os.environ.get(runtime.ISA)
+print(json.dumps(found))
+"""
+    done = subprocess.run([sys.executable, "-c", code, json.dumps(CAP)], env=clean_environment(), text=True,
+                          capture_output=True, check=True)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("case", CAP)
+def test_onednn_cap(caps, case):
+    assert caps[case] == CAP[case][3]
+
+
+def test_the_cap_follows_the_real_processor(run_python):
+    done = run_python("-c", "import os, mindres; print(os.environ.get('ONEDNN_MAX_CPU_ISA'))")
+    with open("/proc/cpuinfo") as file:
+        assert done.stdout.strip() == ("AVX2" if " avx512f" in file.read() else "None")
+
+
+def test_this_repository_is_what_is_tested():
+    # An installed copy would pass for the files beside these tests.
+    assert os.path.samefile(ROOT / "mindres", os.path.dirname(runtime.__file__))
