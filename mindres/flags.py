@@ -5,7 +5,7 @@ from __future__ import annotations
 from mindres.errors import ArgumentParser, non_negative_float, positive_float, positive_int
 from mindres.runtime import DEVICES
 
-DATASETS = ("cifar10", "digits")
+DATASETS = ("digits", "cifar10", "cifar100", "mnist", "folder")
 
 
 def training_parser(description: str, example: str) -> ArgumentParser:

@@ -6,8 +6,8 @@ from pathlib import Path
 import mindres
 
 PACKAGE = Path(mindres.__file__).parent
-ORDER = ["errors", "files", "runtime", "_mindvision", "names", "weights", "data", "plots", "native", "resnet",
-         "cifar_resnet", "classic", "inception", "zoo", "summary", "callbacks", "training", "evaluation", "prediction",
+ORDER = ["errors", "files", "gpu", "runtime", "_mindvision", "names", "weights", "pipeline", "cifar", "data", "plots",
+         "native", "pooling", "resnet", "cifar_resnet", "classic", "inception", "zoo", "summary", "callbacks", "training", "evaluation", "prediction",
          "export", "report", "doctor", "flags", "cli", "__main__"]
 FLOOR_0 = ["errors", "files", "runtime"]
 

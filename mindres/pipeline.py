@@ -1,0 +1,200 @@
+"""What all datasets share: splits, shards, augmentation, normalisation and batches, over MindSpore's C++ pipeline."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import numpy as np
+from mindspore import dataset as ds, int32
+from mindspore.dataset import transforms, vision
+
+from mindres.errors import UserError
+
+AUTO_AUGMENT = {
+    "none": list,
+    "randaugment": lambda: [vision.RandAugment(num_ops=2, magnitude=9)],
+    "autoaugment": lambda: [vision.AutoAugment(vision.AutoAugmentPolicy.CIFAR10)],
+    "trivialaugment": lambda: [vision.TrivialAugmentWide()],
+}
+
+
+class ImageDataset(ABC):
+    """Labelled images, with MindVision's arguments.
+
+    `run()` gives a MindSpore dataset of batches with the columns `image`, float32 (N, C, H, W) normalised by `mean`
+    and `std`, and `label`, int32 (N,); with mixup or cutmix the label is float32 (N, classes). Batches of "train" all
+    have `batch_size` images; the other splits end with a shorter one, so that every image counts once.
+
+    Args:
+        path: folder of the dataset; how it is searched stands with each class.
+        split: "train", "test", or "val" for the images that `validation_fraction` holds out of "train".
+        transform: operations on the uint8 image (H, W, C) in place of `default_transform()`.
+        target_transform: operations on the label, before it becomes int32.
+        batch_size: images in a batch.
+        repeat_num: how often `run()` repeats the images.
+        shuffle: new order every epoch; None is True for "train" alone. Order and augmentation follow from
+            `mindspore.set_seed`.
+        num_parallel_workers: threads of each step. One augments about 19,000 CIFAR images a second.
+        num_shards, shard_id: keep the images of one worker of several.
+        resize: side of the square images, or (height, width), in pixels.
+        download: fetch the dataset if it is not there.
+        validation_fraction: part of the training images held out, in [0, 1), each class in proportion.
+        validation_seed: which images these are.
+        auto_augment: "none", "randaugment" (arXiv:1909.13719), "autoaugment" (arXiv:1805.09501) or
+            "trivialaugment" (arXiv:2103.10158), before the dataset's own augmentation.
+        random_erasing: probability of erasing a rectangle (arXiv:1708.04896).
+        mixup: the alpha of mixup (arXiv:1710.09412); 0 is off.
+        cutmix: the alpha of CutMix (arXiv:1905.04899); 0 is off.
+        augment: False takes training images as they are.
+
+    Raises:
+        UserError: an argument is out of range, or the files are missing or damaged.
+    """
+
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    classes: tuple[str, ...] = ()
+    crop_fraction = 1.0  # of the shorter side, kept when an image that is not for training is cropped
+    native_size: tuple[int, int] | None = None  # of the files, where all have the same
+    splits = ("train", "val", "test")
+
+    def __init__(self, path=None, split="train", transform=None, target_transform=None, batch_size=32, repeat_num=1,
+                 shuffle=None, num_parallel_workers=1, num_shards=None, shard_id=None, resize=32, download=False, *,
+                 validation_fraction=0.0, validation_seed=0, auto_augment="none", random_erasing=0.0, mixup=0.0,
+                 cutmix=0.0, augment=True):
+        if split not in self.splits:
+            raise UserError(f"{self.name} has no split {split!r}: choose one of {', '.join(self.splits)}")
+        for what, value in (("batch_size", batch_size), ("repeat_num", repeat_num)):
+            if value < 1:
+                raise UserError(f"{what} must be at least 1, not {value}")
+        if not 0 <= validation_fraction < 1:
+            raise UserError(f"validation_fraction must be in [0, 1), not {validation_fraction}")
+        if auto_augment not in AUTO_AUGMENT:
+            raise UserError(f"unknown auto_augment {auto_augment!r}: choose one of {', '.join(AUTO_AUGMENT)}")
+        if not 0 <= random_erasing <= 1 or min(mixup, cutmix) < 0:
+            raise UserError("random_erasing must be in [0, 1], and mixup and cutmix at least 0")
+        if mixup and cutmix:
+            raise UserError("mixup and cutmix exclude each other: choose one")
+        if (num_shards is None) != (shard_id is None) or (num_shards is not None and not 0 <= shard_id < num_shards):
+            raise UserError(f"shard_id must be in [0, num_shards), not {shard_id} of {num_shards}")
+        self.path = None if path is None else Path(path).expanduser()
+        self.split, self.transform, self.target_transform = split, transform, target_transform
+        self.batch_size, self.repeat_num = batch_size, repeat_num
+        self.resize = (resize, resize) if isinstance(resize, int) else tuple(resize)
+        if min(self.resize) < 1:
+            raise UserError(f"resize must be at least 1 pixel, not {resize}")
+        self.shuffle = split == "train" if shuffle is None else shuffle
+        self.num_shards, self.shard_id = num_shards, shard_id
+        self.num_parallel_workers = num_parallel_workers
+        self.validation_fraction, self.validation_seed = validation_fraction, validation_seed
+        self.auto_augment, self.random_erasing, self.mixup, self.cutmix = auto_augment, random_erasing, mixup, cutmix
+        self.augment = augment and split == "train"
+        if download:
+            self.download()
+        self.prepare()
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    @property
+    def index2label(self) -> dict[int, str]:
+        """The class names by label."""
+        return dict(enumerate(self.classes))
+
+    def download(self) -> None:
+        """Fetch the dataset if it is not there."""
+        raise UserError(f"{self.name} cannot be downloaded")
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Find and check the files, and set `classes`."""
+
+    @abstractmethod
+    def source(self, sampler):
+        """A MindSpore dataset of uint8 images (H, W, C) and labels, in the order of `sampler`."""
+
+    @abstractmethod
+    def labels(self) -> np.ndarray:
+        """The labels of the files of this split, in their order; "val" shares those of "train"."""
+
+    def augmentation(self) -> list:
+        """This dataset's own random operations on training images."""
+        return []
+
+    def default_transform(self) -> list:
+        """Augmentation for "train", then resizing and normalisation."""
+        random = [*AUTO_AUGMENT[self.auto_augment](), *self.augmentation()] if self.augment else []
+        return [*random, *self.fit(), *self.normalize()]
+
+    def fit(self) -> list:
+        """Bring an image to the size of `resize`."""
+        return [] if self.resize == self.native_size else [vision.Resize(self.resize, vision.Inter.BICUBIC)]
+
+    def normalize(self) -> list:
+        """uint8 (H, W, C) to float32 (C, H, W): scaled to [0, 1], less `mean`, divided by `std`."""
+        return [vision.Normalize([255 * m for m in self.mean], [255 * s for s in self.std]), vision.HWC2CHW()]
+
+    def indices(self) -> np.ndarray | None:
+        """Which of the files' images this split has; None for all."""
+        if self.split == "test" or not self.validation_fraction:
+            if self.split == "val":
+                raise UserError(f"{self.name} holds no images out of its training split: give validation_fraction")
+            return None
+        train, val = stratified_split(self.labels(), self.validation_fraction, self.validation_seed)
+        return train if self.split == "train" else val
+
+    def _sampler(self):
+        indices = self.indices()
+        if self.num_shards is None:
+            if indices is None:
+                return ds.RandomSampler() if self.shuffle else ds.SequentialSampler()
+            return (ds.SubsetRandomSampler if self.shuffle else ds.SubsetSampler)(indices.tolist())
+        if indices is None:
+            indices = np.arange(len(self.labels()))
+        if not self.shuffle:
+            # Shards of unequal length: nothing is repeated to even them out, so that evaluation counts each image once.
+            return ds.SubsetSampler(indices[self.shard_id::self.num_shards].tolist())
+        sampler = ds.DistributedSampler(self.num_shards, self.shard_id, shuffle=True)
+        sampler.add_child(ds.SubsetSampler(indices.tolist()))
+        return sampler
+
+    def run(self):
+        """The MindSpore dataset of batches."""
+        workers = self.num_parallel_workers
+        data = self.source(self._sampler())
+        data = data.map(self.transform or self.default_transform(), "image", num_parallel_workers=workers)
+        if self.random_erasing and self.augment:
+            data = data.map(vision.RandomErasing(self.random_erasing), "image", num_parallel_workers=workers)
+        if self.target_transform:
+            data = data.map(self.target_transform, "label", num_parallel_workers=workers)
+        mixing = self._mixing()
+        to_label = transforms.OneHot(len(self.classes)) if mixing else transforms.TypeCast(int32)
+        data = data.map(to_label, "label", num_parallel_workers=workers)
+        images = data.get_dataset_size()
+        if self.split == "train" and images < self.batch_size:
+            raise UserError(f"batch_size {self.batch_size} is larger than the {images} training images of "
+                            f"{self.name}: lower it")
+        data = data.batch(self.batch_size, drop_remainder=self.split == "train")
+        if mixing:
+            data = data.map(mixing, ["image", "label"], num_parallel_workers=workers)
+        return data.repeat(self.repeat_num)
+
+    def _mixing(self):
+        if self.mixup and self.augment:
+            return vision.MixUpBatch(self.mixup)
+        if self.cutmix and self.augment:
+            return vision.CutMixBatch(vision.ImageBatchFormat.NCHW, self.cutmix, 1.0)
+        return None
+
+
+def stratified_split(labels, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices (kept, held out) with `fraction` of each class held out, the same ones for the same seed."""
+    from sklearn.model_selection import train_test_split
+
+    try:
+        kept, held = train_test_split(np.arange(len(labels)), test_size=fraction, stratify=labels, random_state=seed)
+    except ValueError as error:
+        raise UserError(f"{fraction} of these images cannot be held out class by class: {error}") from None
+    return np.sort(kept), np.sort(held)
