@@ -18,6 +18,9 @@ __version__ = "0.1.0"
 
 _NETWORKS = {
     "resnet": ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"],
+    "cifar_resnet": ["resnet20", "resnet32", "resnet44", "resnet56", "resnet110"],
+    "classic": ["lenet5", "convnet", "alexnet", "vgg16"],
+    "inception": ["googlenet", "inception_v3"],
 }
 _HOME = {name: module for module, names in {
     **_NETWORKS,

@@ -7,7 +7,7 @@ checkpoint format: `backbone.conv1.features.0.weight`, `backbone.layer1.0.down_s
 
 from __future__ import annotations
 
-from mindspore import nn, ops
+from mindspore import nn
 from mindspore.common.initializer import HeNormal, initializer
 from mindvision.classification.models.blocks import ConvNormActivation
 from mindvision.classification.models.classifiers import BaseClassifier
@@ -15,7 +15,7 @@ from mindvision.classification.models.head import DenseHead
 from mindvision.classification.models.neck import GlobalAvgPooling
 from mindvision.classification.utils.model_urls import model_urls
 
-from mindres.errors import UserError
+from mindres.pooling import SymmetricMaxPool, check_pad_mode
 from mindres.weights import Source, load_weights
 
 
@@ -93,23 +93,6 @@ def make_layer(last_out_channel, block, channel, block_nums, stride=1, norm=None
     return nn.SequentialCell(layers)
 
 
-class SymmetricMaxPool(nn.Cell):
-    """3x3 max-pooling with stride 2 that pads all four sides, as PyTorch's `MaxPool2d(3, 2, padding=1)` does.
-
-    Shapes: (N, C, H, W) to (N, C, H / 2, W / 2), rounded up.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.pool = nn.MaxPool2d(kernel_size=3, stride=2)
-
-    def construct(self, x):
-        # To repeat the border changes no maximum. It takes a third of the time that MindSpore's own `pad` mode
-        # takes on a CPU, and every export format has these operators.
-        x = ops.concat((x[:, :, :1], x, x[:, :, -1:]), axis=2)
-        return self.pool(ops.concat((x[:, :, :, :1], x, x[:, :, :, -1:]), axis=3))
-
-
 class ResNet(nn.Cell):
     """The backbone: (N, in_channels, H, W) images to (N, 512 * block.expansion, H / 32, W / 32) features.
 
@@ -135,10 +118,11 @@ class ResNet(nn.Cell):
 
     def set_pad_mode(self, pad_mode):
         """Pool with `pad_mode`, "same" or "pad", from now on."""
-        if pad_mode not in PAD_MODES:
-            raise UserError(f"unknown pad_mode {pad_mode!r}: choose one of {', '.join(PAD_MODES)}")
-        same = pad_mode == "same"
-        self.max_pool = nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="same") if same else SymmetricMaxPool()
+        check_pad_mode(pad_mode)
+        if pad_mode == "same":
+            self.max_pool = nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="same")
+        else:
+            self.max_pool = SymmetricMaxPool()
 
     def construct(self, x):
         x = self.max_pool(self.conv1(x))
@@ -161,7 +145,6 @@ LAYERS = {
     "resnet152": (ResidualBlock, (3, 8, 36, 3)),
 }
 
-PAD_MODES = ("same", "pad")
 MINDCV_URL = "https://download.mindspore.cn/toolkits/mindcv/resnet/"
 MINDCV_SHA256 = {"resnet18": "1e65cd21", "resnet34": "f297d27e", "resnet50": "e0733ab8", "resnet101": "689c5e77",
                  "resnet152": "beb689d8"}
