@@ -12,7 +12,8 @@ import types
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 
-# MindSpore 2.0 merged the C++ and the Python transforms; MindVision imports the old names.
+# MindSpore 2.0 merged the C++ and the Python transforms. MindVision imports the old names of those for images,
+# programs of its time those for labels too.
 ALIASES = {
     "mindspore.dataset.vision.c_transforms": "mindspore.dataset.vision",
     "mindspore.dataset.vision.py_transforms": "mindspore.dataset.vision",
@@ -26,8 +27,6 @@ DROPOUT_USERS = {
     "mindvision.classification.models.blocks.attention",
     "mindvision.classification.models.blocks.feed_forward",
     "mindvision.classification.models.head.dense_head",
-    "mindvision.classification.models.head.multilayer_dense_head",
-    "mindvision.video.models.head.I3dHead",
 }
 
 

@@ -22,7 +22,7 @@ import pytest
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
 
 # Before anything imports MindSpore.
-import mindres  # noqa: F401
+import mindres
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -169,15 +169,32 @@ def cifar10_batches(train=30, test=12, seed=0):
     return batches
 
 
+class Python2Pickler(pickle._Pickler):
+    """Writes bytes as a Python 2 `str`, which is what the published pickles hold."""
+
+    def save_bytes(self, value):
+        self.write(pickle.BINSTRING + len(value).to_bytes(4, "little") + value)
+        self.memoize(value)
+
+    dispatch = pickle._Pickler.dispatch | {bytes: save_bytes}
+
+
+def python2_pickle(value):
+    """`value` as the bytes of a pickle that Python 2 might have written."""
+    buffer = io.BytesIO()
+    Python2Pickler(buffer, 2).dump(value)
+    return buffer.getvalue()
+
+
 def write_cifar10_python(folder, batches):
-    """Write `batches` as CIFAR-10's published pickles (protocol 2, keys of bytes) and return the folder."""
+    """Write `batches` as CIFAR-10's published pickles and return the folder."""
     folder.mkdir(parents=True)
     for name, (images, labels) in batches.items():
         content = {b"batch_label": name.encode(), b"labels": labels, b"data": images,
                    b"filenames": [b"%d.png" % i for i in range(len(labels))]}
-        (folder / name).write_bytes(pickle.dumps(content, 2))
-    (folder / "batches.meta").write_bytes(pickle.dumps(
-        {b"num_cases_per_batch": 10000, b"label_names": [name.encode() for name in CLASSES], b"num_vis": 3072}, 2))
+        (folder / name).write_bytes(python2_pickle(content))
+    (folder / "batches.meta").write_bytes(python2_pickle(
+        {b"num_cases_per_batch": 10000, b"label_names": [name.encode() for name in CLASSES], b"num_vis": 3072}))
     return folder
 
 
@@ -196,3 +213,14 @@ def packed(folder):
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         tar.add(folder, folder.name)
     return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def resnet50_checkpoint(tmp_path_factory):
+    """A ResNet-50 of random weights for 1000 classes, saved by MindSpore under MindVision's parameter names."""
+    import mindspore
+
+    mindspore.set_seed(50)
+    path = tmp_path_factory.mktemp("published") / "resnet50_224.ckpt"
+    mindspore.save_checkpoint(mindres.resnet50(), str(path))
+    return path
