@@ -1,0 +1,407 @@
+"""Files come whole or not at all: writing beside and renaming over, downloads from a bad server, archives."""
+
+import email.message
+import errno
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import urllib.request
+import urllib.response
+
+import pytest
+from conftest import clean_environment
+
+from mindres import files
+from mindres.errors import UserError
+
+BODY = bytes(range(256)) * 2000
+NOTHING = []
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    """Records how long the downloads would have waited between attempts."""
+    waited = []
+    monkeypatch.setattr(files.time, "sleep", waited.append)
+    return waited
+
+
+def left_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def one_line(error):
+    text = str(error.value)
+    assert text and "\n" not in text
+    return text
+
+
+# replacing
+
+def test_replacing_puts_the_new_file_in_place_only_at_the_end(tmp_path):
+    path = tmp_path / "new folder" / "file.bin"
+    with files.replacing(path) as part:
+        part.write_bytes(b"new")
+        assert part.parent == path.parent and part.suffix == ".bin" and not path.exists()
+    assert path.read_bytes() == b"new" and left_in(path.parent) == ["file.bin"]
+
+
+def test_an_exception_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), files.replacing(path) as part:
+        part.write_bytes(b"half")
+        1 / 0  # noqa: B018
+    assert path.read_bytes() == b"old" and left_in(tmp_path) == ["file.bin"]
+
+
+def test_a_kill_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    code = f"""
+import os, signal
+from mindres.files import replacing
+with replacing({str(path)!r}) as part:
+    part.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=clean_environment())
+    assert done.returncode == -signal.SIGKILL and path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_a_full_disk_leaves_the_old_file(tmp_path, code):
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(UserError) as error, files.replacing(path):
+        raise OSError(code, os.strerror(code))
+    message = one_line(error)
+    assert str(path) in message and os.strerror(code) in message and "unchanged" in message
+    assert path.read_bytes() == b"old" and left_in(tmp_path) == ["file.bin"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_really_full_device(tmp_path):
+    with pytest.raises(UserError, match="No space left on device"), files.replacing(tmp_path / "file.bin"), \
+            open("/dev/full", "wb", buffering=0) as full:
+        full.write(b"x")
+    assert left_in(tmp_path) == []
+
+
+def test_a_file_in_the_folders_place(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write to the folder") as error, \
+            files.replacing(tmp_path / "file" / "inner.bin"):
+        pass
+    assert "name another one" in one_line(error)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission(tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(UserError, match="Permission denied"), files.replacing(tmp_path / "file.bin"):
+            pass
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_folder_in_the_files_place(tmp_path):
+    (tmp_path / "file.bin" / "inner").mkdir(parents=True)
+    with pytest.raises(UserError, match="Is a directory"), files.replacing(tmp_path / "file.bin") as part:
+        part.write_bytes(b"new")
+    assert left_in(tmp_path) == ["file.bin"] and left_in(tmp_path / "file.bin") == ["inner"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_the_umask_is_honoured(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        with files.replacing(tmp_path / "file.bin") as part:
+            part.write_bytes(b"new")
+        assert os.umask(umask) == umask, "and left as it was"
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file.bin").stat().st_mode & 0o777 == mode
+
+
+def test_names_near_the_limit(tmp_path):
+    path = tmp_path / ("x" * 250 + ".bin")
+    with files.replacing(path) as part:
+        part.write_bytes(b"new")
+    assert path.read_bytes() == b"new"
+
+
+# download
+
+def test_download_and_verify(http_server, tmp_path):
+    http_server.files["/a.bin"] = BODY
+    path = files.download(http_server.url + "/a.bin", tmp_path / "sub" / "a.bin",
+                          md5=hashlib.md5(BODY).hexdigest(), sha256=hashlib.sha256(BODY).hexdigest()[:8].upper())
+    assert path == tmp_path / "sub" / "a.bin" and path.read_bytes() == BODY
+    assert len(http_server.requests) == 1
+
+
+@pytest.mark.parametrize("kind", ["md5", "sha256"])
+def test_wrong_hash_is_refused_and_nothing_is_left(http_server, tmp_path, kind):
+    http_server.files["/a.bin"] = BODY
+    with pytest.raises(UserError, match="damaged or not the published file") as error:
+        files.download(http_server.url + "/a.bin", tmp_path / "a.bin", **{kind: "0123abcd"})
+    assert kind.upper() in one_line(error) and "0123abcd" in str(error.value)
+    assert left_in(tmp_path) == NOTHING
+
+
+def test_wrong_hash_keeps_the_file_that_was_there(http_server, tmp_path):
+    http_server.files["/a.bin"] = BODY
+    (tmp_path / "a.bin").write_bytes(b"old")
+    with pytest.raises(UserError):
+        files.download(http_server.url + "/a.bin", tmp_path / "a.bin", md5="0123abcd")
+    assert (tmp_path / "a.bin").read_bytes() == b"old"
+
+
+def test_a_cut_transfer_is_resumed(http_server, tmp_path, no_waiting):
+    http_server.files["/a.bin"] = BODY
+    http_server.faults["/a.bin"] = ["cut 300000", "cut 100000"]
+    path = files.download(http_server.url + "/a.bin", tmp_path / "a.bin", sha256=hashlib.sha256(BODY).hexdigest())
+    assert path.read_bytes() == BODY and left_in(tmp_path) == ["a.bin"]
+    first, second, third = http_server.asked("/a.bin")
+    etag = f'"{hashlib.sha256(BODY).hexdigest()}"'
+    assert "Range" not in first
+    assert (second["Range"], second["If-Range"]) == ("bytes=300000-", etag)
+    assert (third["Range"], third["If-Range"]) == ("bytes=400000-", etag)
+    assert no_waiting == [1, 2]
+
+
+def test_a_file_that_changed_meanwhile_starts_over(http_server, tmp_path, monkeypatch):
+    http_server.files["/a.bin"] = BODY
+    http_server.faults["/a.bin"] = ["cut 300000"]
+    changed = BODY[::-1]
+    monkeypatch.setattr(files.time, "sleep", lambda _: http_server.files.update({"/a.bin": changed}))
+    path = files.download(http_server.url + "/a.bin", tmp_path / "a.bin")
+    assert http_server.asked("/a.bin")[1]["Range"] == "bytes=300000-" and path.read_bytes() == changed
+
+
+@pytest.mark.parametrize("missing", ["ranges", "etags"])
+def test_a_server_that_cannot_resume_is_asked_for_the_whole(http_server, tmp_path, missing):
+    setattr(http_server, missing, False)
+    http_server.files["/a.bin"] = BODY
+    http_server.faults["/a.bin"] = ["cut 300000"]
+    assert files.download(http_server.url + "/a.bin", tmp_path / "a.bin").read_bytes() == BODY
+    assert ("Range" in http_server.asked("/a.bin")[1]) == (missing == "ranges"), "no proof of sameness, no Range"
+
+
+@pytest.mark.parametrize("lengths", [True, False])
+def test_an_empty_file(http_server, tmp_path, lengths):
+    http_server.lengths = lengths
+    http_server.files["/a.bin"] = b""
+    path = files.download(http_server.url + "/a.bin", tmp_path / "a.bin", md5=hashlib.md5().hexdigest())
+    assert path.read_bytes() == b""
+
+
+def test_a_body_shorter_than_announced_is_never_a_file(http_server, tmp_path):
+    http_server.files["/a.bin"] = BODY
+    http_server.excess = 1
+    with pytest.raises(UserError, match=r"cannot download .*512,000 of 512,001 bytes"):
+        files.download(http_server.url + "/a.bin", tmp_path / "a.bin")
+    assert left_in(tmp_path) == NOTHING and len(http_server.requests) == files.ATTEMPTS
+
+
+def test_unknown_length_needs_a_hash(http_server, tmp_path):
+    http_server.files["/a.bin"] = BODY
+    http_server.lengths = False
+    with pytest.raises(UserError, match="does not say how long it is"):
+        files.download(http_server.url + "/a.bin", tmp_path / "a.bin")
+    assert left_in(tmp_path) == NOTHING
+    files.download(http_server.url + "/a.bin", tmp_path / "a.bin", md5=hashlib.md5(BODY).hexdigest())
+    assert (tmp_path / "a.bin").read_bytes() == BODY
+
+
+def test_a_missing_file_is_asked_for_once(http_server, tmp_path, no_waiting):
+    with pytest.raises(UserError) as error:
+        files.download(http_server.url + "/none.bin", tmp_path / "a.bin")
+    message = one_line(error)
+    assert f"cannot download {http_server.url}/none.bin" in message and "404" in message
+    assert str(tmp_path / "a.bin") in message, "says where to put it by hand"
+    assert left_in(tmp_path) == NOTHING and len(http_server.requests) == 1 and no_waiting == []
+
+
+def test_a_busy_server_is_asked_again(http_server, tmp_path, no_waiting):
+    http_server.files["/a.bin"] = BODY
+    http_server.faults["/a.bin"] = ["503", "503"]
+    assert files.download(http_server.url + "/a.bin", tmp_path / "a.bin").read_bytes() == BODY
+    assert no_waiting == [1, 2]
+
+
+def test_a_server_that_stays_busy(http_server, tmp_path):
+    http_server.faults["/a.bin"] = ["503"] * 10
+    with pytest.raises(UserError, match="the server answered 503"):
+        files.download(http_server.url + "/a.bin", tmp_path / "a.bin")
+    assert len(http_server.requests) == files.ATTEMPTS and left_in(tmp_path) == NOTHING
+
+
+def test_nobody_listens(http_server, tmp_path):
+    with pytest.raises(UserError, match="Connection refused"):
+        files.download("http://127.0.0.1:9/a.bin", tmp_path / "a.bin")
+    assert left_in(tmp_path) == NOTHING
+
+
+def test_a_redirect_is_followed(http_server, tmp_path):
+    http_server.files["/b.bin"] = BODY
+    http_server.faults["/a.bin"] = [f"redirect {http_server.url}/b.bin"]
+    assert files.download(http_server.url + "/a.bin", tmp_path / "a.bin").read_bytes() == BODY
+
+
+def test_a_redirect_from_https_to_http_is_refused(http_server, tmp_path, monkeypatch):
+    http_server.files["/a.bin"] = BODY
+
+    class Secure(urllib.request.HTTPSHandler):
+        """Answers every https request with a redirect to the unprotected server."""
+
+        def https_open(self, request):
+            headers = email.message.Message()
+            headers["Location"] = http_server.url + "/a.bin?token=secret"
+            response = urllib.response.addinfourl(io.BytesIO(), headers, request.full_url, 302)
+            response.msg = "Found"
+            return response
+
+    handlers = [type(handler) for handler in files._OPENER.handlers
+                if type(handler).__module__ == "mindres.files"]
+    monkeypatch.setattr(files, "_OPENER", urllib.request.build_opener(Secure, *handlers))
+    with pytest.raises(UserError, match="unprotected") as error:
+        files.download("https://user:password@example.org/a.bin?key=secret", tmp_path / "a.bin")
+    assert "secret" not in one_line(error) and "password" not in str(error.value)
+    assert http_server.requests == [] and left_in(tmp_path) == NOTHING
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/a.bin", "a.bin"])
+def test_other_addresses_are_refused(tmp_path, url):
+    with pytest.raises(UserError, match="not an http or https address"):
+        files.download(url, tmp_path / "a.bin")
+
+
+def test_a_full_disk_ends_a_download_at_once(http_server, tmp_path, monkeypatch):
+    http_server.files["/a.bin"] = BODY
+
+    class FullDisk(io.FileIO):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files, "open", lambda path, mode: FullDisk(path, mode.replace("b", "")), raising=False)
+    with pytest.raises(UserError, match="No space left"):
+        files.download(http_server.url + "/a.bin", tmp_path / "a.bin")
+    assert left_in(tmp_path) == NOTHING and len(http_server.requests) == 1
+
+
+def test_mirror(monkeypatch):
+    url = "https://download.mindspore.cn/vision/classification/resnet50_224.ckpt"
+    assert files.mirrored(url) == url
+    monkeypatch.setenv("MINDRES_MIRROR", "http://mirror.example/store/")
+    assert files.mirrored(url) == "http://mirror.example/store/vision/classification/resnet50_224.ckpt"
+
+
+# extract
+
+def archive_of(path, members, mode="w:gz"):
+    """Write a tar archive of (name, bytes or ready TarInfo) pairs."""
+    with tarfile.open(path, mode) as tar:
+        for name, content in members:
+            if isinstance(content, tarfile.TarInfo):
+                tar.addfile(content)
+            else:
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def link(name, target, kind):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return name, info
+
+
+def test_extract_takes_only_what_is_asked_for(tmp_path):
+    archive = archive_of(tmp_path / "a.tar.gz", [("set/one", b"1"), ("set/two", b"2"), ("set/readme", b"r")])
+    files.extract(archive, tmp_path / "out", {"one", "two"})
+    assert left_in(tmp_path / "out") == ["one", "two"] and (tmp_path / "out" / "two").read_bytes() == b"2"
+
+
+def test_no_member_leaves_the_folder(tmp_path):
+    archive = archive_of(tmp_path / "a.tar.gz", [("../../one", b"1"), (f"{tmp_path}/two", b"2")])
+    files.extract(archive, tmp_path / "deep" / "out", {"one", "two"})
+    assert left_in(tmp_path / "deep" / "out") == ["one", "two"]
+    assert left_in(tmp_path) == ["a.tar.gz", "deep"] and left_in(tmp_path / "deep") == ["out"]
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE])
+def test_links_and_devices_are_no_files(tmp_path, kind):
+    archive = archive_of(tmp_path / "a.tar.gz", [link("set/one", "/etc/passwd", kind)])
+    with pytest.raises(UserError, match="does not hold one"):
+        files.extract(archive, tmp_path / "out", {"one"})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_link_that_is_there_already_is_replaced_not_followed(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "precious").write_bytes(b"precious")
+    (tmp_path / "out" / "one").symlink_to(tmp_path / "precious")
+    files.extract(archive_of(tmp_path / "a.tar", [("one", b"1")], "w"), tmp_path / "out", {"one"})
+    assert (tmp_path / "precious").read_bytes() == b"precious"
+    assert not (tmp_path / "out" / "one").is_symlink() and (tmp_path / "out" / "one").read_bytes() == b"1"
+
+
+def test_a_missing_member_is_named(tmp_path):
+    archive = archive_of(tmp_path / "a.tar.gz", [("one", b"1")])
+    with pytest.raises(UserError, match=r"a\.tar\.gz does not hold two"):
+        files.extract(archive, tmp_path / "out", {"one", "two"})
+
+
+@pytest.mark.parametrize("keep", [0, 1, 10, 0.3, 0.9])
+def test_a_truncated_archive(tmp_path, keep):
+    archive = archive_of(tmp_path / "a.tar.gz", [("one", os.urandom(50_000)), ("two", os.urandom(50_000))])
+    content = archive.read_bytes()
+    archive.write_bytes(content[:int(keep * len(content)) if isinstance(keep, float) else keep])
+    with pytest.raises(UserError) as error:
+        files.extract(archive, tmp_path / "out", {"one", "two"})
+    assert str(archive) in one_line(error)
+    if (tmp_path / "out").exists():
+        assert all((tmp_path / "out" / name).stat().st_size == 50_000 for name in left_in(tmp_path / "out"))
+
+
+def test_no_archive_at_all(tmp_path):
+    (tmp_path / "a.tar.gz").write_text("<html>Not found</html>")
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        files.extract(tmp_path / "a.tar.gz", tmp_path / "out", {"one"})
+    with pytest.raises(UserError, match="No such file"):
+        files.extract(tmp_path / "b.tar.gz", tmp_path / "out", {"one"})
+
+
+# cache
+
+def test_cache_dir(monkeypatch, tmp_path):
+    monkeypatch.setenv("MINDRES_CACHE", str(tmp_path))
+    assert files.cache_dir() == tmp_path
+    monkeypatch.delenv("MINDRES_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
+    assert str(files.cache_dir()) == "/xdg/mindres"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert str(files.cache_dir()) == "/home/someone/.cache/mindres"
+
+
+def test_no_home_at_all(monkeypatch):
+    for name in ("MINDRES_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(files.Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    with pytest.raises(UserError, match="set MINDRES_CACHE"):
+        files.cache_dir()
+
+
+def test_digest_reads_in_pieces(tmp_path):
+    content = os.urandom(3_000_000)
+    (tmp_path / "a").write_bytes(content)
+    assert files.digest(tmp_path / "a", "sha256") == hashlib.sha256(content).hexdigest()
