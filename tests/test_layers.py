@@ -7,8 +7,8 @@ import mindres
 
 PACKAGE = Path(mindres.__file__).parent
 ORDER = ["errors", "files", "gpu", "runtime", "_mindvision", "names", "weights", "pipeline", "cifar", "data", "plots",
-         "native", "pooling", "resnet", "cifar_resnet", "classic", "inception", "zoo", "summary", "callbacks", "training",
-         "evaluation", "prediction", "export", "report", "doctor", "flags", "cli", "__main__"]
+         "native", "pooling", "resnet", "cifar_resnet", "classic", "inception", "zoo", "summary", "callbacks",
+         "training", "evaluation", "prediction", "export", "report", "doctor", "flags", "cli", "__main__"]
 FLOOR_0 = ["errors", "files", "runtime"]
 
 
