@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -48,20 +49,25 @@ class ValAccMonitor(Callback):
         overwrite: replace an earlier run's `best.ckpt` whatever it holds.
         metadata: noted in the checkpoint, see `weights.save_checkpoint`; the key "dataset" names the dataset.
         network: the network whose weights are kept; the model's where None.
+        optimizer: whose learning rate is printed; the model's where None.
+        keep_best: how many checkpoints to keep by metric; the others are called `best-epoch-N.ckpt`.
     """
 
     def __init__(self, model, dataset_val, num_epochs, interval=1, eval_start_epoch=1, save_best_ckpt=True,
                  ckpt_directory="./", best_ckpt_name="best.ckpt", metric_name="Accuracy", dataset_sink_mode=True, *,
-                 overwrite=False, metadata=None, network=None):
+                 overwrite=False, metadata=None, network=None, optimizer=None, keep_best=1):
         super().__init__()
         if interval < 1:
             raise UserError(f"interval must be at least 1, not {interval}")
         self.model, self.dataset_val, self.num_epochs = model, dataset_val, num_epochs
         self.interval, self.eval_start_epoch = interval, eval_start_epoch
         self.metric_name, self.dataset_sink_mode = metric_name, dataset_sink_mode
-        self.metadata, self.network = metadata or {}, network
+        self.metadata, self.network, self.optimizer, self.keep_best = metadata or {}, network, optimizer, keep_best
         self.history: list[EpochRecord] = []
         self.best_res, self.best_ckpt_path = -float("inf"), None
+        self.kept: list[tuple[float, str]] = []  # metric and path of the checkpoints beside the best
+        self.losses_before: list[float] = []  # of the steps of this epoch that ran before an interruption
+        self.started, self.restored = None, None
         self.save_best_ckpt = save_best_ckpt
         if save_best_ckpt:
             self.target = files.make_folder(ckpt_directory) / best_ckpt_name
@@ -79,33 +85,41 @@ class ValAccMonitor(Callback):
         comparable = (noted.get("metric_name") == self.metric_name
                       and noted.get("architecture") == getattr(network, "architecture", None)
                       and noted.get("dataset") == self.metadata.get("dataset"))
+        if noted.get("run") and noted["run"] == self.metadata.get("run"):
+            return -float("inf")
         return noted["metric"] if comparable else float("inf")
 
     def apply_eval(self) -> float:
         """The metric on the validation data."""
         return float(self.model.eval(self.dataset_val, dataset_sink_mode=self.dataset_sink_mode)[self.metric_name])
 
+    def epoch_losses(self) -> list[float]:
+        """The losses of this epoch's steps so far."""
+        return self.losses_before + [loss_of(value) for value in self.losses]
+
     def on_train_begin(self, run_context):
-        self.started = time.monotonic()
+        self.started = self.started or time.monotonic()
+        self.optimizer = self.optimizer or run_context.original_args().optimizer
 
     def on_train_epoch_begin(self, run_context):
+        state = run_context.original_args()
         self.losses, self.first_step_ended = [], None
         self.epoch_started = time.monotonic()
-        self.progress = tqdm(total=run_context.original_args().batch_num, leave=False, unit="step", file=sys.stdout,
-                             desc=f"Epoch {run_context.original_args().cur_epoch_num}",
-                             disable=not sys.stdout.isatty())
+        self.progress = tqdm(total=state.batch_num, leave=False, unit="step", file=sys.stdout,
+                             desc=f"Epoch {state.cur_epoch_num}", disable=not sys.stdout.isatty())
 
     def on_train_step_end(self, run_context):
-        outputs = run_context.original_args().net_outputs
         # Converted at the end of the epoch: a loss that is read makes an accelerator wait.
-        self.losses.append(outputs[0] if isinstance(outputs, tuple) else outputs)
+        self.losses.append(run_context.original_args().net_outputs)
         self.first_step_ended = self.first_step_ended or time.monotonic()
         self.progress.update()
 
     def on_train_epoch_end(self, run_context):
         self.progress.close()
         state = run_context.original_args()
-        loss = float(np.mean([value.asnumpy() for value in self.losses]))
+        if state.get("interrupted"):
+            return
+        loss = float(np.mean(self.epoch_losses()))
         ended = time.monotonic()
         # The first step is left out of the speed: it waits for the compiler.
         steps, seconds = len(self.losses) - 1, ended - self.first_step_ended
@@ -115,34 +129,74 @@ class ValAccMonitor(Callback):
         if state.cur_epoch_num >= self.eval_start_epoch \
                 and (state.cur_epoch_num - self.eval_start_epoch) % self.interval == 0:
             metric = self.apply_eval()
-        record = EpochRecord(state.cur_epoch_num, loss, metric, learning_rate(state.optimizer),
-                             steps * batch_size(state) / seconds, time.monotonic() - self.epoch_started)
+        record = EpochRecord(state.cur_epoch_num, loss, metric, learning_rate(self.optimizer),
+                             steps * state.train_dataset.get_batch_size() / seconds,
+                             time.monotonic() - self.epoch_started)
         self.history.append(record)
         print(self.line(record), flush=True)
-        if metric is not None and metric > self.best_res:
-            self.best_res = metric
-            if self.save_best_ckpt:
-                self._keep(state, record)
+        if metric is not None and self.save_best_ckpt:
+            self._keep(state, record)
+        self.best_res = max(self.best_res, -float("inf") if metric is None else metric)
 
     def line(self, record: EpochRecord) -> str:
         """The epoch in one line, in the tutorial's words."""
         width = len(str(self.num_epochs))
-        left = (time.monotonic() - self.started) / len(self.history) * (self.num_epochs - record.epoch)
+        done = record.epoch - self.history[0].epoch + 1 if self.restored is None else record.epoch - self.restored
+        left = (time.monotonic() - self.started) / done * (self.num_epochs - record.epoch)
         metric = "" if record.metric is None else f"{self.metric_name}: {record.metric:.4f}, "
         return (f"Epoch: [{record.epoch:{width}d} / {self.num_epochs}], Train Loss: [{record.loss:.4f}], {metric}"
                 f"lr: {record.lr:.2e}, {record.images_per_second:,.0f} images/s, {duration(left)} left")
 
     def _keep(self, state, record) -> None:
-        network = self.network or state.train_network
-        if record.metric > self.bar:
-            path = self.target
-        else:
-            path = self.best_ckpt_path or self._free_name()
-        weights.save_checkpoint(network, path, **self.metadata, epoch=record.epoch, metric_name=self.metric_name,
-                                metric=record.metric)
-        if self.best_ckpt_path not in (None, path):
-            self.best_ckpt_path.unlink(missing_ok=True)  # this run's own lesser one
-        self.best_ckpt_path = path
+        """Save the weights if they are the best so far, or among the `keep_best`."""
+        if record.metric > self.best_res:
+            before = self.best_ckpt_path
+            beats = record.metric >= self.bar
+            self.best_ckpt_path = self.target if beats else before or self._free_name()
+            if before is not None:
+                self._demote(before)
+            self._save(state, record, self.best_ckpt_path)
+            if before not in (None, self.best_ckpt_path):
+                before.unlink(missing_ok=True)  # this run's own lesser one
+        elif self.keep_best > 1:
+            path = self.target.with_name(f"best-epoch-{record.epoch}.ckpt")
+            if len(self.kept) < self.keep_best - 1 or record.metric > min(self.kept)[0]:
+                self._save(state, record, path)
+                self._note((record.metric, str(path)))
+
+    def _save(self, state, record, path) -> None:
+        weights.save_checkpoint(self.network or state.train_network, path, **self.metadata, epoch=record.epoch,
+                                metric_name=self.metric_name, metric=record.metric)
+
+    def _demote(self, path: Path) -> None:
+        """Keep the checkpoint that was the best so far among the `keep_best`."""
+        if self.keep_best > 1:
+            epoch = max((r for r in self.history[:-1] if r.metric is not None), key=lambda r: r.metric).epoch
+            demoted = path.with_name(f"best-epoch-{epoch}.ckpt")
+            demoted.unlink(missing_ok=True)
+            os.link(path, demoted)  # no copy, and `path` is there throughout
+            self._note((self.best_res, str(demoted)))
+
+    def _note(self, kept) -> None:
+        self.kept = sorted([*self.kept, kept], reverse=True)
+        for _, path in self.kept[self.keep_best - 1:]:
+            Path(path).unlink(missing_ok=True)
+        del self.kept[self.keep_best - 1:]
+
+    def kept_state(self) -> dict:
+        """What `restore` needs to go on keeping the best."""
+        return {"best": self.best_res if self.history else None, "kept": self.kept,
+                "best_path": self.best_ckpt_path and str(self.best_ckpt_path)}
+
+    def restore(self, history, losses, best, best_path, kept) -> None:
+        """Go on as the run with this history would have."""
+        self.history, self.losses_before = history, losses
+        self.restored = history[-1].epoch if history else 0
+        self.best_res = -float("inf") if best is None else best
+        self.kept = [tuple(item) for item in kept]
+        self.best_ckpt_path = best_path and Path(best_path)
+        if self.save_best_ckpt and (best_path is None or self.best_ckpt_path == self.target):
+            self.bar = self._earlier_best()
 
     def _free_name(self) -> Path:
         number = 2
@@ -151,7 +205,9 @@ class ValAccMonitor(Callback):
         return path
 
     def on_train_end(self, run_context):
-        if self.best_ckpt_path is not None:
+        state = run_context.original_args()
+        over = state.cur_epoch_num >= self.num_epochs or run_context.get_stop_requested()
+        if self.best_ckpt_path is not None and over and not state.get("interrupted"):
             print(f"Best {self.metric_name}: {self.best_res:.4f}, saved in {self.best_ckpt_path}", flush=True)
             if self.best_ckpt_path != self.target:
                 why = f"{self.bar:.4f}" if self.bar < float("inf") else "of another network or dataset"
@@ -169,10 +225,8 @@ class LossMonitor(Callback):
         state = run_context.original_args()
         if state.cur_step_num % self.per_print_times == 0:
             step = (state.cur_step_num - 1) % state.batch_num + 1
-            outputs = state.net_outputs
-            loss = float((outputs[0] if isinstance(outputs, tuple) else outputs).asnumpy())
             print(f"Epoch: [{state.cur_epoch_num} / {state.epoch_num}], step: [{step} / {state.batch_num}], "
-                  f"loss: [{loss:.4f}], lr: {learning_rate(state.optimizer):.2e}", flush=True)
+                  f"loss: [{loss_of(state.net_outputs):.4f}], lr: {learning_rate(state.optimizer):.2e}", flush=True)
 
 
 class StopAtStep(Callback):
@@ -180,25 +234,27 @@ class StopAtStep(Callback):
 
     def __init__(self, max_steps):
         super().__init__()
-        self.max_steps = max_steps
+        self.left = max_steps
 
     def on_train_step_end(self, run_context):
-        if run_context.original_args().cur_step_num >= self.max_steps:
+        self.left -= 1
+        if self.left <= 0:
             run_context.request_stop()
 
 
+def loss_of(outputs) -> float:
+    """The loss among the outputs of a training step."""
+    return float((outputs[0] if isinstance(outputs, tuple) else outputs).asnumpy())
+
+
 def learning_rate(optimizer) -> float:
-    """The learning rate of the optimizer's last step."""
-    rate = optimizer.learning_rate
+    """The learning rate of the optimizer's last step; the highest where groups of parameters differ."""
+    rates = optimizer.learning_rate if optimizer.is_group_lr else [optimizer.learning_rate]
     if not optimizer.dynamic_lr:
-        return float(rate.asnumpy())
-    schedule = rate.learning_rate.asnumpy()
-    return float(schedule[min(max(int(optimizer.global_step.asnumpy()[0]) - 1, 0), len(schedule) - 1)])
-
-
-def batch_size(state) -> int:
-    """Images in a step of the training data."""
-    return state.train_dataset.get_batch_size()
+        return max(float(rate.asnumpy()) for rate in rates)
+    step = max(int(optimizer.global_step.asnumpy()[0]) - 1, 0)
+    schedules = [rate.learning_rate.asnumpy() for rate in rates]
+    return max(float(schedule[min(step, len(schedule) - 1)]) for schedule in schedules)
 
 
 def duration(seconds: float) -> str:

@@ -2,36 +2,115 @@
 
 from __future__ import annotations
 
-from mindres.errors import ArgumentParser, non_negative_float, positive_float, positive_int
+import argparse
+import dataclasses
+
+from mindres.errors import ArgumentParser, UserError, positive_int
+from mindres.recipes import RECIPES, Recipe
 from mindres.runtime import DEVICES
 
 DATASETS = ("digits", "cifar10", "cifar100", "mnist", "folder")
+HELP = {
+    "epochs": "passes over the training images",
+    "batch_size": "images in a step",
+    "optimizer": "momentum or adam",
+    "schedule": "cosine, onecycle, staged or constant",
+    "lr": "highest learning rate",
+    "min_lr": "last learning rate of cosine and onecycle",
+    "warmup": "share of the steps in which onecycle rises",
+    "momentum": "of momentum",
+    "nesterov": "Nesterov's momentum",
+    "weight_decay": "L2 penalty",
+    "decay_all": "weight decay on normalisation and biases too",
+    "label_smoothing": "share of the target spread over all classes",
+    "zero_gamma": "start residual branches at zero",
+    "ema": "decay per step of the moving average of weights",
+    "clip_norm": "largest norm of a step's gradient",
+    "accumulate": "batches whose gradients make one step",
+    "patience": "stop after so many epochs without a better accuracy",
+    "layer_decay": "factor on the learning rate from each stage to the one before it",
+    "tta": "validate on images and their mirror images",
+    "augment": "augment training images",
+}
 
 
-def training_parser(description: str, example: str) -> ArgumentParser:
-    """A parser with the flags that every training script takes."""
+def training_parser(description: str, example: str, **defaults) -> ArgumentParser:
+    """A parser with the flags that every training script takes; `defaults` changes some of their defaults."""
     parser = ArgumentParser(description=description, epilog=f"example:\n  {example}")
     add = parser.add_argument
     add("--device_target", default="auto", choices=DEVICES, help="where to train (default: auto)")
-    add("--dataset", default="digits", choices=DATASETS, help="default: digits, which needs no download")
-    add("--dataset_path", default="./datasets", help="folder of the dataset or its parent (default: ./datasets)")
+    add("--dataset", default="digits", choices=DATASETS, help="default: %(default)s")
+    add("--dataset_path", default="./datasets", help="folder of the dataset or its parent (default: %(default)s)")
     add("--download", action="store_true", help="fetch the dataset if it is not there")
-    add("--arch", default="resnet50", help="network (default: resnet50)")
+    add("--skip_broken", action="store_true", help="leave broken images of a folder out")
+    add("--validation_fraction", type=float, default=0.0,
+        help="validate on this part of the training images in place of the test images (default: 0)")
+    add("--resize", type=positive_int, default=32, help="side of the images in pixels (default: %(default)s)")
+    add("--arch", default="resnet50", help="network (default: %(default)s)")
     add("--pretrained", help="true, false, mindvision, mindcv, a path or a URL; by default published weights where "
                              "they can be had, else none")
-    add("--freeze", default="none", choices=("none", "backbone"), help="what stays as it is (default: none)")
-    add("--epochs", type=positive_int, default=40, help="passes over the training images (default: 40)")
-    add("--batch_size", type=positive_int, default=32, help="images in a step (default: 32)")
-    add("--lr", type=positive_float, default=0.001, help="first learning rate (default: 0.001)")
-    add("--min_lr", type=non_negative_float, default=0.00001, help="last learning rate (default: 0.00001)")
-    add("--momentum", type=non_negative_float, default=0.9, help="of the optimizer (default: 0.9)")
-    add("--weight_decay", type=non_negative_float, default=0.0, help="L2 penalty (default: 0)")
-    add("--resize", type=positive_int, default=32, help="side of the images in pixels (default: 32)")
+    add("--freeze", default="none", help="none, backbone, or the last stage to keep: conv1 to layer4 (default: none)")
     add("--amp_level", default="auto", choices=("auto", "O0", "O1", "O2", "O3"),
         help="mixed precision (default: auto: O0 on CPU, O2 elsewhere)")
     add("--mode", default="graph", choices=("graph", "pynative"), help="pynative is for debugging (default: graph)")
-    add("--ckpt_dir", default="ckpt", help="folder of the checkpoints (default: ckpt)")
+    add("--ckpt_dir", default="ckpt", help="folder of the checkpoints (default: %(default)s)")
+    add("--keep_best", type=positive_int, default=1, help="how many checkpoints to keep by accuracy (default: 1)")
     add("--overwrite", action="store_true", help="replace a better best.ckpt of an earlier run")
-    add("--seed", type=int, default=0, help="of weights and data order (default: 0)")
+    add("--resume", action="store_true", help="go on from last.ckpt in --ckpt_dir")
+    add("--seed", type=int, default=0, help="of weights, data order and augmentation (default: 0)")
     add("--max_steps", type=positive_int, help="stop after so many steps")
+    add("--tensorboard", metavar="DIR", help="write TensorBoard's scalars to this folder")
+    group = parser.add_argument_group("augmentation of training images")
+    group.add_argument("--auto_augment", default="none",
+                       choices=("none", "randaugment", "autoaugment", "trivialaugment"), help="default: none")
+    group.add_argument("--random_erasing", type=float, default=0.0, help="probability (default: 0)")
+    group.add_argument("--mixup", type=float, default=0.0, help="alpha (default: 0, off)")
+    group.add_argument("--cutmix", type=float, default=0.0, help="alpha (default: 0, off)")
+    group = parser.add_argument_group("recipe", "each flag replaces the recipe's value")
+    group.add_argument("--recipe", default="tutorial", choices=list(RECIPES), help="default: %(default)s")
+    for field in dataclasses.fields(Recipe):
+        kind = type(field.default)
+        if kind is bool:
+            group.add_argument(f"--{field.name}", action=argparse.BooleanOptionalAction, help=HELP[field.name])
+        elif kind is not tuple:
+            group.add_argument(f"--{field.name}", type=kind, help=f"{HELP[field.name]} (tutorial: {field.default})")
+    parser.set_defaults(**defaults)
     return parser
+
+
+def recipe_values(args) -> dict:
+    """The recipe's fields that were given on the command line."""
+    return {field.name: getattr(args, field.name) for field in dataclasses.fields(Recipe)
+            if getattr(args, field.name, None) is not None}
+
+
+def load_datasets(args, recipe):
+    """The training and validation `ImageDataset` that the flags ask for."""
+    from mindres.data import DATASETS as classes
+
+    options = {"batch_size": recipe.batch_size, "resize": args.resize, "download": args.download,
+               "validation_fraction": args.validation_fraction}
+    if args.dataset == "folder":
+        options["skip_broken"] = args.skip_broken
+    if args.dataset == "mnist":
+        options["channels"] = 1 if args.arch in ("lenet5", "convnet") else 3
+    augmentation = {name: getattr(args, name) for name in ("auto_augment", "random_erasing", "mixup", "cutmix")}
+    held_out = args.validation_fraction > 0 or args.dataset == "folder"
+    dataset = classes[args.dataset]
+    return (dataset(args.dataset_path, split="train", augment=recipe.augment, **augmentation, **options),
+            dataset(args.dataset_path, split="val" if held_out else "test", **options))
+
+
+def load_pretrained(net, source) -> None:
+    """Load what --pretrained names; where nothing was asked for, published weights if they can be had."""
+    from mindres.weights import load_weights
+
+    if source in ("false", "true"):
+        source = source == "true"
+    if source is None:
+        try:
+            print(load_weights(net, True))
+        except UserError as error:
+            print(f"training from random weights: {error}")
+    elif source:
+        print(load_weights(net, source))

@@ -1,17 +1,21 @@
-"""Training: cosine-decay Momentum through MindSpore's `Model`, as in the tutorial."""
+"""Training through MindSpore's `Model`: any recipe, resumable at any step, with a record of what was done."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import secrets
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import mindspore
 from mindspore import nn
 from mindspore.train import Accuracy, Model
 
+from mindres import steps
 from mindres.callbacks import EpochRecord, StopAtStep, ValAccMonitor
-from mindres.data import ImageDataset
 from mindres.errors import UserError
+from mindres.pipeline import ImageDataset
+from mindres.recipes import learning_rates, make_recipe
+from mindres.runs import EarlyStop, FiniteLoss, Interrupt, RunState, TensorBoard
 
 MODES = {"graph": mindspore.GRAPH_MODE, "pynative": mindspore.PYNATIVE_MODE}
 
@@ -25,61 +29,86 @@ class History:
     best_ckpt_path: Path | None = None
 
 
-def train(net, train_data, val_data, *, epochs=40, lr=0.001, min_lr=0.00001, momentum=0.9, weight_decay=0.0,
-          freeze="none", amp_level="auto", ckpt_dir="ckpt", overwrite=False, max_steps=None, mode="graph") -> History:
+def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_level="auto", mode="graph",
+          ckpt_dir="ckpt", keep_best=1, overwrite=False, resume=False, max_steps=None, tensorboard=None,
+          config=None, **overrides) -> History:
     """Train `net` and keep the weights with the best validation accuracy in `ckpt_dir/best.ckpt`.
 
-    Momentum with the learning rate falling from `lr` to `min_lr` along half a cosine, epoch by epoch, over the
-    cross entropy. One line is printed for each epoch.
+    One line is printed for each epoch. `ckpt_dir` also gets `last.ckpt`, from which a run goes on, `history.csv` and
+    `config.json`. Ctrl-C ends the step, saves, and raises KeyboardInterrupt.
 
     Args:
         net: a network of this package; its weights change in place.
         train_data, val_data: an `ImageDataset` of `mindres.data`, or a MindSpore dataset of (image, label) batches.
-        epochs: passes over the training data.
-        lr, min_lr: first and last learning rate.
-        momentum: of the optimizer.
-        weight_decay: L2 penalty on every parameter.
-        freeze: "none", or "backbone" to train the classifier alone.
-        amp_level: mixed precision as in `mindspore.train.Model`: "O0" to "O3"; "auto" is O0 on CPU, O2 elsewhere.
-        ckpt_dir: folder of the checkpoints; None keeps none.
-        overwrite: let this run replace a better best.ckpt of an earlier one, see `ValAccMonitor`.
-        max_steps: stop after this many steps, wherever they end.
+        recipe: "tutorial" (Momentum, cosine decay), "adam_early_stop", "staged_sgd", "sgd_mnist" or "fast".
+        freeze: "none"; "backbone" to train the classifier alone; or the last stage that stays as it is, "conv1" to
+            "layer4", normalisation statistics included.
+        amp_level: mixed precision as in `mindspore.amp`: "O0" to "O3"; "auto" is O0 on CPU, O2 elsewhere.
         mode: "graph", or "pynative" to step through the network with a debugger.
+        ckpt_dir: folder of the checkpoints; None keeps none.
+        keep_best: how many checkpoints to keep by accuracy; those after the first are called `best-epoch-N.ckpt`.
+        overwrite: let this run replace a better best.ckpt of an earlier one, see `ValAccMonitor`.
+        resume: go on from `ckpt_dir/last.ckpt` if it is there. On CPU the losses are those of a run that was never
+            interrupted, for networks without dropout.
+        max_steps: stop after this many steps, wherever they end.
+        tensorboard: folder for TensorBoard's scalars, or None.
+        config: noted in `config.json` with the recipe.
+        overrides: fields of `recipes.Recipe` by name, such as epochs=5 or lr=0.1; None leaves the recipe's value.
 
     Raises:
-        UserError: an argument is out of range, or the checkpoints cannot be written.
+        UserError: an argument is out of range, the checkpoints cannot be written or read, or the loss is no longer
+            finite.
     """
-    if epochs < 1:
-        raise UserError(f"epochs must be at least 1, not {epochs}")
+    plan = make_recipe(recipe, **overrides)
     if max_steps is not None and max_steps < 1:
         raise UserError(f"max_steps must be at least 1, not {max_steps}")
-    if not lr > min_lr >= 0:
-        raise UserError(f"the learning rate falls from lr to min_lr, so lr {lr} must be above min_lr {min_lr}")
     if mode not in MODES:
         raise UserError(f"unknown mode {mode!r}: choose one of {', '.join(MODES)}")
-    if freeze not in ("none", "backbone"):
-        raise UserError(f"unknown freeze {freeze!r}: choose none or backbone")
+    level = resolve_amp(amp_level)
+    if resume and ckpt_dir is None:
+        raise UserError("there is nothing to resume without ckpt_dir")
     metadata = describe(train_data)
-    train_data, val_data = batches(train_data), batches(val_data)
-    if freeze == "backbone":
-        freeze_backbone(net)
-    steps = train_data.get_dataset_size()
-    schedule = nn.cosine_decay_lr(min_lr=min_lr, max_lr=lr, total_step=steps * epochs, step_per_epoch=steps,
-                                  decay_epoch=epochs)
-    optimizer = nn.Momentum(net.trainable_params(), schedule, momentum, weight_decay)
+    train_batches, val_batches = batches(train_data), batches(val_data)
+    freeze_stages(net, freeze)
+    if plan.zero_gamma and not resume:
+        zero_last_gammas(net)
+    optimizer = steps.make_optimizer(net, plan, learning_rates(plan, train_batches.get_dataset_size()))
+    average = steps.averaged_copy(net) if plan.ema else None
+    network = net if level == "O0" else mindspore.amp.auto_mixed_precision(net, level)
+    step = steps.training_step(network, optimizer, plan, average, mixed_precision=level != "O0")
+    kept = average or net
     before = mindspore.get_context("mode")
     mindspore.set_context(mode=MODES[mode])
     try:
-        # nn.SoftmaxCrossEntropyWithLogits, which the tutorial takes, gives inf on CPU for logits far apart.
-        model = Model(net, nn.CrossEntropyLoss(), optimizer, metrics={"Accuracy": Accuracy()},
-                      amp_level=resolve_amp(amp_level))
-        monitor = ValAccMonitor(model, val_data, epochs, save_best_ckpt=ckpt_dir is not None, ckpt_directory=ckpt_dir,
-                                dataset_sink_mode=False, overwrite=overwrite, metadata=metadata, network=net)
-        stop = [StopAtStep(max_steps)] if max_steps else []
-        model.train(epochs, train_data, callbacks=[*stop, monitor], dataset_sink_mode=False)
+        model = Model(step, metrics={"Accuracy": Accuracy()}, eval_indexes=[0, 1, 2],
+                      eval_network=steps.Validation(kept, plan.tta))
+        seed = mindspore.get_seed()
+        monitor = ValAccMonitor(model, val_batches, plan.epochs, save_best_ckpt=ckpt_dir is not None,
+                                ckpt_directory=ckpt_dir, dataset_sink_mode=False, overwrite=overwrite,
+                                metadata=metadata, network=kept, optimizer=optimizer, keep_best=keep_best)
+        state = RunState(step, monitor, ckpt_dir, {"recipe": recipe, **asdict(plan), "freeze": freeze,
+                                                   "amp_level": level, **(config or {})},
+                         seed=secrets.randbits(31) if seed is None else seed)
+        if resume:
+            state.restore()
+        callbacks = [Interrupt(state), FiniteLoss(state), *([StopAtStep(max_steps)] if max_steps else []), monitor,
+                     *([EarlyStop(monitor, plan.patience)] if plan.patience else []),
+                     *([TensorBoard(monitor, tensorboard)] if tensorboard else []), state]
+        run(model, train_batches, plan.epochs, callbacks, state)
     finally:
         mindspore.set_context(mode=before)
+    if average is not None:
+        for target, source in zip(net.get_parameters(), average.get_parameters()):
+            target.set_data(source.value())
     return History(monitor.history, monitor.best_res, monitor.best_ckpt_path)
+
+
+def run(model, data, epochs, callbacks, state) -> None:
+    """Train epoch by epoch. Order and augmentation of an epoch follow from its number, so that any can be repeated."""
+    while state.epoch < epochs and not state.stopped:
+        mindspore.dataset.config.set_seed((state.seed + 7919 * state.epoch) % 2**31)
+        rest = data.skip(state.step) if state.step else data
+        model.train(state.epoch + 1, rest, callbacks=callbacks, initial_epoch=state.epoch, dataset_sink_mode=False)
 
 
 def set_seed(seed: int) -> None:
@@ -97,16 +126,34 @@ def describe(data) -> dict:
     if not isinstance(data, ImageDataset):
         return {}
     return {"dataset": data.name.lower(), "classes": list(data.classes), "mean": list(data.mean),
-            "std": list(data.std), "input_size": list(data.resize)}
+            "std": list(data.std), "input_size": list(data.resize), "crop_fraction": data.crop_fraction}
 
 
-def freeze_backbone(net) -> None:
-    """Keep the backbone's weights as they are, the statistics of its batch normalisation included."""
-    for parameter in net.backbone.get_parameters():
-        parameter.requires_grad = False
-    for _, cell in net.backbone.cells_and_names():
-        if isinstance(cell, nn.BatchNorm2d):
-            cell.use_batch_statistics = False
+def freeze_stages(net, freeze: str) -> None:
+    """Keep the stages up to `freeze` as they are, the statistics of their batch normalisation included."""
+    if freeze == "none":
+        return
+    stages = list(dict.fromkeys(steps.stage_of(p.name) for p in net.get_parameters()))
+    stages.remove("head")
+    if freeze != "backbone" and freeze not in stages:
+        raise UserError(f"unknown freeze {freeze!r}: choose none, backbone, {', '.join(stages)}")
+    frozen = stages if freeze == "backbone" else stages[:stages.index(freeze) + 1]
+    for stage in frozen:
+        part = getattr(net.backbone, stage)
+        for parameter in part.get_parameters():
+            parameter.requires_grad = False
+        for _, cell in part.cells_and_names():
+            if isinstance(cell, nn.BatchNorm2d):
+                cell.use_batch_statistics = False
+
+
+def zero_last_gammas(net) -> None:
+    """Start each residual block as the identity: its last normalisation scales by 0 (arXiv:1706.02677, section 5.1)."""
+    for _, cell in net.cells_and_names():
+        if hasattr(cell, "expansion"):
+            last = [norm for name, norm in cell.cells_and_names()
+                    if isinstance(norm, nn.BatchNorm2d) and not name.startswith("down_sample")][-1]
+            last.gamma.set_data(mindspore.ops.zeros_like(last.gamma))
 
 
 def resolve_amp(level: str) -> str:

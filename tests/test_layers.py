@@ -6,9 +6,10 @@ from pathlib import Path
 import mindres
 
 PACKAGE = Path(mindres.__file__).parent
-ORDER = ["errors", "files", "gpu", "runtime", "_mindvision", "names", "weights", "pipeline", "cifar", "data", "plots",
-         "native", "pooling", "resnet", "cifar_resnet", "classic", "inception", "zoo", "summary", "callbacks",
-         "training", "evaluation", "prediction", "export", "report", "doctor", "flags", "cli", "__main__"]
+ORDER = ["errors", "files", "gpu", "runtime", "_mindvision", "names", "weights", "recipes", "pipeline", "cifar", "data",
+         "plots", "native", "pooling", "resnet", "cifar_resnet", "classic", "inception", "zoo", "summary", "callbacks",
+         "runs", "steps", "features", "training", "evaluation", "prediction", "gradcam", "export", "report", "doctor",
+         "flags", "cli", "__main__"]
 FLOOR_0 = ["errors", "files", "runtime"]
 
 

@@ -1,0 +1,213 @@
+"""A run's state and records: what it takes to stop anywhere and go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+import platform
+import secrets
+import shlex
+import signal
+import sys
+import threading
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import mindspore
+import numpy as np
+from mindspore.train import Callback
+
+from mindres import files, weights
+from mindres.callbacks import EpochRecord, learning_rate, loss_of
+from mindres.errors import UserError
+
+
+class RunState(Callback):
+    """Keeps `last.ckpt` (weights, optimizer, position, records), `history.csv` and `config.json` in `folder`.
+
+    Args:
+        network: the training step, whose parameters are all of the state that trains.
+        monitor: the `ValAccMonitor` of the run.
+        folder: where; None keeps nothing.
+        config: what is noted in `config.json`.
+        seed: of data order and augmentation.
+    """
+
+    def __init__(self, network, monitor, folder, config, seed):
+        super().__init__()
+        self.network, self.monitor, self.config, self.seed = network, monitor, config, seed
+        self.folder = None if folder is None else Path(folder)
+        self.epoch, self.step, self.stopped = 0, 0, False
+        self.run_id = secrets.token_hex(8)
+        monitor.metadata = {**monitor.metadata, "run": self.run_id}
+
+    @property
+    def last(self) -> Path:
+        return self.folder / "last.ckpt"
+
+    def restore(self) -> None:
+        """Take up the run that left `last.ckpt`; says so, also where there is none."""
+        if not self.last.exists():
+            print(f"{self.last} is not there: starting from the beginning", flush=True)
+            return
+        arrays, metadata = weights.read_checkpoint(self.last)
+        noted = metadata.get("state")
+        if not noted:
+            raise UserError(f"{self.last} was not left by an interrupted run: it cannot be resumed")
+        mine = {k: v for k, v in self.config.items() if k not in RUN_ONLY}
+        theirs = {k: v for k, v in noted["config"].items() if k not in RUN_ONLY}
+        changed = [k for k in mine if json.dumps(mine[k]) != json.dumps(theirs.get(k))]
+        if changed:
+            raise UserError(f"{self.last} was left by a run with --{changed[0]} {theirs.get(changed[0])}, not "
+                            f"{mine[changed[0]]}: resume with the same values, or start anew in another --ckpt_dir")
+        parameters = self.network.parameters_dict()
+        unknown = set(parameters) ^ set(arrays)
+        if unknown:
+            raise UserError(f"{self.last} does not fit this run: it differs in {sorted(unknown)[0]}")
+        for name, parameter in parameters.items():
+            parameter.set_data(mindspore.Tensor(arrays[name], parameter.dtype))
+        self.epoch, self.step, self.seed, self.run_id = (noted[k] for k in ("epoch", "step", "seed", "run_id"))
+        self.monitor.metadata["run"] = self.run_id
+        self.monitor.restore([EpochRecord(**record) for record in noted["history"]], noted["losses"], noted["best"],
+                             noted["best_path"], noted["kept"])
+        print(f"going on from {self.last}: epoch {self.epoch + 1}, step {self.step + 1}", flush=True)
+
+    def on_train_begin(self, run_context):
+        if self.folder is None or self.epoch or self.step:
+            return
+        files.make_folder(self.folder)
+        packages = {name: version(name) for name in ("mindspore", "mindvision", "numpy")}
+        environment = {"python": platform.python_version(), "platform": platform.platform(), **packages,
+                       "device": mindspore.get_context("device_target")}
+        write_text(self.folder / "config.json", json.dumps(
+            {"command": shlex.join(sys.argv), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "run": self.run_id,
+             "seed": self.seed, **self.config, "environment": environment}, indent=2, default=str) + "\n")
+
+    def on_train_epoch_begin(self, run_context):
+        self.first_step = self.step
+
+    def on_train_step_end(self, run_context):
+        self.step += 1
+
+    def on_train_epoch_end(self, run_context):
+        state = run_context.original_args()
+        whole = self.step - self.first_step >= state.train_dataset.get_dataset_size()
+        self.stopped = run_context.get_stop_requested()
+        if whole and not state.get("interrupted"):
+            self.epoch, self.step, self.monitor.losses_before = self.epoch + 1, 0, []
+        self.save()
+
+    def save(self) -> None:
+        """Write the records and `last.ckpt`."""
+        if self.folder is None:
+            return
+        history = [dataclasses.asdict(r) for r in self.monitor.history if r.epoch <= self.epoch]
+        lines = [{"accuracy" if k == "metric" else k: v for k, v in record.items()}
+                 for record in map(dataclasses.asdict, self.monitor.history)]
+        if lines:
+            with files.replacing(self.folder / "history.csv") as part, open(part, "w", newline="") as file:
+                writer = csv.DictWriter(file, lines[0])
+                writer.writeheader()
+                writer.writerows(lines)
+        losses = self.monitor.epoch_losses() if self.step else []
+        weights.save_checkpoint(self.network, self.last, **self.monitor.metadata,
+                                architecture=self.monitor.network.architecture, epoch=self.epoch,
+                                state={"epoch": self.epoch, "step": self.step, "seed": self.seed,
+                                       "run_id": self.run_id, "history": history, "losses": losses,
+                                       "config": self.config, **self.monitor.kept_state()})
+
+
+# What may differ between a run and the one that goes on with it.
+RUN_ONLY = ("device_target", "max_steps")
+
+
+def write_text(path: Path, text: str) -> None:
+    with files.replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+class Interrupt(Callback):
+    """Ctrl-C ends the step, saves, and then interrupts; a second one interrupts at once."""
+
+    def __init__(self, state):
+        super().__init__()
+        self.state, self.requested = state, False
+
+    def on_train_begin(self, run_context):
+        if threading.current_thread() is threading.main_thread():
+            self.previous = signal.signal(signal.SIGINT, self._request)
+
+    def _request(self, *_):
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+    def on_train_step_end(self, run_context):
+        if self.requested:
+            run_context.original_args()["interrupted"] = True
+            run_context.request_stop()
+
+    def on_train_end(self, run_context):
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self.previous)
+        if self.requested:
+            if self.state.folder is not None:
+                print(f"\ninterrupted in epoch {self.state.epoch + 1} after step {self.state.step}: saved in "
+                      f"{self.state.last}; the same command with --resume goes on", flush=True)
+            raise KeyboardInterrupt
+
+
+class FiniteLoss(Callback):
+    """Ends the run when the loss is infinite or no number; what was saved before stays."""
+
+    def __init__(self, state):
+        super().__init__()
+        self.state = state
+
+    def on_train_step_end(self, run_context):
+        state = run_context.original_args()
+        # A loss that is read makes an accelerator wait.
+        if mindspore.get_context("device_target") != "CPU" and self.state.step % 20:
+            return
+        if not math.isfinite(loss_of(state.net_outputs)):
+            rate = learning_rate(self.state.monitor.optimizer)
+            kept = f"; the last good state is {self.state.last}" if self.state.folder and self.state.last.exists() \
+                else ""
+            raise UserError(f"the loss is {loss_of(state.net_outputs)} in epoch {self.state.epoch + 1}, step "
+                            f"{self.state.step + 1}, at learning rate {rate:g}: lower --lr or set --clip_norm{kept}")
+
+
+class EarlyStop(Callback):
+    """Ends the run after `patience` epochs without a better validation metric."""
+
+    def __init__(self, monitor, patience):
+        super().__init__()
+        self.monitor, self.patience = monitor, patience
+
+    def on_train_epoch_end(self, run_context):
+        metrics = [r.metric for r in self.monitor.history if r.metric is not None]
+        if metrics and len(metrics) - 1 - int(np.argmax(metrics)) >= self.patience:
+            print(f"stopping early: no better {self.monitor.metric_name} in {self.patience} epochs", flush=True)
+            run_context.request_stop()
+
+
+class TensorBoard(Callback):
+    """Writes loss, validation metric, learning rate and speed of each epoch for TensorBoard."""
+
+    def __init__(self, monitor, folder):
+        super().__init__()
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            raise UserError("--tensorboard needs tensorboardX: pip install 'mindres[tensorboard]'") from None
+        self.monitor, self.writer = monitor, SummaryWriter(str(files.make_folder(folder)))
+
+    def on_train_epoch_end(self, run_context):
+        for record in self.monitor.history[-1:]:
+            for name, value in dataclasses.asdict(record).items():
+                if name != "epoch" and value is not None:
+                    self.writer.add_scalar(name, value, record.epoch)
+        self.writer.flush()
