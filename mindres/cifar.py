@@ -42,6 +42,7 @@ class Cifar10(ImageDataset):
 
     mean = (0.4914, 0.4822, 0.4465)
     std = (0.2023, 0.1994, 0.2010)
+    mirrored = True
     native_size = (32, 32)
     url = "https://www.cs.toronto.edu/~kriz/"
     # The C++ reader takes the first as it is, and `download` fetches it.
@@ -65,10 +66,14 @@ class Cifar10(ImageDataset):
         usage = "test" if self.split == "test" else "train"
         names, binaries = getattr(layout, usage), getattr(self.layouts[0], usage)
         self.folder = folder if layout.binary else self._converted(folder, names, binaries)
-        self._labels = np.concatenate([self._check_binary(self.folder / name) for name in binaries])
+        self._files = [self.folder / name for name in binaries]
+        self._labels = np.concatenate([self._check_binary(path) for path in self._files])
 
     def labels(self):
         return self._labels
+
+    def files(self):
+        return self._files
 
     def source(self, sampler):
         return self.reader(str(self.folder), usage="test" if self.split == "test" else "train", sampler=sampler,
