@@ -42,7 +42,6 @@ class Cifar10(ImageDataset):
 
     mean = (0.4914, 0.4822, 0.4465)
     std = (0.2023, 0.1994, 0.2010)
-    mirrored = True
     native_size = (32, 32)
     url = "https://www.cs.toronto.edu/~kriz/"
     # The C++ reader takes the first as it is, and `download` fetches it.
@@ -56,6 +55,7 @@ class Cifar10(ImageDataset):
     label_fields = ("labels",)
     names_field = "label_names"
     num_classes = 10
+    file_images = {"train": 10_000, "test": 10_000}
     reader = staticmethod(ds.Cifar10Dataset)
 
     def prepare(self):
@@ -65,26 +65,31 @@ class Cifar10(ImageDataset):
         self.classes = tuple(self._class_names(folder / layout.meta, layout.binary))
         usage = "test" if self.split == "test" else "train"
         names, binaries = getattr(layout, usage), getattr(self.layouts[0], usage)
-        self.folder = folder if layout.binary else self._converted(folder, names, binaries)
-        self._files = [self.folder / name for name in binaries]
-        self._labels = np.concatenate([self._check_binary(path) for path in self._files])
+        folder = folder if layout.binary else self._converted(folder, names, binaries)
+        self.paths = [folder / name for name in binaries]
+        labels = [self._check_binary(path) for path in self.paths]
+        self.published = all(len(part) == self.file_images[usage] for part in labels)
+        self._labels = np.concatenate(labels)
 
     def labels(self):
         return self._labels
 
-    def files(self):
-        return self._files
-
     def source(self, sampler):
-        return self.reader(str(self.folder), usage="test" if self.split == "test" else "train", sampler=sampler,
-                           num_parallel_workers=self.num_parallel_workers)
+        if self.published:
+            return self.reader(str(self.paths[0].parent), usage="test" if self.split == "test" else "train",
+                               sampler=sampler, num_parallel_workers=self.num_parallel_workers)
+        # The C++ reader takes the published number of images from a file, whatever number it holds.
+        records = np.concatenate([np.fromfile(path, np.uint8) for path in self.paths])
+        images = records.reshape(-1, self.label_bytes + 3072)[:, self.label_bytes:].reshape(-1, 3, 32, 32)
+        return ds.NumpySlicesDataset((images.transpose(0, 2, 3, 1), self._labels), ["image", "label"],
+                                     sampler=sampler, num_parallel_workers=1)
 
     def augmentation(self):
         return [vision.RandomCrop(32, 4), vision.RandomHorizontalFlip()]
 
     def download(self):
-        root, layout = self.path or Path("datasets"), self.layouts[0]
-        if not self._candidates() and not (root / layout.archive).exists():
+        root, layout = self.path, self.layouts[0]
+        if root and not self._candidates() and not (root / layout.archive).exists():
             files.download(files.mirrored(self.url + layout.archive), files.make_folder(root) / layout.archive,
                            md5=layout.md5)
 
@@ -199,17 +204,20 @@ class Cifar100(Cifar10):
     label_fields = ("coarse_labels", "fine_labels")
     names_field = "fine_label_names"
     num_classes = 100
+    file_images = {"train": 50_000, "test": 10_000}
     reader = staticmethod(ds.Cifar100Dataset)
 
     def source(self, sampler):
-        return super().source(sampler).rename("fine_label", "label").project(["image", "label"])
+        data = super().source(sampler)
+        return data.rename("fine_label", "label").project(["image", "label"]) if self.published else data
 
 
 class _ArraysOnly(pickle.Unpickler):
     """Admits NumPy arrays, strings, numbers, lists and dicts, and nothing that could run code."""
 
     admitted = frozenset({("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"),
-                          ("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct")})
+                          ("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct"),
+                          ("numpy.core.numeric", "_frombuffer"), ("numpy._core.numeric", "_frombuffer")})
 
     def find_class(self, module, name):
         if (module, name) in self.admitted:

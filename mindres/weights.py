@@ -172,16 +172,12 @@ def read_checkpoint(path: Path | str) -> tuple[dict[str, np.ndarray], dict]:
 
 
 def save_checkpoint(net, path: Path | str, **metadata) -> Path:
-    """Write the weights of `net`, or a dict of parameters by name, with `metadata` (JSON values), whole or not at all.
+    """Write the weights of `net` with `metadata` (JSON values) to `path`, whole or not at all.
 
     The file is an ordinary MindSpore checkpoint: `mindspore.load_checkpoint` reads it too.
     """
     path = Path(path)
-    parameters = net if isinstance(net, dict) else net.parameters_dict()
-    prefix = getattr(net, "parameter_prefix", "")
     metadata = {"architecture": getattr(net, "architecture", {}), **metadata}
     with files.replacing(path) as part:
-        mindspore.save_checkpoint([{"name": name.removeprefix(prefix), "data": parameter}
-                                   for name, parameter in parameters.items()], str(part),
-                                  append_dict={"mindres": json.dumps(metadata)})
+        mindspore.save_checkpoint(net, str(part), append_dict={"mindres": json.dumps(metadata)})
     return path
