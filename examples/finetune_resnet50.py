@@ -11,6 +11,8 @@ def main():
     args = parser.parse_args()
     recipe = make_recipe(args.recipe, **recipe_values(args))
     device = mindres.set_device(args.device_target)
+    if args.distributed:
+        mindres.start_workers()
     mindres.set_seed(args.seed)
 
     # The datasets: augmented batches for training, every image once for validation.
@@ -20,8 +22,8 @@ def main():
     net = mindres.create_model(args.arch, num_classes=len(train_data.classes), in_channels=len(train_data.mean))
     load_pretrained(net, args.pretrained)
 
-    print(f"{args.arch} on {args.dataset}, {device}: {recipe.epochs} epochs in batches of {recipe.batch_size}, "
-          f"{args.recipe} recipe", flush=True)
+    mindres.say(f"{args.arch} on {args.dataset}, {device}: {recipe.epochs} epochs in batches of {recipe.batch_size}, "
+                f"{args.recipe} recipe")
     mindres.train(net, train_data, val_data, recipe=args.recipe, **recipe_values(args), freeze=args.freeze,
                   amp_level=args.amp_level, mode=args.mode, ckpt_dir=args.ckpt_dir, keep_best=args.keep_best,
                   overwrite=args.overwrite, resume=args.resume, max_steps=args.max_steps,

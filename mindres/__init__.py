@@ -27,6 +27,7 @@ _HOME = {name: module for module, names in {
     "runtime": ["set_device"],
     "weights": ["load_weights", "save_checkpoint"],
     "zoo": ["create_model", "list_models", "load_model", "reset_head"],
+    "distributed": ["say", "start_workers"],
     "callbacks": ["LossMonitor", "ValAccMonitor"],
     "training": ["History", "set_seed", "train"],
     "evaluation": ["evaluate"],

@@ -12,7 +12,7 @@ import numpy as np
 from mindspore.train import Callback
 from tqdm import tqdm
 
-from mindres import files, weights
+from mindres import distributed, files, weights
 from mindres.errors import UserError
 
 
@@ -68,8 +68,10 @@ class ValAccMonitor(Callback):
         self.kept: list[tuple[float, str]] = []  # metric and path of the checkpoints beside the best
         self.losses_before: list[float] = []  # of the steps of this epoch that ran before an interruption
         self.started, self.restored = None, None
-        self.save_best_ckpt = save_best_ckpt
-        if save_best_ckpt:
+        # Of several workers the first one prints and writes.
+        self.chief = distributed.rank() == 0
+        self.save_best_ckpt = save_best_ckpt and self.chief
+        if self.save_best_ckpt:
             self.target = files.make_folder(ckpt_directory) / best_ckpt_name
             self.bar = -float("inf") if overwrite else self._earlier_best()
 
@@ -106,7 +108,7 @@ class ValAccMonitor(Callback):
         self.losses, self.first_step_ended = [], None
         self.epoch_started = time.monotonic()
         self.progress = tqdm(total=state.batch_num, leave=False, unit="step", file=sys.stdout,
-                             desc=f"Epoch {state.cur_epoch_num}", disable=not sys.stdout.isatty())
+                             desc=f"Epoch {state.cur_epoch_num}", disable=not (self.chief and sys.stdout.isatty()))
 
     def on_train_step_end(self, run_context):
         # Converted at the end of the epoch: a loss that is read makes an accelerator wait.
@@ -128,12 +130,13 @@ class ValAccMonitor(Callback):
         metric = None
         if state.cur_epoch_num >= self.eval_start_epoch \
                 and (state.cur_epoch_num - self.eval_start_epoch) % self.interval == 0:
+            distributed.share_statistics(self.network or state.train_network)
             metric = self.apply_eval()
         record = EpochRecord(state.cur_epoch_num, loss, metric, learning_rate(self.optimizer),
-                             steps * state.train_dataset.get_batch_size() / seconds,
+                             steps * state.train_dataset.get_batch_size() * distributed.size() / seconds,
                              time.monotonic() - self.epoch_started)
         self.history.append(record)
-        print(self.line(record), flush=True)
+        distributed.say(self.line(record))
         if metric is not None and self.save_best_ckpt:
             self._keep(state, record)
         self.best_res = max(self.best_res, -float("inf") if metric is None else metric)

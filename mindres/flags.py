@@ -60,6 +60,8 @@ def training_parser(description: str, example: str, **defaults) -> ArgumentParse
     add("--seed", type=int, default=0, help="of weights, data order and augmentation (default: 0)")
     add("--max_steps", type=positive_int, help="stop after so many steps")
     add("--tensorboard", metavar="DIR", help="write TensorBoard's scalars to this folder")
+    add("--distributed", action="store_true", help="this is one of the workers that msrun has started; --batch_size is "
+                                                   "each worker's")
     group = parser.add_argument_group("augmentation of training images")
     group.add_argument("--auto_augment", default="none",
                        choices=("none", "randaugment", "autoaugment", "trivialaugment"), help="default: none")
@@ -86,10 +88,13 @@ def recipe_values(args) -> dict:
 
 def load_datasets(args, recipe):
     """The training and validation `ImageDataset` that the flags ask for."""
+    from mindres import distributed
     from mindres.data import DATASETS as classes
 
     options = {"batch_size": recipe.batch_size, "resize": args.resize, "download": args.download,
                "validation_fraction": args.validation_fraction}
+    if args.distributed:
+        options |= {"num_shards": distributed.size(), "shard_id": distributed.rank()}
     if args.dataset == "folder":
         options["skip_broken"] = args.skip_broken
     if args.dataset == "mnist":
@@ -103,14 +108,15 @@ def load_datasets(args, recipe):
 
 def load_pretrained(net, source) -> None:
     """Load what --pretrained names; where nothing was asked for, published weights if they can be had."""
+    from mindres.distributed import say
     from mindres.weights import load_weights
 
     if source in ("false", "true"):
         source = source == "true"
     if source is None:
         try:
-            print(load_weights(net, True))
+            say(str(load_weights(net, True)))
         except UserError as error:
-            print(f"training from random weights: {error}")
+            say(f"training from random weights: {error}")
     elif source:
-        print(load_weights(net, source))
+        say(str(load_weights(net, source)))

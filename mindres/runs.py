@@ -20,7 +20,7 @@ import mindspore
 import numpy as np
 from mindspore.train import Callback
 
-from mindres import files, weights
+from mindres import distributed, files, weights
 from mindres.callbacks import EpochRecord, learning_rate, loss_of
 from mindres.errors import UserError
 
@@ -51,7 +51,7 @@ class RunState(Callback):
     def restore(self) -> None:
         """Take up the run that left `last.ckpt`; says so, also where there is none."""
         if not self.last.exists():
-            print(f"{self.last} is not there: starting from the beginning", flush=True)
+            distributed.say(f"{self.last} is not there: starting from the beginning")
             return
         arrays, metadata = weights.read_checkpoint(self.last)
         noted = metadata.get("state")
@@ -73,10 +73,10 @@ class RunState(Callback):
         self.monitor.metadata["run"] = self.run_id
         self.monitor.restore([EpochRecord(**record) for record in noted["history"]], noted["losses"], noted["best"],
                              noted["best_path"], noted["kept"])
-        print(f"going on from {self.last}: epoch {self.epoch + 1}, step {self.step + 1}", flush=True)
+        distributed.say(f"going on from {self.last}: epoch {self.epoch + 1}, step {self.step + 1}")
 
     def on_train_begin(self, run_context):
-        if self.folder is None or self.epoch or self.step:
+        if self.folder is None or not self.monitor.chief or self.epoch or self.step:
             return
         files.make_folder(self.folder)
         packages = {name: version(name) for name in ("mindspore", "mindvision", "numpy")}
@@ -102,7 +102,7 @@ class RunState(Callback):
 
     def save(self) -> None:
         """Write the records and `last.ckpt`."""
-        if self.folder is None:
+        if self.folder is None or not self.monitor.chief:
             return
         history = [dataclasses.asdict(r) for r in self.monitor.history if r.epoch <= self.epoch]
         lines = [{"accuracy" if k == "metric" else k: v for k, v in record.items()}
@@ -130,14 +130,18 @@ def write_text(path: Path, text: str) -> None:
 
 
 class Interrupt(Callback):
-    """Ctrl-C ends the step, saves, and then interrupts; a second one interrupts at once."""
+    """Ctrl-C ends the step, saves, and then interrupts; a second one interrupts at once.
+
+    Where there are several workers it interrupts at once too: they would not all stop at the same step.
+    """
 
     def __init__(self, state):
         super().__init__()
         self.state, self.requested = state, False
+        self.listens = threading.current_thread() is threading.main_thread() and distributed.size() == 1
 
     def on_train_begin(self, run_context):
-        if threading.current_thread() is threading.main_thread():
+        if self.listens:
             self.previous = signal.signal(signal.SIGINT, self._request)
 
     def _request(self, *_):
@@ -151,7 +155,7 @@ class Interrupt(Callback):
             run_context.request_stop()
 
     def on_train_end(self, run_context):
-        if threading.current_thread() is threading.main_thread():
+        if self.listens:
             signal.signal(signal.SIGINT, self.previous)
         if self.requested:
             if self.state.folder is not None:
@@ -190,7 +194,7 @@ class EarlyStop(Callback):
     def on_train_epoch_end(self, run_context):
         metrics = [r.metric for r in self.monitor.history if r.metric is not None]
         if metrics and len(metrics) - 1 - int(np.argmax(metrics)) >= self.patience:
-            print(f"stopping early: no better {self.monitor.metric_name} in {self.patience} epochs", flush=True)
+            distributed.say(f"stopping early: no better {self.monitor.metric_name} in {self.patience} epochs")
             run_context.request_stop()
 
 

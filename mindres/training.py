@@ -8,9 +8,9 @@ from pathlib import Path
 
 import mindspore
 from mindspore import nn
-from mindspore.train import Accuracy, Model
+from mindspore.train import Model
 
-from mindres import steps
+from mindres import distributed, steps
 from mindres.callbacks import EpochRecord, StopAtStep, ValAccMonitor
 from mindres.errors import UserError
 from mindres.pipeline import ImageDataset
@@ -80,7 +80,7 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
     before = mindspore.get_context("mode")
     mindspore.set_context(mode=MODES[mode])
     try:
-        model = Model(step, metrics={"Accuracy": Accuracy()}, eval_indexes=[0, 1, 2],
+        model = Model(step, metrics={"Accuracy": distributed.GlobalAccuracy()}, eval_indexes=[0, 1, 2],
                       eval_network=steps.Validation(kept, plan.tta))
         seed = mindspore.get_seed()
         monitor = ValAccMonitor(model, val_batches, plan.epochs, save_best_ckpt=ckpt_dir is not None,
@@ -93,7 +93,7 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
             state.restore()
         callbacks = [Interrupt(state), FiniteLoss(state), *([StopAtStep(max_steps)] if max_steps else []), monitor,
                      *([EarlyStop(monitor, plan.patience)] if plan.patience else []),
-                     *([TensorBoard(monitor, tensorboard)] if tensorboard else []), state]
+                     *([TensorBoard(monitor, tensorboard)] if tensorboard and monitor.chief else []), state]
         run(model, train_batches, plan.epochs, callbacks, state)
     finally:
         mindspore.set_context(mode=before)
