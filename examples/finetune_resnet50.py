@@ -2,7 +2,7 @@
 
 import mindres
 from mindres.errors import run
-from mindres.flags import load_datasets, load_pretrained, recipe_values, training_parser
+from mindres.flags import load_datasets, load_pretrained, recipe_values, train_as_asked, training_parser
 from mindres.recipes import make_recipe
 
 
@@ -24,10 +24,7 @@ def main():
 
     mindres.say(f"{args.arch} on {args.dataset}, {device}: {recipe.epochs} epochs in batches of {recipe.batch_size}, "
                 f"{args.recipe} recipe")
-    mindres.train(net, train_data, val_data, recipe=args.recipe, **recipe_values(args), freeze=args.freeze,
-                  amp_level=args.amp_level, mode=args.mode, ckpt_dir=args.ckpt_dir, keep_best=args.keep_best,
-                  overwrite=args.overwrite, resume=args.resume, max_steps=args.max_steps,
-                  tensorboard=args.tensorboard, config=vars(args))
+    train_as_asked(net, train_data, val_data, args)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,13 @@ def recipe_values(args) -> dict:
 
 
 def load_datasets(args, recipe):
-    """The training and validation `ImageDataset` that the flags ask for."""
+    """The `ImageDataset` to train on and the one to validate on that the flags ask for."""
+    held_out = args.validation_fraction > 0 or args.dataset == "folder"
+    return load_dataset(args, recipe, "train"), load_dataset(args, recipe, "val" if held_out else "test")
+
+
+def load_dataset(args, recipe, split):
+    """One split of the `ImageDataset` that the flags ask for."""
     from mindres import distributed
     from mindres.data import DATASETS as classes
 
@@ -99,11 +105,20 @@ def load_datasets(args, recipe):
         options["skip_broken"] = args.skip_broken
     if args.dataset == "mnist":
         options["channels"] = 1 if args.arch in ("lenet5", "convnet") else 3
-    augmentation = {name: getattr(args, name) for name in ("auto_augment", "random_erasing", "mixup", "cutmix")}
-    held_out = args.validation_fraction > 0 or args.dataset == "folder"
-    dataset = classes[args.dataset]
-    return (dataset(args.dataset_path, split="train", augment=recipe.augment, **augmentation, **options),
-            dataset(args.dataset_path, split="val" if held_out else "test", **options))
+    if split == "train":
+        options["augment"] = recipe.augment
+        options |= {name: getattr(args, name) for name in ("auto_augment", "random_erasing", "mixup", "cutmix")}
+    return classes[args.dataset](args.dataset_path, split=split, **options)
+
+
+def train_as_asked(net, train_data, val_data, args):
+    """`mindres.train` with everything that the flags ask for."""
+    from mindres.training import train
+
+    return train(net, train_data, val_data, recipe=args.recipe, **recipe_values(args), freeze=args.freeze,
+                 amp_level=args.amp_level, mode=args.mode, ckpt_dir=args.ckpt_dir, keep_best=args.keep_best,
+                 overwrite=args.overwrite, resume=args.resume, max_steps=args.max_steps,
+                 tensorboard=args.tensorboard, config=vars(args))
 
 
 def load_pretrained(net, source) -> None:
