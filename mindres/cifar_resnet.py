@@ -15,6 +15,7 @@ from mindvision.classification.models.neck import GlobalAvgPooling
 
 from mindres.errors import UserError
 from mindres.resnet import ResidualBlockBase, finish, make_layer
+from mindres.weights import Source
 
 
 class PadShortcut(nn.Cell):
@@ -65,11 +66,25 @@ def _stage(in_channel, channel, block_nums, shortcut):
     return nn.SequentialCell([first] + [ResidualBlockBase(channel, channel) for _ in range(1, block_nums)])
 
 
+# By shortcut and depth, trained on CIFAR-10: akamaster's have shortcut A, chenyaofo's B.
+WEIGHTS = {
+    "A": {depth: {"akamaster": Source("https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models/"
+                                      f"resnet{depth}-{sha256}.th", num_classes=10, input_size=32, top1=top1)}
+          for depth, sha256, top1 in ((20, "12fca82f", 0.9173), (32, "d509ac18", 0.9263), (44, "014dd654", 0.931),
+                                      (56, "4bfd9763", 0.9339), (110, "1d1ed7c2", 0.9368))},
+    "B": {depth: {"chenyaofo": Source("https://github.com/chenyaofo/pytorch-cifar-models/releases/download/resnet/"
+                                      f"cifar10_resnet{depth}-{sha256}.pt", num_classes=10, input_size=32, top1=top1,
+                                      mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))}
+          for depth, sha256, top1 in ((20, "4118986f", 0.926), (32, "ef93fc4d", 0.9353), (44, "2a3cabcb", 0.9401),
+                                      (56, "187c023a", 0.9437))},
+}
+
+
 def _cifar_resnet(depth, num_classes, shortcut, pretrained, in_channels):
     net = BaseClassifier(CifarResNet((depth - 2) // 6, shortcut, in_channels), GlobalAvgPooling(),
                          DenseHead(64, num_classes))
     return finish(net, {"arch": f"resnet{depth}", "num_classes": num_classes, "shortcut": shortcut,
-                        "in_channels": in_channels}, pretrained)
+                        "in_channels": in_channels}, pretrained, WEIGHTS[shortcut].get(depth))
 
 
 def resnet20(num_classes=10, shortcut="B", pretrained=False, in_channels=3):
@@ -84,7 +99,9 @@ def resnet20(num_classes=10, shortcut="B", pretrained=False, in_channels=3):
     Args:
         num_classes: width of the classifier.
         shortcut: "A" pads, "B" projects, where a stage changes the shape.
-        pretrained: False, or a path or URL, see `load_weights`. A classifier of another width starts afresh.
+        pretrained: False; True for published CIFAR-10 weights, "akamaster"'s for shortcut A and "chenyaofo"'s
+            for B, which take PyTorch to be read; or a path or URL, see `load_weights`. A classifier of another
+            width starts afresh.
         in_channels: channels of the images.
 
     Raises:

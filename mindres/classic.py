@@ -15,6 +15,15 @@ from mindvision.classification.models.head import DenseHead
 from mindres.errors import UserError
 from mindres.pooling import AdaptivePool
 from mindres.resnet import finish
+from mindres.weights import Source
+
+WEIGHTS = {
+    "lenet5": {"mindvision": Source("https://download.mindspore.cn/vision/classification/lenet_mnist.ckpt",
+                                    num_classes=10, mean=(0.1307,), std=(0.3081,), input_size=32, top1=0.98768)},
+    "alexnet": {"torchvision": Source("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", top1=0.56522)},
+    "vgg16": {"mindcv": Source("https://download.mindspore.cn/toolkits/mindcv/vgg/vgg16-95697531.ckpt", top1=0.7461),
+              "torchvision": Source("https://download.pytorch.org/models/vgg16-397923af.pth", top1=0.71592)},
+}
 
 
 class LeNet5(nn.Cell):
@@ -105,7 +114,8 @@ def lenet5(num_classes=10, pretrained=False, in_channels=1):
 
     Args:
         num_classes: width of the classifier.
-        pretrained: False, or a path or URL, see `load_weights`. A classifier of another width starts afresh.
+        pretrained: False; True for published weights, or the name of their publisher (see `WEIGHTS`; torchvision's
+            take PyTorch to be read); or a path or URL, see `load_weights`. A classifier of another width starts afresh.
         in_channels: channels of the images.
 
     Raises:
@@ -114,7 +124,8 @@ def lenet5(num_classes=10, pretrained=False, in_channels=1):
     neck = nn.SequentialCell(OrderedDict(flatten=nn.Flatten(), fc1=nn.Dense(400, 120, activation="relu"),
                                          fc2=nn.Dense(120, 84, activation="relu")))
     net = BaseClassifier(LeNet5(in_channels), neck, DenseHead(84, num_classes))
-    return finish(net, {"arch": "lenet5", "num_classes": num_classes, "in_channels": in_channels}, pretrained)
+    return finish(net, {"arch": "lenet5", "num_classes": num_classes, "in_channels": in_channels}, pretrained,
+                  WEIGHTS["lenet5"])
 
 
 def convnet(num_classes=10, pretrained=False, in_channels=1):
@@ -136,7 +147,8 @@ def alexnet(num_classes=1000, pretrained=False, in_channels=3):
         drop6=nn.Dropout(p=0.5), fc6=nn.Dense(256 * 6 * 6, 4096, activation="relu"),
         drop7=nn.Dropout(p=0.5), fc7=nn.Dense(4096, 4096, activation="relu")))
     net = BaseClassifier(AlexNet(in_channels), neck, DenseHead(4096, num_classes))
-    return finish(net, {"arch": "alexnet", "num_classes": num_classes, "in_channels": in_channels}, pretrained)
+    return finish(net, {"arch": "alexnet", "num_classes": num_classes, "in_channels": in_channels}, pretrained,
+                  WEIGHTS["alexnet"])
 
 
 def vgg16(num_classes=1000, pretrained=False, in_channels=3):
@@ -149,4 +161,5 @@ def vgg16(num_classes=1000, pretrained=False, in_channels=3):
         fc6=nn.Dense(512 * 7 * 7, 4096, activation="relu"), drop6=nn.Dropout(p=0.5),
         fc7=nn.Dense(4096, 4096, activation="relu")))
     net = BaseClassifier(VGG16(in_channels), neck, DenseHead(4096, num_classes, keep_prob=0.5))
-    return finish(net, {"arch": "vgg16", "num_classes": num_classes, "in_channels": in_channels}, pretrained)
+    return finish(net, {"arch": "vgg16", "num_classes": num_classes, "in_channels": in_channels}, pretrained,
+                  WEIGHTS["vgg16"])

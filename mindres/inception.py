@@ -16,6 +16,19 @@ from mindvision.classification.models.neck import GlobalAvgPooling
 from mindres.classic import check_size
 from mindres.pooling import AdaptivePool, AveragePool3x3, CeilMaxPool, check_pad_mode
 from mindres.resnet import finish
+from mindres.weights import Source
+
+# torchvision normalises once more inside these two networks (`transform_input`), which is in `mean` and `std` here.
+# MindCV's GoogLeNet has no batch normalisation: another network.
+WEIGHTS = {
+    "googlenet": {"torchvision": Source("https://download.pytorch.org/models/googlenet-1378be20.pth",
+                                        mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), top1=0.69778)},
+    "inception_v3": {
+        "mindcv": Source("https://download.mindspore.cn/toolkits/mindcv/inception_v3/inception_v3-38f67890.ckpt",
+                         input_size=299, top1=0.7911),
+        "torchvision": Source("https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",
+                              mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), input_size=299, top1=0.77294)},
+}
 
 
 class ConvNorm(nn.Cell):
@@ -253,7 +266,8 @@ def googlenet(num_classes=1000, pretrained=False, in_channels=3, aux_logits=True
 
     Args:
         num_classes: width of the classifiers.
-        pretrained: False, or a path or URL, see `load_weights`. Classifiers of another width start afresh.
+        pretrained: False; True for published weights, or the name of their publisher (see `WEIGHTS`; torchvision's
+            take PyTorch to be read); or a path or URL, see `load_weights`. Classifiers of another width start afresh.
         in_channels: channels of the images.
         aux_logits: False leaves the auxiliary classifiers out.
 
@@ -264,7 +278,7 @@ def googlenet(num_classes=1000, pretrained=False, in_channels=3, aux_logits=True
     net = AuxiliaryClassifier(GoogLeNet(in_channels), GlobalAvgPooling(),
                               DenseHead(1024, num_classes, keep_prob=0.8), aux, aux_weight=0.3)
     return finish(net, {"arch": "googlenet", "num_classes": num_classes, "in_channels": in_channels,
-                        "aux_logits": aux_logits}, pretrained)
+                        "aux_logits": aux_logits}, pretrained, WEIGHTS["googlenet"])
 
 
 def inception_v3(num_classes=1000, pretrained=False, in_channels=3, aux_logits=True, pad_mode="pad"):
@@ -284,4 +298,4 @@ def inception_v3(num_classes=1000, pretrained=False, in_channels=3, aux_logits=T
     net = AuxiliaryClassifier(InceptionV3(in_channels, pad_mode), GlobalAvgPooling(),
                               DenseHead(2048, num_classes, keep_prob=0.5), aux, aux_weight=0.4)
     return finish(net, {"arch": "inception_v3", "num_classes": num_classes, "in_channels": in_channels,
-                        "aux_logits": aux_logits, "pad_mode": pad_mode}, pretrained)
+                        "aux_logits": aux_logits, "pad_mode": pad_mode}, pretrained, WEIGHTS["inception_v3"])

@@ -145,20 +145,26 @@ LAYERS = {
     "resnet152": (ResidualBlock, (3, 8, 36, 3)),
 }
 
-MINDCV_URL = "https://download.mindspore.cn/toolkits/mindcv/resnet/"
-MINDCV_SHA256 = {"resnet18": "1e65cd21", "resnet34": "f297d27e", "resnet50": "e0733ab8", "resnet101": "689c5e77",
-                 "resnet152": "beb689d8"}
+# Arch, MindVision's accuracy, MindCV's hash and accuracy, torchvision's hash and accuracy. MindVision's names carry no
+# hash, the others end in the SHA-256's first eight digits.
+WEIGHTS = {
+    arch: {"mindvision": Source(model_urls[arch], top1=mindvision),
+           "mindcv": Source(f"https://download.mindspore.cn/toolkits/mindcv/resnet/{arch}-{mindcv}.ckpt", top1=cv),
+           "torchvision": Source(f"https://download.pytorch.org/models/{arch}-{torchvision}.pth", top1=tv)}
+    for arch, mindvision, mindcv, cv, torchvision, tv in (
+        ("resnet18", 0.70078, "1e65cd21", 0.7021, "f37072fd", 0.69758),
+        ("resnet34", 0.7372, "f297d27e", 0.7415, "b627a593", 0.73314),
+        ("resnet50", 0.766, "e0733ab8", 0.7669, "0676ba61", 0.7613),
+        ("resnet101", 0.7762, "689c5e77", 0.7824, "63fe2227", 0.77374),
+        ("resnet152", 0.78636, "beb689d8", 0.7872, "394f9c45", 0.78312))}
 
 
 def _resnet(arch, num_classes, pretrained, in_channels, pad_mode):
     block, layer_nums = LAYERS[arch]
     net = BaseClassifier(ResNet(block, layer_nums, in_channels=in_channels, pad_mode=pad_mode), GlobalAvgPooling(),
                          DenseHead(512 * block.expansion, num_classes))
-    # MindVision's names carry no hash; MindCV's end in the SHA-256's first eight digits.
-    sources = {"mindvision": Source(model_urls[arch]),
-               "mindcv": Source(f"{MINDCV_URL}{arch}-{MINDCV_SHA256[arch]}.ckpt", MINDCV_SHA256[arch])}
     return finish(net, {"arch": arch, "num_classes": num_classes, "in_channels": in_channels, "pad_mode": pad_mode},
-                  pretrained, sources)
+                  pretrained, WEIGHTS[arch])
 
 
 def finish(net, architecture, pretrained=False, sources=None):
@@ -198,9 +204,9 @@ def resnet50(num_classes=1000, pretrained=False, in_channels=3, pad_mode="same")
 
     Args:
         num_classes: width of the classifier.
-        pretrained: False; True or "mindvision" for the tutorial's ImageNet weights; "mindcv" for
-            MindCV's, verified by the hash in their name; or a path or URL, see `load_weights`. A
-            classifier of another width starts afresh.
+        pretrained: False; True or "mindvision" for the tutorial's ImageNet weights; "mindcv" or
+            "torchvision" for theirs, verified by the hash in their name; or a path or URL, see
+            `load_weights`. A classifier of another width starts afresh.
         in_channels: channels of the images.
         pad_mode: how the max-pooling pads, see `ResNet`.
 

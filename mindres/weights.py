@@ -1,27 +1,51 @@
-"""Where weights come from: publishers, addresses and files; how they are verified, named and loaded."""
+"""Where weights come from: publishers, addresses and files; how they are verified, named, loaded and saved."""
 
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 import re
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import mindspore
 import numpy as np
 
-from mindres import files
+from mindres import files, names
 from mindres.errors import UserError
+from mindres.formats import read_checkpoint, write_checkpoint
+
+# Whose weights can be asked for by name, and where they state their accuracy.
+PUBLISHERS = {
+    "mindvision": "the README of each network in MindVision's repository, gitee.com/mindspore/vision",
+    "mindcv": "the README of each network in github.com/mindspore-lab/mindcv, configs/",
+    "torchvision": "torchvision.models, the metadata of the IMAGENET1K_V1 weights",
+    "akamaster": "the README of github.com/akamaster/pytorch_resnet_cifar10",
+    "chenyaofo": "the README of github.com/chenyaofo/pytorch-cifar-models",
+}
+OPTIMIZER_STATE = re.compile(r"^(moments|moment1|moment2|accum|momentum|learning_rate|global_step|beta[12]_power)\b")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Weights that somebody publishes: their address, and the SHA-256's first digits where known."""
+    """Weights that somebody publishes, and what one must know to use them.
+
+    `sha256` holds the digest's first digits, where the file's name carries them; `mean` and `std` normalise
+    images in [0, 1]; `input_size` is the side they are meant for; `top1` is the published accuracy, a fraction.
+    """
 
     url: str
     sha256: str | None = None
+    num_classes: int = 1000
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    input_size: int = 224
+    top1: float | None = None
+
+    def __post_init__(self):
+        if self.sha256 is None:
+            found = re.search(r"-([0-9a-f]{8,64})\.\w+$", self.url)
+            object.__setattr__(self, "sha256", found and found[1])
 
 
 @dataclass
@@ -35,25 +59,12 @@ class Report:
 
     def __str__(self):
         lines = [f"{len(self.loaded)} parameters loaded from {self.source}"]
-        for title, names in (("not in the network", self.skipped), ("kept as initialised", self.missing)):
-            for reason in dict.fromkeys(names.values()):
-                same = [name for name in names if names[name] == reason]
+        for title, reasons in (("not taken from the file", self.skipped), ("not in the file", self.missing)):
+            for reason in dict.fromkeys(reasons.values()):
+                same = [name for name in reasons if reasons[name] == reason]
                 shown = ", ".join(same[:2]) + (f" and {len(same) - 2} more" if len(same) > 2 else "")
                 lines.append(f"  {title}: {shown} ({reason})")
         return "\n".join(lines)
-
-
-# MindCV's ResNets: a convolution and its normalisation stand beside each other, not in a block.
-MINDCV_RESNET = [
-    (r"^conv1\.", "backbone.conv1.features.0."),
-    (r"^bn1\.", "backbone.conv1.features.1."),
-    (r"^(layer\d\.\d+)\.conv(\d)\.", r"backbone.\1.conv\2.features.0."),
-    (r"^(layer\d\.\d+)\.bn(\d)\.", r"backbone.\1.conv\2.features.1."),
-    (r"^(layer\d\.\d+)\.down_sample\.", r"backbone.\1.down_sample.features."),
-    (r"^classifier\.", "head.dense."),
-]
-CLASSIFIER = "head.dense."
-OPTIMIZER_STATE = re.compile(r"^(moments|moment1|moment2|accum|momentum|learning_rate|global_step|beta[12]_power)\b")
 
 
 def load_weights(net, source) -> Report:
@@ -61,49 +72,109 @@ def load_weights(net, source) -> Report:
 
     Args:
         net: a network of this package.
-        source: True or the name of a publisher ("mindvision", "mindcv") for the weights published for this
-            architecture; a path; or an http(s) address. The file is a MindSpore checkpoint with the parameter
-            names of mindres, MindVision or MindCV.
+        source: True for the weights that are published for this architecture, or the name of their publisher
+            (one of `PUBLISHERS`); a path; or an http(s) address. The file is a MindSpore checkpoint, a
+            .safetensors file or a PyTorch one, with the parameter names of mindres, of a publisher, or of timm.
 
-    A classifier with another number of classes is left out, and the report says so.
+    A classifier with another number of classes is left out, and biases that only the network's convolutions have
+    become zero. The network pools from now on as the one did that the weights were trained with, which
+    `net.architecture` notes.
 
     Raises:
         UserError: the file cannot be had, is damaged, or belongs to another network; `net` is unchanged.
     """
     path, shown = locate(net, source)
-    found, metadata = read_checkpoint(path)
-    arch = net.architecture["arch"]
-    trained = metadata.get("architecture", {}).get("arch", arch)
-    if trained != arch:
-        raise UserError(f"{shown} holds a {trained}, not a {arch}: use --arch {trained}, or other weights")
-    found = {target_name(name, found): value for name, value in found.items()}
+    return put_weights(net, *read_checkpoint(path), shown)
+
+
+def put_weights(net, arrays: dict, metadata: dict, shown: str) -> Report:
+    """Put `arrays` into `net` as `load_weights` does; both come from `read_checkpoint`, `shown` names the file."""
+    arrays = names.without_prefixes(arrays)
+    noted = metadata.get("architecture", {})
+    _check_network(net.architecture, noted, arrays, shown)
     wanted = net.parameters_dict()
+    found, naming = names.translate(arrays, wanted, net.architecture["arch"])
     report = Report(shown)
-    problems = []
+    values, problems = _fit(found, wanted, report)
+    if problems:
+        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise UserError(f"{shown} does not fit {net.architecture['arch']}: {'; '.join(problems[:3])}{more}: "
+                        "name other weights")
+    for name, value in values.items():
+        wanted[name].set_data(mindspore.Tensor(value, wanted[name].dtype))
+    _set_pad_mode(net, noted.get("pad_mode", naming.pad_mode))
+    return report
+
+
+def _check_network(wanted: dict, noted: dict, arrays: dict, shown: str) -> None:
+    """Raise `UserError` where the file says, or its parameters show, that it holds another network."""
+    if wanted["arch"] == "googlenet" and names.is_mindcv_googlenet(arrays):
+        raise UserError(f"{shown} is MindCV's GoogLeNet, which has no batch normalisation (6,991,272 parameters): "
+                        "another network than this one, which takes torchvision's weights")
+    likely = noted or names.identify(arrays)
+    says = f"{shown} {'holds' if noted else 'looks like'} a {likely.get('arch')}"
+    if likely.get("arch", wanted["arch"]) != wanted["arch"]:
+        raise UserError(f"{says}, not a {wanted['arch']}: use --arch {likely['arch']}, or other weights")
+    for option in ("shortcut", "in_channels"):
+        if option in wanted and likely.get(option, wanted[option]) != wanted[option]:
+            raise UserError(f"{says} with {option} {likely[option]}, not {wanted[option]}: build the network with that "
+                            "option, or name other weights")
+
+
+def _fit(found: dict, wanted: dict, report: Report) -> tuple[dict, list[str]]:
+    """The value for each of the network's parameters, and what speaks against `found`; the rest goes to `report`."""
+    values, biases, problems = {}, {}, []
     for name, value in found.items():
         if name in wanted:
-            if value.shape == wanted[name].shape:
-                report.loaded.append(name)
-            elif name.startswith(CLASSIFIER):
-                report.skipped[name] = f"the file has {value.shape[0]} classes, the network {wanted[name].shape[0]}"
+            shape = tuple(wanted[name].shape)
+            if value.ndim == 4 and len(shape) == 2 and value.size == math.prod(shape):
+                value = value.reshape(shape)  # timm's VGG has convolutions for its fully connected layers
+            if value.shape == shape:
+                values[name] = value
+            elif names.CLASSIFIER.match(name) and value.shape[1:] == shape[1:]:
+                report.skipped[name] = f"the file has {value.shape[0]} classes, the network {shape[0]}"
             else:
-                problems.append(f"{name} is {tuple(value.shape)} in the file and {wanted[name].shape} in the network")
+                problems.append(f"{name} is {value.shape} in the file and {shape} in the network")
+        elif name.endswith("num_batches_tracked"):
+            report.skipped[name] = "a counter that nothing here uses"
         elif OPTIMIZER_STATE.match(name):
             report.skipped[name] = "optimizer state"
+        elif name.startswith("aux."):
+            report.skipped[name] = "the network has no auxiliary classifiers"
+        elif name.endswith(".features.0.bias"):
+            biases[name] = value
         else:
             problems.append(f"the network has no {name}")
+    has_aux = any(name.startswith("aux.") for name in found)
     for name in wanted:
-        if name not in found and not name.startswith(CLASSIFIER):
+        weight = f"{name.removesuffix('bias')}weight"
+        if name in values:
+            report.loaded.append(name)
+        elif name in report.skipped:
+            report.missing[name] = report.skipped.pop(name)
+        elif names.CLASSIFIER.match(name) or (name.startswith("aux.") and not has_aux):
+            report.missing[name] = "kept as initialised"
+        elif name.endswith(".bias") and weight in values and values[weight].ndim == 4:
+            values[name] = np.zeros(wanted[name].shape, np.float32)
+            report.missing[name] = "trained without: zero"
+        else:
             problems.append(f"the file has no {name}")
-        elif name not in report.loaded:
-            report.missing[name] = report.skipped.pop(name, "not in the file")
-    if problems:
-        more = f", and {len(problems) - 1} more like this" if len(problems) > 1 else ""
-        raise UserError(f"{shown} does not fit {arch}: {problems[0]}{more}; name the weights of a {arch}")
-    for name in report.loaded:
-        parameter = wanted[name]
-        parameter.set_data(mindspore.Tensor(found[name], parameter.dtype))
-    return report
+    for name, bias in biases.items():
+        mean = f"{name.removesuffix('0.bias')}1.moving_mean"
+        if mean in values and bias.shape == values[mean].shape:
+            values[mean] = values[mean] - bias
+            report.skipped[name] = "batch normalisation cancels it: subtracted from the mean"
+        else:
+            problems.append(f"the network has no {name}")
+    return values, problems
+
+
+def _set_pad_mode(net, pad_mode: str) -> None:
+    if net.architecture.get("pad_mode", pad_mode) != pad_mode:
+        net.backbone.set_pad_mode(pad_mode)
+        net.architecture = {**net.architecture, "pad_mode": pad_mode}
+        # MindSpore would go on with the graph that it has compiled of the old pooling.
+        net.compile_cache.clear()
 
 
 def locate(net, source) -> tuple[Path, str]:
@@ -112,21 +183,23 @@ def locate(net, source) -> tuple[Path, str]:
         published = getattr(net, "sources", {})
         name = next(iter(published), None) if source is True else source
         if name not in published:
+            others = f", or take {' or '.join(published)}'s" if published else ""
             raise UserError(f"there are no published weights {'' if source is True else f'of {source} '}for "
-                            f"{net.architecture['arch']}: name a file")
+                            f"{net.architecture['arch']}: name a file{others}")
         return fetch(published[name]), f"{name}'s {published[name].url.rpartition('/')[2]}"
+    return find(source)
+
+
+def find(source) -> tuple[Path, str]:
+    """The local file of a path or an http(s) address, and its name for messages."""
     text = str(source)
     if re.match(r"https?://", text):
-        digest = re.search(r"-([0-9a-f]{8,64})\.\w+$", text)
-        return fetch(Source(text, digest and digest[1]), mirror=False), files.without_credentials(text)
+        return fetch(Source(text), mirror=False), files.without_credentials(text)
     path = Path(text).expanduser()
     if not path.is_file():
         raise UserError(f"there is no weight file {path}: name a file, an http(s) address, "
                         f"{', '.join(PUBLISHERS)}, true or false")
     return path, str(path)
-
-
-PUBLISHERS = ("mindvision", "mindcv")
 
 
 def fetch(source: Source, mirror: bool = True) -> Path:
@@ -138,46 +211,31 @@ def fetch(source: Source, mirror: bool = True) -> Path:
     return path
 
 
-def target_name(name: str, names) -> str:
-    """The name that a parameter of a source with these `names` has in this package."""
-    if "bn1.gamma" in names:
-        for pattern, replacement in MINDCV_RESNET:
-            renamed, count = re.subn(pattern, replacement, name)
-            if count:
-                return renamed
-    return name
-
-
-def read_checkpoint(path: Path | str) -> tuple[dict[str, np.ndarray], dict]:
-    """The arrays of a MindSpore checkpoint by name, and what `save_checkpoint` noted with them.
-
-    Raises:
-        UserError: there is no such file, or it is no checkpoint, or a damaged one.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"there is no checkpoint {path}")
-    try:
-        # MindSpore's reader refuses other endings, and a downloaded or renamed file may have one.
-        with tempfile.TemporaryDirectory() as folder:
-            link = Path(folder) / "file.ckpt"
-            link.symlink_to(path.resolve())
-            content = mindspore.load_checkpoint(str(link))
-        metadata = json.loads(content.pop("mindres", "{}"))
-        arrays = {name: value.asnumpy() for name, value in content.items() if hasattr(value, "asnumpy")}
-    except Exception as error:  # its reader raises whatever the damaged field happens to cause
-        raise UserError(f"{path} is no MindSpore checkpoint, or a damaged one ({type(error).__name__}): "
-                        "delete it and fetch or write it again") from None
-    return arrays, metadata
-
-
 def save_checkpoint(net, path: Path | str, **metadata) -> Path:
     """Write the weights of `net` with `metadata` (JSON values) to `path`, whole or not at all.
 
-    The file is an ordinary MindSpore checkpoint: `mindspore.load_checkpoint` reads it too.
+    The ending chooses the format: .ckpt is an ordinary MindSpore checkpoint, which `mindspore.load_checkpoint`
+    reads too, .safetensors needs no MindSpore to be read.
     """
-    path = Path(path)
     metadata = {"architecture": getattr(net, "architecture", {}), **metadata}
-    with files.replacing(path) as part:
-        mindspore.save_checkpoint(net, str(part), append_dict={"mindres": json.dumps(metadata)})
-    return path
+    return write_checkpoint({parameter.name: parameter for parameter in net.get_parameters()}, path, metadata)
+
+
+def save_torch(net, path: Path | str, **metadata) -> Path:
+    """Write the weights of `net` as a .safetensors file under PyTorch's names, for `load_state_dict`.
+
+    These are torchvision's names, and akamaster's for the CIFAR ResNets with shortcut A.
+
+    Raises:
+        UserError: `path` does not end in .safetensors, or cannot be written.
+    """
+    if Path(path).suffix != ".safetensors":
+        raise UserError(f"PyTorch's names go into a .safetensors file: name one instead of {path}")
+    naming = names.torch_naming(net.architecture)
+    arrays = {}
+    for parameter in net.get_parameters():
+        name = naming.name(parameter.name)
+        arrays[name] = parameter
+        if name.endswith("running_var"):
+            arrays[name.replace("running_var", "num_batches_tracked")] = np.zeros((), np.int64)
+    return write_checkpoint(arrays, path, {"architecture": net.architecture, **metadata})

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 from mindspore import nn
 
+from mindres import cifar_resnet, classic, inception, resnet
 from mindres.cifar_resnet import resnet20, resnet32, resnet44, resnet56, resnet110
 from mindres.classic import alexnet, convnet, lenet5, vgg16
 from mindres.errors import UserError
+from mindres.formats import read_checkpoint
 from mindres.inception import googlenet, inception_v3
+from mindres.names import identify, without_prefixes
 from mindres.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
-from mindres.weights import load_weights, read_checkpoint
+from mindres.weights import find, put_weights
 
 MODELS = {function.__name__: function for function in (
     resnet18, resnet34, resnet50, resnet101, resnet152,
@@ -50,6 +53,13 @@ FACTS = {
     "googlenet": Facts((3, 224, 224), 13_004_888, 1_498_376_192),
     "inception_v3": Facts((3, 299, 299), 27_161_264, 5_713_216_096),
 }
+
+
+# Published weights by network and publisher; those of the CIFAR ResNets depend on the shortcut.
+SOURCES = {**resnet.WEIGHTS, **classic.WEIGHTS, **inception.WEIGHTS}
+for _shortcut in ("B", "A"):
+    for _depth, _sources in cifar_resnet.WEIGHTS[_shortcut].items():
+        SOURCES.setdefault(f"resnet{_depth}", {}).update(_sources)
 
 
 def list_models(pattern="*"):
@@ -95,19 +105,32 @@ def reset_head(net, num_classes):
     return net
 
 
-def load_model(path):
-    """The network that a checkpoint written by mindres holds, and what was noted with it.
+def load_model(path, **options):
+    """The network that a weight file holds, with its weights, and what was noted with it.
 
-    Returns the network with its weights, and the metadata: `classes`, `mean`, `std`, `input_size` (height, width),
-    `dataset`, `epoch`, `metric_name`, `metric`, as far as they were known.
+    A checkpoint of mindres says which network it holds. Of another file, whose names and shapes show it, the
+    `options` of `create_model`, with the name as `arch`, settle what these leave open.
+
+    Returns the network and the metadata: `classes`, `mean`, `std`, `input_size` (height, width), `dataset`, `epoch`,
+    `metric_name`, `metric`, as far as they were known.
 
     Raises:
-        UserError: the file is missing or damaged, or does not say which network it holds.
+        UserError: the file is missing or damaged, does not say or show which network it holds, or holds another one.
     """
-    _, metadata = read_checkpoint(path)
-    if not metadata.get("architecture"):
-        raise UserError(f"{path} does not say which network it holds: it was not written by mindres")
-    options = dict(metadata["architecture"])
-    net = create_model(options.pop("arch"), **options)
-    load_weights(net, path)
+    net, metadata, _ = open_weights(path, **options)
     return net, metadata
+
+
+def open_weights(source, **options):
+    """As `load_model`, for a path or an http(s) address, with the report of `load_weights` as a third value."""
+    path, shown = find(source)
+    arrays, metadata = read_checkpoint(path)
+    arrays = without_prefixes(arrays)
+    shows = metadata.get("architecture") or identify(arrays)
+    if options.get("arch", shows.get("arch")) == shows.get("arch"):
+        options = {**shows, **options}
+    if "arch" not in options:
+        raise UserError(f"{shown} does not say which network it holds, and its parameters do not show it: name it "
+                        "with --arch")
+    net = create_model(options.pop("arch"), **options)
+    return net, metadata, put_weights(net, arrays, metadata, shown)

@@ -1,0 +1,151 @@
+"""`mindres COMMAND`, also `python -m mindres COMMAND`.
+
+A command is two functions, its flags and what it does, and a line in `COMMANDS`. MindSpore is imported inside
+the second, so that help and mistakes in the command line are answered at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from mindres import __version__, errors
+from mindres.errors import ArgumentParser, UserError, positive_int
+
+
+def main(arguments=None) -> None:
+    """Run the command line `arguments` (this process's by default) and leave the process with its status."""
+    errors.run(lambda: run_command(sys.argv[1:] if arguments is None else arguments))
+
+
+def run_command(arguments) -> int | None:
+    args = build_parser().parse_args(arguments)
+    return args.run(args)
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of all commands."""
+    parser = ArgumentParser(prog="mindres", description="Fine-tune and understand ResNets on today's MindSpore.",
+                            epilog="example:\n  mindres summary resnet50 --input 3,224,224\n\n"
+                                   "mindres COMMAND --help explains a command.")
+    parser.add_argument("--version", action="version", version=f"mindres {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, (flags, run, does, example) in COMMANDS.items():
+        command = commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.",
+                                      epilog=f"example:\n  {example}")
+        flags(command)
+        command.set_defaults(run=run)
+    return parser
+
+
+def print_json(document) -> None:
+    """Print `document` as the only thing on standard output."""
+    print(json.dumps(document, indent=2))
+
+
+def image_shape(text: str) -> tuple[int, int, int]:
+    """An argparse type: channels,height,width."""
+    if text.count(",") != 2:
+        raise argparse.ArgumentTypeError(f"must be CHANNELS,HEIGHT,WIDTH such as 3,224,224, not {text!r}")
+    return tuple(positive_int(part) for part in text.split(","))
+
+
+def model_options(args) -> dict:
+    """The options of `create_model` that were given on the command line."""
+    return {name: value for name in ("num_classes", "shortcut") if (value := getattr(args, name, None)) is not None}
+
+
+def models_flags(parser) -> None:
+    parser.add_argument("pattern", nargs="?", default="*", help="shell-style pattern of names (default: all)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def models(args) -> None:
+    from mindres.summary import in_units
+    from mindres.weights import PUBLISHERS
+    from mindres.zoo import FACTS, SOURCES, list_models
+
+    names = list_models(args.pattern)
+    if not names:
+        raise UserError(f"no network matches {args.pattern!r}: mindres models lists all")
+    if args.json:
+        print_json([{"name": name, "parameters": FACTS[name].parameters, "multiply_adds": FACTS[name].multiply_adds,
+                     "input_shape": FACTS[name].input_shape,
+                     "weights": {publisher: {**vars(source), "top1_source": PUBLISHERS[publisher]}
+                                 for publisher, source in SOURCES.get(name, {}).items()}}
+                    for name in names])
+        return
+    print(f"{'name':<14}{'parameters':>12}  {'multiply-adds':>13}  {'input':>10}  weights")
+    for name in names:
+        facts = FACTS[name]
+        print(f"{name:<14}{facts.parameters:>12,}  {in_units(facts.multiply_adds):>13}  "
+              f"{'x'.join(map(str, facts.input_shape)):>10}  {', '.join(SOURCES.get(name, {})) or '-'}")
+
+
+def summary_flags(parser) -> None:
+    parser.add_argument("arch", help="network, see mindres models")
+    parser.add_argument("--input", type=image_shape, metavar="C,H,W",
+                        help="channels, height and width of the image (default: what the network is meant for)")
+    parser.add_argument("--num_classes", type=positive_int, help="width of the classifier (default: the network's)")
+    parser.add_argument("--shortcut", choices=("A", "B"), help="of the CIFAR ResNets: A pads, B projects (default: B)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def summary(args) -> None:
+    from dataclasses import asdict
+
+    from mindres.summary import summarize
+    from mindres.zoo import FACTS, create_model, known
+
+    shape = args.input or FACTS[known(args.arch)].input_shape
+    found = summarize(create_model(args.arch, in_channels=shape[0], **model_options(args)), shape)
+    if args.json:
+        print_json({**asdict(found), "multiply_adds": found.multiply_adds})
+    else:
+        print(found)
+
+
+def convert_flags(parser) -> None:
+    parser.add_argument("source", help="weights: a MindSpore, .safetensors or PyTorch file, or its http(s) address")
+    parser.add_argument("out", help="file to write, ending in .ckpt or .safetensors")
+    parser.add_argument("--arch", help="network (default: what the file says or shows)")
+    parser.add_argument("--shortcut", choices=("A", "B"), help="of the CIFAR ResNets (default: what the file shows)")
+    parser.add_argument("--num_classes", type=positive_int,
+                        help="width of the classifier; one of another width starts afresh (default: the file's)")
+    parser.add_argument("--to", default="mindres", choices=("mindres", "torchvision"),
+                        help="whose parameter names to write; torchvision's into .safetensors (default: mindres)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def convert(args) -> None:
+    endings = (".safetensors",) if args.to == "torchvision" else (".ckpt", ".safetensors")
+    if not args.out.endswith(endings):
+        raise UserError(f"cannot write {args.to}'s names to {args.out}: end its name in {' or '.join(endings)}")
+    from dataclasses import asdict
+
+    from mindres import weights
+    from mindres.zoo import open_weights
+
+    options = {**model_options(args), **({"arch": args.arch} if args.arch else {})}
+    net, metadata, report = open_weights(args.source, **options)
+    metadata.pop("architecture", None)
+    write = weights.save_checkpoint if args.to == "mindres" else weights.save_torch
+    write(net, args.out, **metadata)
+    if args.to == "torchvision" and net.architecture.get("pad_mode") == "same":
+        print("mindres: warning: these weights were trained with MindSpore's `same` pooling; with torchvision's, which "
+              "pads all sides, the logits differ", file=sys.stderr)
+    if args.json:
+        print_json({**asdict(report), "out": args.out, "architecture": net.architecture})
+    else:
+        print(f"{report}\nwrote {args.out}: {', '.join(f'{key} {value}' for key, value in net.architecture.items())}")
+
+
+COMMANDS = {
+    "models": (models_flags, models, "list the networks, their size and their published weights",
+               "mindres models 'resnet*'"),
+    "summary": (summary_flags, summary, "show the layers of a network with parameters, multiply-adds, receptive field",
+                "mindres summary resnet50 --input 3,224,224"),
+    "convert": (convert_flags, convert, "turn weights of PyTorch, MindCV or MindVision into mindres's or torchvision's",
+                "mindres convert resnet20.th resnet20.ckpt --arch resnet20 --shortcut A"),
+}

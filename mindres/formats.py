@@ -1,0 +1,131 @@
+"""Weight files: MindSpore's .ckpt, .safetensors, and PyTorch's .pth, .pt and .th, told apart by their contents."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from pathlib import Path
+
+import mindspore
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from mindres import files
+from mindres.errors import UserError
+
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "state_dict_ema", "model_ema")
+DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1",
+          "BOOL": "?"}
+
+
+def read_checkpoint(path: Path | str) -> tuple[dict[str, np.ndarray], dict]:
+    """The arrays of a weight file by name, and what `save_checkpoint` noted with them.
+
+    A PyTorch file is read with `weights_only`, which runs no code of it, and without its wrapping
+    (`state_dict`, `model_state_dict`, `model`); that takes PyTorch, the other kinds do not.
+
+    Raises:
+        UserError: there is no such file, or it is no weight file, or a damaged one, or holds more than weights.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}")
+    try:
+        with open(path, "rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    if start.startswith(b"PK\x03\x04") or (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05"):
+        return _read_torch(path), {}
+    if start[8:9] == b"{":
+        return _read_safetensors(path)
+    return _read_mindspore(path)
+
+
+def write_checkpoint(arrays: dict, path: Path | str, metadata: dict) -> Path:
+    """Write `arrays`, of NumPy or MindSpore, with `metadata` (JSON values) to `path`, whole or not at all.
+
+    Its ending chooses the format: an ordinary MindSpore checkpoint or .safetensors file, which others read too.
+
+    Raises:
+        UserError: the ending is neither .ckpt nor .safetensors, or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix not in (".ckpt", ".safetensors"):
+        raise UserError(f"cannot tell the format of {path}: name a file that ends in .ckpt or .safetensors")
+    noted = json.dumps(metadata)
+    with files.replacing(path) as part:
+        if path.suffix == ".safetensors":
+            plain = {name: value.asnumpy() if isinstance(value, mindspore.Tensor) else value
+                     for name, value in arrays.items()}
+            safetensors.numpy.save_file(plain, part, metadata={"format": "pt", "mindres": noted})
+        else:
+            content = [{"name": name, "data": value if isinstance(value, mindspore.Tensor) else mindspore.Tensor(value)}
+                       for name, value in arrays.items()]
+            mindspore.save_checkpoint(content, str(part), append_dict={"mindres": noted})
+    return path
+
+
+def _read_mindspore(path):
+    try:
+        # MindSpore's reader refuses other endings, and a downloaded or renamed file may have one.
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder) / "file.ckpt"
+            link.symlink_to(path.resolve())
+            content = mindspore.load_checkpoint(str(link))
+        metadata = json.loads(content.pop("mindres", "{}"))
+        return {name: value.asnumpy() for name, value in content.items() if hasattr(value, "asnumpy")}, metadata
+    except Exception as error:  # its reader raises whatever the damaged field happens to cause
+        raise _damaged(path, "MindSpore checkpoint", error) from None
+
+
+def _read_safetensors(path):
+    try:
+        content = path.read_bytes()
+        tensors = safetensors.deserialize(content)
+        header = json.loads(content[8:8 + int.from_bytes(content[:8], "little")])
+        metadata = json.loads(header.get("__metadata__", {}).get("mindres", "{}"))
+        return {name: _array(tensor) for name, tensor in tensors}, metadata
+    except (safetensors.SafetensorError, ValueError, KeyError, OSError, MemoryError) as error:
+        raise _damaged(path, ".safetensors file", error) from None
+
+
+def _array(tensor):
+    if tensor["dtype"] == "BF16":  # the upper half of a float32
+        values = (np.frombuffer(tensor["data"], "<u2").astype(np.uint32) << 16).view(np.float32)
+    else:
+        values = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]])
+    return values.reshape(tensor["shape"])
+
+
+def _read_torch(path):
+    try:
+        import torch
+    except ImportError:
+        raise UserError(f"{path} is a PyTorch file: pip install torch to read it, or write it as .safetensors "
+                        "where PyTorch is") from None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # zip, pickle and storage errors, each with its own class
+        if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            raise UserError(f"{path} holds more than weights ({found[1]}), and reading it would run its code: refused; "
+                            "save model.state_dict() alone where the file comes from") from None
+        raise _damaged(path, "PyTorch checkpoint", error) from None
+    while isinstance(content, dict):
+        arrays = {str(name): _from_torch(value) for name, value in content.items() if isinstance(value, torch.Tensor)}
+        if arrays:
+            return arrays
+        content = next((content[name] for name in WRAPPERS if isinstance(content.get(name), dict)), None)
+    raise UserError(f"{path} holds no weights by name: save model.state_dict() where the file comes from")
+
+
+def _from_torch(tensor):
+    tensor = tensor.detach()
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+
+
+def _damaged(path, kind, error):
+    return UserError(f"{path} is no {kind}, or a damaged one ({type(error).__name__}): "
+                     "delete it and fetch or write it again")
