@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/finetune_resnet50.py --device_target CPU --dataset digits --pretrained false \
-		--epochs 8 --lr 0.05
+		--epochs 8 --lr 0.003
 	$(BIN)/python examples/visualize_predictions.py --ckpt ckpt/best.ckpt --out ckpt/predictions.png
 
 test: $(VENV)/.installed-test

@@ -42,6 +42,7 @@ class Cifar10(ImageDataset):
 
     mean = (0.4914, 0.4822, 0.4465)
     std = (0.2023, 0.1994, 0.2010)
+    mirrored = True
     native_size = (32, 32)
     url = "https://www.cs.toronto.edu/~kriz/"
     # The C++ reader takes the first as it is, and `download` fetches it.
@@ -66,20 +67,23 @@ class Cifar10(ImageDataset):
         usage = "test" if self.split == "test" else "train"
         names, binaries = getattr(layout, usage), getattr(self.layouts[0], usage)
         folder = folder if layout.binary else self._converted(folder, names, binaries)
-        self.paths = [folder / name for name in binaries]
-        labels = [self._check_binary(path) for path in self.paths]
+        self._files = [folder / name for name in binaries]
+        labels = [self._check_binary(path) for path in self._files]
         self.published = all(len(part) == self.file_images[usage] for part in labels)
         self._labels = np.concatenate(labels)
 
     def labels(self):
         return self._labels
 
+    def files(self):
+        return self._files
+
     def source(self, sampler):
         if self.published:
-            return self.reader(str(self.paths[0].parent), usage="test" if self.split == "test" else "train",
+            return self.reader(str(self._files[0].parent), usage="test" if self.split == "test" else "train",
                                sampler=sampler, num_parallel_workers=self.num_parallel_workers)
         # The C++ reader takes the published number of images from a file, whatever number it holds.
-        records = np.concatenate([np.fromfile(path, np.uint8) for path in self.paths])
+        records = np.concatenate([np.fromfile(path, np.uint8) for path in self._files])
         images = records.reshape(-1, self.label_bytes + 3072)[:, self.label_bytes:].reshape(-1, 3, 32, 32)
         return ds.NumpySlicesDataset((images.transpose(0, 2, 3, 1), self._labels), ["image", "label"],
                                      sampler=sampler, num_parallel_workers=1)

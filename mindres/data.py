@@ -51,6 +51,9 @@ class Digits(ImageDataset):
     def labels(self):
         return self.arrays[1]
 
+    def files(self):
+        return []
+
     def source(self, sampler):
         return ds.NumpySlicesDataset(self.arrays, ["image", "label"], sampler=sampler, num_parallel_workers=1)
 
@@ -96,12 +99,15 @@ class Mnist(ImageDataset):
         images = self._unpacked(f"{stem}-images-idx3-ubyte")
         labels = self._unpacked(f"{stem}-labels-idx1-ubyte")
         self._labels = _check_idx(images, labels)
-        self.folder = images.parent
+        self.folder, self._files = images.parent, [images, labels]
         if labels.parent != self.folder:
             raise UserError(f"{images} and {labels} must lie in one folder, both packed or both not")
 
     def labels(self):
         return self._labels
+
+    def files(self):
+        return self._files
 
     def source(self, sampler):
         return ds.MnistDataset(str(self.folder), "test" if self.split == "test" else "train", sampler=sampler,
@@ -172,6 +178,7 @@ class ImageFolder(ImageDataset):
     # ImageNet's, which published weights were trained with.
     mean = (0.485, 0.456, 0.406)
     std = (0.229, 0.224, 0.225)
+    mirrored = True
     crop_fraction = 0.875  # torchvision's and timm's: 224 of 256
 
     def __init__(self, path=None, split="train", *args, skip_broken=False, **options):
@@ -219,6 +226,9 @@ class ImageFolder(ImageDataset):
 
     def labels(self):
         return np.array([label for _, label in self.images])
+
+    def files(self):
+        return [path for path, _ in self.images]
 
     def source(self, sampler):
         names = [str(i) for i in range(len(self.classes))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -56,6 +58,7 @@ class ImageDataset(ABC):
     std: tuple[float, ...] = ()
     classes: tuple[str, ...] = ()
     crop_fraction = 1.0  # of the shorter side, kept when an image that is not for training is cropped
+    mirrored = False  # whether a mirror image belongs to the same class
     native_size: tuple[int, int] | None = None  # of the files, where all have the same
     splits = ("train", "val", "test")
 
@@ -90,6 +93,7 @@ class ImageDataset(ABC):
         self.validation_fraction, self.validation_seed = validation_fraction, validation_seed
         self.auto_augment, self.random_erasing, self.mixup, self.cutmix = auto_augment, random_erasing, mixup, cutmix
         self.augment = augment and split == "train"
+        self.drop_remainder = split == "train"
         if download:
             self.download()
         self.prepare()
@@ -118,6 +122,10 @@ class ImageDataset(ABC):
     @abstractmethod
     def labels(self) -> np.ndarray:
         """The labels of the files of this split, in their order; "val" shares those of "train"."""
+
+    @abstractmethod
+    def files(self) -> list[Path]:
+        """The files that the images of this split come from."""
 
     def augmentation(self) -> list:
         """This dataset's own random operations on training images."""
@@ -160,6 +168,20 @@ class ImageDataset(ABC):
         sampler.add_child(ds.SubsetSampler(indices.tolist()))
         return sampler
 
+    def plain(self):
+        """The same images, each once, in the files' order and as they are."""
+        other = copy.copy(self)
+        other.augment = other.shuffle = other.drop_remainder = False
+        other.repeat_num = 1
+        return other
+
+    def fingerprint(self) -> str:
+        """Changes with the files, the choice among them, and what is done to them."""
+        stats = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in self.files()]
+        options = {k: v for k, v in vars(self).items() if isinstance(v, (str, int, float, bool, tuple, type(None)))}
+        operations = [(type(op).__name__, str(vars(op))) for op in self.transform or []]
+        return hashlib.sha256(repr((self.name, stats, sorted(options.items()), operations)).encode()).hexdigest()
+
     def run(self):
         """The MindSpore dataset of batches."""
         workers = self.num_parallel_workers
@@ -173,10 +195,10 @@ class ImageDataset(ABC):
         to_label = transforms.OneHot(len(self.classes)) if mixing else transforms.TypeCast(int32)
         data = data.map(to_label, "label", num_parallel_workers=workers)
         images = data.get_dataset_size()
-        if self.split == "train" and images < self.batch_size:
+        if self.drop_remainder and images < self.batch_size:
             raise UserError(f"batch_size {self.batch_size} is larger than the {images} training images of "
                             f"{self.name}: lower it")
-        data = data.batch(self.batch_size, drop_remainder=self.split == "train")
+        data = data.batch(self.batch_size, drop_remainder=self.drop_remainder)
         if mixing:
             data = data.map(mixing, ["image", "label"], num_parallel_workers=workers)
         return data.repeat(self.repeat_num)

@@ -30,7 +30,8 @@ class Recipe:
     accumulate: batches whose gradients make one step.
     patience: stop after so many epochs without a better validation metric; 0 never.
     layer_decay: factor on the learning rate from each stage to the one before it.
-    tta: average the answers to an image and to its mirror image in validation.
+    tta: average the answers to an image and to its mirror image in validation, where the dataset's classes have
+        mirror images.
     augment: whether training images are to be augmented; for whoever builds the dataset.
     """
 

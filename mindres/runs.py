@@ -29,16 +29,16 @@ class RunState(Callback):
     """Keeps `last.ckpt` (weights, optimizer, position, records), `history.csv` and `config.json` in `folder`.
 
     Args:
-        network: the training step, whose parameters are all of the state that trains.
+        parameters: all of the state, the network's and the optimizer's, by name.
         monitor: the `ValAccMonitor` of the run.
         folder: where; None keeps nothing.
         config: what is noted in `config.json`.
         seed: of data order and augmentation.
     """
 
-    def __init__(self, network, monitor, folder, config, seed):
+    def __init__(self, parameters, monitor, folder, config, seed):
         super().__init__()
-        self.network, self.monitor, self.config, self.seed = network, monitor, config, seed
+        self.parameters, self.monitor, self.config, self.seed = parameters, monitor, config, seed
         self.folder = None if folder is None else Path(folder)
         self.epoch, self.step, self.stopped = 0, 0, False
         self.run_id = secrets.token_hex(8)
@@ -63,11 +63,10 @@ class RunState(Callback):
         if changed:
             raise UserError(f"{self.last} was left by a run with --{changed[0]} {theirs.get(changed[0])}, not "
                             f"{mine[changed[0]]}: resume with the same values, or start anew in another --ckpt_dir")
-        parameters = self.network.parameters_dict()
-        unknown = set(parameters) ^ set(arrays)
+        unknown = set(self.parameters) ^ set(arrays)
         if unknown:
             raise UserError(f"{self.last} does not fit this run: it differs in {sorted(unknown)[0]}")
-        for name, parameter in parameters.items():
+        for name, parameter in self.parameters.items():
             parameter.set_data(mindspore.Tensor(arrays[name], parameter.dtype))
         self.epoch, self.step, self.seed, self.run_id = (noted[k] for k in ("epoch", "step", "seed", "run_id"))
         self.monitor.metadata["run"] = self.run_id
@@ -113,7 +112,7 @@ class RunState(Callback):
                 writer.writeheader()
                 writer.writerows(lines)
         losses = self.monitor.epoch_losses() if self.step else []
-        weights.save_checkpoint(self.network, self.last, **self.monitor.metadata,
+        weights.save_checkpoint(self.parameters, self.last, **self.monitor.metadata,
                                 architecture=self.monitor.network.architecture, epoch=self.epoch,
                                 state={"epoch": self.epoch, "step": self.step, "seed": self.seed,
                                        "run_id": self.run_id, "history": history, "losses": losses,

@@ -13,6 +13,7 @@ from mindspore.train import Model
 from mindres import distributed, steps
 from mindres.callbacks import EpochRecord, StopAtStep, ValAccMonitor
 from mindres.errors import UserError
+from mindres.features import Tail, feature_batches
 from mindres.pipeline import ImageDataset
 from mindres.recipes import learning_rates, make_recipe
 from mindres.runs import EarlyStop, FiniteLoss, Interrupt, RunState, TensorBoard
@@ -31,7 +32,7 @@ class History:
 
 def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_level="auto", mode="graph",
           ckpt_dir="ckpt", keep_best=1, overwrite=False, resume=False, max_steps=None, tensorboard=None,
-          config=None, **overrides) -> History:
+          cache_features=True, config=None, **overrides) -> History:
     """Train `net` and keep the weights with the best validation accuracy in `ckpt_dir/best.ckpt`.
 
     One line is printed for each epoch. `ckpt_dir` also gets `last.ckpt`, from which a run goes on, `history.csv` and
@@ -52,6 +53,8 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
             interrupted, for networks without dropout.
         max_steps: stop after this many steps, wherever they end.
         tensorboard: folder for TensorBoard's scalars, or None.
+        cache_features: with a frozen backbone, compute the features of each `ImageDataset` once and keep them on disk;
+            training images are then not augmented.
         config: noted in `config.json` with the recipe.
         overrides: fields of `recipes.Recipe` by name, such as epochs=5 or lr=0.1; None leaves the recipe's value.
 
@@ -67,27 +70,35 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
     level = resolve_amp(amp_level)
     if resume and ckpt_dir is None:
         raise UserError("there is nothing to resume without ckpt_dir")
-    metadata = describe(train_data)
-    train_batches, val_batches = batches(train_data), batches(val_data)
+    tta = plan.tta and getattr(train_data, "mirrored", True)
+    metadata = {**describe(train_data), "tta": tta}
     freeze_stages(net, freeze)
     if plan.zero_gamma and not resume:
         zero_last_gammas(net)
-    optimizer = steps.make_optimizer(net, plan, learning_rates(plan, train_batches.get_dataset_size()))
-    average = steps.averaged_copy(net) if plan.ema else None
-    network = net if level == "O0" else mindspore.amp.auto_mixed_precision(net, level)
-    step = steps.training_step(network, optimizer, plan, average, mixed_precision=level != "O0")
-    kept = average or net
     before = mindspore.get_context("mode")
     mindspore.set_context(mode=MODES[mode])
     try:
+        trained = net
+        if freeze == "backbone" and cache_features and isinstance(train_data, ImageDataset) \
+                and isinstance(val_data, ImageDataset):
+            train_batches = feature_batches(net, train_data, shuffle=True)
+            val_batches = feature_batches(net, val_data, shuffle=False)
+            trained = Tail(net)
+        else:
+            train_batches, val_batches = batches(train_data), batches(val_data)
+        optimizer = steps.make_optimizer(net, plan, learning_rates(plan, train_batches.get_dataset_size()))
+        average = steps.averaged_copy(net) if plan.ema else None
+        network = trained if level == "O0" else mindspore.amp.auto_mixed_precision(trained, level)
+        step = steps.training_step(network, optimizer, plan, average, mixed_precision=level != "O0")
+        kept = average or net
         model = Model(step, metrics={"Accuracy": distributed.GlobalAccuracy()}, eval_indexes=[0, 1, 2],
-                      eval_network=steps.Validation(kept, plan.tta))
+                      eval_network=steps.Validation(kept if trained is net else Tail(kept), tta))
         seed = mindspore.get_seed()
         monitor = ValAccMonitor(model, val_batches, plan.epochs, save_best_ckpt=ckpt_dir is not None,
                                 ckpt_directory=ckpt_dir, dataset_sink_mode=False, overwrite=overwrite,
                                 metadata=metadata, network=kept, optimizer=optimizer, keep_best=keep_best)
-        state = RunState(step, monitor, ckpt_dir, {"recipe": recipe, **asdict(plan), "freeze": freeze,
-                                                   "amp_level": level, **(config or {})},
+        state = RunState({**net.parameters_dict(), **step.parameters_dict()}, monitor, ckpt_dir,
+                         {"recipe": recipe, **asdict(plan), "freeze": freeze, "amp_level": level, **(config or {})},
                          seed=secrets.randbits(31) if seed is None else seed)
         if resume:
             state.restore()
@@ -95,11 +106,11 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
                      *([EarlyStop(monitor, plan.patience)] if plan.patience else []),
                      *([TensorBoard(monitor, tensorboard)] if tensorboard and monitor.chief else []), state]
         run(model, train_batches, plan.epochs, callbacks, state)
+        if average is not None:
+            for target, source in zip(net.get_parameters(), average.get_parameters()):
+                target.set_data(source.value())
     finally:
         mindspore.set_context(mode=before)
-    if average is not None:
-        for target, source in zip(net.get_parameters(), average.get_parameters()):
-            target.set_data(source.value())
     return History(monitor.history, monitor.best_res, monitor.best_ckpt_path)
 
 

@@ -212,13 +212,16 @@ def fetch(source: Source, mirror: bool = True) -> Path:
 
 
 def save_checkpoint(net, path: Path | str, **metadata) -> Path:
-    """Write the weights of `net` with `metadata` (JSON values) to `path`, whole or not at all.
+    """Write the weights of `net`, or a dict of parameters by name, with `metadata` (JSON values), whole or not at all.
 
     The ending chooses the format: .ckpt is an ordinary MindSpore checkpoint, which `mindspore.load_checkpoint`
     reads too, .safetensors needs no MindSpore to be read.
     """
+    parameters = net if isinstance(net, dict) else net.parameters_dict()
+    prefix = getattr(net, "parameter_prefix", "")
     metadata = {"architecture": getattr(net, "architecture", {}), **metadata}
-    return write_checkpoint({parameter.name: parameter for parameter in net.get_parameters()}, path, metadata)
+    return write_checkpoint({name.removeprefix(prefix): parameter for name, parameter in parameters.items()}, path,
+                            metadata)
 
 
 def save_torch(net, path: Path | str, **metadata) -> Path:
