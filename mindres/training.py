@@ -79,8 +79,8 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
     mindspore.set_context(mode=MODES[mode])
     try:
         trained = net
-        if freeze == "backbone" and cache_features and isinstance(train_data, ImageDataset) \
-                and isinstance(val_data, ImageDataset):
+        if freeze == "backbone" and cache_features and distributed.size() == 1 \
+                and isinstance(train_data, ImageDataset) and isinstance(val_data, ImageDataset):
             train_batches = feature_batches(net, train_data, shuffle=True)
             val_batches = feature_batches(net, val_data, shuffle=False)
             trained = Tail(net)
@@ -98,7 +98,7 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
                                 ckpt_directory=ckpt_dir, dataset_sink_mode=False, overwrite=overwrite,
                                 metadata=metadata, network=kept, optimizer=optimizer, keep_best=keep_best)
         state = RunState({**net.parameters_dict(), **step.parameters_dict()}, monitor, ckpt_dir,
-                         {"recipe": recipe, **asdict(plan), "freeze": freeze, "amp_level": level, **(config or {})},
+                         {**(config or {}), "recipe": recipe, **asdict(plan), "freeze": freeze, "amp_level": level},
                          seed=secrets.randbits(31) if seed is None else seed)
         if resume:
             state.restore()
