@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import mindspore
 import numpy as np
 
+from mindres import native
 from mindres.training import batches
 
 
@@ -47,4 +48,5 @@ def evaluate(net, data) -> Evaluation:
 def logits(net, images: np.ndarray) -> np.ndarray:
     """The network's answer to normalised images (N, C, H, W): float (N, num_classes)."""
     net.set_train(False)
-    return net(mindspore.Tensor(images)).asnumpy()
+    with native.accelerated(net):
+        return net(mindspore.Tensor(images)).asnumpy()

@@ -10,7 +10,7 @@ import mindspore
 from mindspore import nn
 from mindspore.train import Model
 
-from mindres import distributed, steps
+from mindres import distributed, native, steps
 from mindres.callbacks import EpochRecord, StopAtStep, ValAccMonitor
 from mindres.errors import UserError
 from mindres.features import Tail, feature_batches
@@ -105,7 +105,8 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
         callbacks = [Interrupt(state), FiniteLoss(state), *([StopAtStep(max_steps)] if max_steps else []), monitor,
                      *([EarlyStop(monitor, plan.patience)] if plan.patience else []),
                      *([TensorBoard(monitor, tensorboard)] if tensorboard and monitor.chief else []), state]
-        run(model, train_batches, plan.epochs, callbacks, state)
+        with native.accelerated(step, kept):
+            run(model, train_batches, plan.epochs, callbacks, state)
         if average is not None:
             for target, source in zip(net.get_parameters(), average.get_parameters()):
                 target.set_data(source.value())

@@ -36,13 +36,20 @@ def clean_environment(**changes):
     return {**kept, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg", **changes}
 
 
+@pytest.fixture(scope="session")
+def native_cache(tmp_path_factory):
+    """Where the tests keep the compiled convolution, all of them together."""
+    return tmp_path_factory.mktemp("native")
+
+
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
+def own_cache(tmp_path_factory, monkeypatch, native_cache):
     """Every test has a cache of its own, and no test sees the user's settings."""
     for name in list(os.environ):
         if name.startswith(("MINDRES_", "DISPLAY")):
             monkeypatch.delenv(name)
     cache = tmp_path_factory.mktemp("cache")
+    (cache / "native").symlink_to(native_cache)
     monkeypatch.setenv("MINDRES_CACHE", str(cache))
     return cache
 

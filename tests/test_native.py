@@ -1,0 +1,212 @@
+"""The native convolution against MindSpore's own, and that nothing depends on its being there."""
+
+import concurrent.futures
+import copy
+import ctypes
+import gc
+import os
+import subprocess
+import sys
+import weakref
+
+import mindspore
+import numpy as np
+import pytest
+from conftest import clean_environment
+from mindspore import nn
+
+import mindres
+from mindres import native
+
+ABSENT = native.why_not()
+needs_native = pytest.mark.skipif(ABSENT is not None, reason=f"no native convolution: {ABSENT}")
+random = np.random.default_rng(0)
+
+# (in, out channels, kernel, stride, pad_mode, padding, dilation, group, has_bias, (batch, height, width))
+CASES = [
+    (16, 16, 3, 1, "same", 0, 1, 1, False, (4, 32, 32)),
+    (64, 64, 3, 1, "same", 0, 1, 1, False, (2, 8, 8)),
+    (3, 16, 3, 2, "same", 0, 1, 1, True, (2, 15, 17)),
+    (3, 64, 7, 2, "same", 0, 1, 1, False, (2, 32, 32)),
+    (3, 64, 7, 2, "pad", 3, 1, 1, False, (1, 33, 32)),
+    (64, 256, 1, 1, "same", 0, 1, 1, False, (2, 8, 8)),
+    (64, 128, 1, 2, "same", 0, 1, 1, False, (2, 9, 9)),
+    (64, 128, 1, 2, "valid", 0, 1, 1, True, (2, 8, 8)),
+    (32, 48, 3, 2, "pad", 1, 2, 2, False, (3, 17, 17)),
+    (8, 8, 3, 1, "pad", 1, 1, 8, False, (2, 9, 9)),
+    (12, 24, 5, 3, "pad", (2, 1, 0, 3), 1, 3, True, (2, 14, 11)),
+    (5, 7, (3, 1), (1, 2), "same", 0, (2, 1), 1, True, (1, 12, 10)),
+    (6, 10, (1, 7), 1, "pad", (0, 0, 3, 3), 1, 2, False, (2, 6, 13)),
+    (1, 6, 5, 1, "valid", 0, 1, 1, True, (2, 28, 28)),
+    (17, 1, 2, 2, "same", 0, 1, 1, True, (1, 7, 7)),
+    (2048, 512, 1, 1, "same", 0, 1, 1, False, (2, 1, 1)),
+]
+
+
+def outputs_and_gradients(net, images, weights):
+    """`net(images)`, and the gradients of `weights` times it with respect to the images and each parameter."""
+    def scalar(x):
+        return (net(x) * weights).sum()
+
+    _, (dx, parameters) = mindspore.value_and_grad(scalar, 0, net.trainable_params())(images)
+    return [net(images).asnumpy(), dx.asnumpy(), *(p.asnumpy() for p in parameters)]
+
+
+def tensor(*shape):
+    return mindspore.Tensor(random.standard_normal(shape, np.float32))
+
+
+def assert_close(ours, theirs, bound=1e-5):
+    for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        assert a.shape == b.shape
+        assert np.abs(a - b).max() <= bound * np.abs(b).max(), f"output {i}"
+
+
+@pytest.fixture
+def mode():
+    before = mindspore.get_context("mode")
+    yield lambda mode: mindspore.set_context(mode=mode)
+    mindspore.set_context(mode=before)
+
+
+@needs_native
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_equals_mindspore(case):
+    *options, (batch, height, width) = case
+    net = nn.Conv2d(*options[:8], has_bias=options[8], bias_init="normal")
+    images = tensor(batch, options[0], height, width)
+    weights = tensor(*net(images).shape)
+    theirs = outputs_and_gradients(net, images, weights)
+    with native.accelerated(net):
+        assert type(net) is native.NativeConv2d
+        assert_close(outputs_and_gradients(net, images, weights), theirs)
+
+
+@needs_native
+def test_a_network_in_graph_mode(mode):
+    mode(mindspore.GRAPH_MODE)
+    net = mindres.resnet20()
+    images, labels = tensor(8, 3, 32, 32), mindspore.Tensor(random.integers(0, 10, 8), mindspore.int32)
+    net.set_train(False)
+    inferred = net(images).asnumpy()
+
+    def two_steps(*inside):
+        trained = copy.deepcopy(net)
+        optimizer = nn.SGD(trained.trainable_params(), 0.1)
+        step = nn.TrainOneStepCell(nn.WithLossCell(trained, nn.CrossEntropyLoss()), optimizer).set_train()
+        with native.accelerated(*inside, *([trained] if inside else [])):
+            losses = [float(step(images, labels)) for _ in range(2)]
+            assert type(trained.backbone.conv1.features[0]) is (native.NativeConv2d if inside else nn.Conv2d)
+        assert [p.name for p in trained.get_parameters()] == [p.name for p in net.get_parameters()]
+        assert type(trained.backbone.conv1.features[0]) is nn.Conv2d
+        return losses
+
+    assert two_steps(net) == pytest.approx(two_steps(), rel=1e-4)
+    with native.accelerated(net):
+        ours = net(images).asnumpy()
+    assert not np.array_equal(ours, inferred), "the graph that was compiled without the operator was used again"
+    assert_close([ours], [inferred], 1e-4)
+
+
+@needs_native
+def test_another_number_type_takes_mindspores_way():
+    net = nn.Conv2d(4, 4, 3).to_float(mindspore.float16)
+    images = tensor(1, 4, 8, 8)
+    theirs = net(images).asnumpy()
+    with native.accelerated(net):
+        ours = net(images)
+    assert ours.dtype == mindspore.float16
+    np.testing.assert_array_equal(ours.asnumpy(), theirs)
+
+
+@needs_native
+def test_blocks_nest_and_end_with_an_exception():
+    net = nn.SequentialCell(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
+    with pytest.raises(KeyError), native.accelerated(net):
+        with native.accelerated(net, net):
+            assert {type(cell) for cell in net} == {native.NativeConv2d}
+        assert {type(cell) for cell in net} == {native.NativeConv2d}
+        raise KeyError
+    assert {type(cell) for cell in net} == {nn.Conv2d}
+    assert not hasattr(net[0], "native")
+    copy.deepcopy(net)
+
+
+@needs_native
+def test_threads_share_it():
+    library = ctypes.CDLL(str(native._load()[0]))
+    settings = np.array([1, 1, -1, -1, 1, 1], np.int64)
+    expected = {}
+
+    def run(seed):
+        rng = np.random.default_rng(seed)
+        # New shapes in every thread at once, so that plans are made while others run.
+        x = rng.standard_normal((2, 8 + seed % 5, 9, 9), np.float32)
+        w = rng.standard_normal((16, x.shape[1], 3, 3), np.float32)
+        y = np.empty((2, 16, 9, 9), np.float32)
+        arrays = [x, w, settings, y]
+        data = (ctypes.c_void_p * 4)(*(a.ctypes.data for a in arrays))
+        dims = [(ctypes.c_int64 * a.ndim)(*a.shape) for a in arrays]
+        shapes = (ctypes.c_void_p * 4)(*(ctypes.addressof(d) for d in dims))
+        for _ in range(20):
+            y.fill(np.nan)
+            assert library.convolution(4, data, None, shapes, None, None, None) == 0
+        return x, w, y
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for x, w, y in pool.map(run, range(24)):
+            theirs = mindspore.ops.conv2d(mindspore.Tensor(x), mindspore.Tensor(w), pad_mode="same").asnumpy()
+            assert_close([y], [theirs])
+            expected[x.shape] = True
+    assert len(expected) == 5
+
+
+@needs_native
+def test_processes_compile_into_one_cache_together(tmp_path):
+    code = "from mindres import native; print(native.why_not())"
+    environment = clean_environment(MINDRES_CACHE=str(tmp_path))
+    running = [subprocess.Popen([sys.executable, "-c", code], env=environment, text=True, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE) for _ in range(2)]
+    for process in running:
+        assert process.communicate(timeout=200) == ("None\n", "")
+    kept = sorted(path.name for path in (tmp_path / "native").iterdir())
+    assert all(name.endswith(".so") for name in kept), kept
+    assert sum(name.startswith("convolution-") for name in kept) == 1
+
+
+@pytest.mark.parametrize(("variable", "value", "reason"), [
+    ("PATH", "", "no C++ compiler"), ("MINDRES_NATIVE", "0", "switches it off"),
+    ("MINDRES_CACHE", "/dev/null/cache", "cannot write"), ("CXX", "false", "compiler failed")])
+def test_absent_without_a_word(variable, value, reason, monkeypatch, tmp_path, capfd):
+    monkeypatch.setattr(native, "_load", native._load.__wrapped__)  # which looks again each time
+    monkeypatch.setenv("MINDRES_CACHE", str(tmp_path))
+    monkeypatch.setenv(variable, value)
+    assert reason in native.why_not()
+    net = nn.Conv2d(3, 4, 3)
+    with native.accelerated(net):
+        assert type(net) is nn.Conv2d
+        assert net(tensor(1, 3, 8, 8)).shape == (1, 4, 8, 8)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_nothing_of_a_network_is_kept_alive():
+    net = nn.Conv2d(3, 4, 3)
+    with native.accelerated(net):
+        net(tensor(1, 3, 8, 8))
+    left = weakref.ref(net)
+    del net
+    gc.collect()
+    assert left() is None
+
+
+@needs_native
+def test_a_limit_for_mindspores_onednn_does_not_bind_the_copy(run_python):
+    if "avx512f" not in mindres.runtime.processor_flags():
+        pytest.skip("the processor has no AVX-512")
+    code = ("import mindres, mindspore, numpy\nfrom mindspore import nn\nfrom mindres import native\n"
+            "net = nn.Conv2d(16, 16, 3)\nx = mindspore.ops.ones((1, 16, 8, 8))\nnet(x)\n"
+            "with native.accelerated(net): net(x)")
+    done = run_python("-c", code, ONEDNN_VERBOSE="1", MINDRES_CACHE=os.environ["MINDRES_CACHE"])
+    kernels = [line.split(",")[6] for line in done.stdout.splitlines() if "exec,cpu,convolution" in line]
+    assert done.returncode == 0 and len(kernels) == 2, done.stdout + done.stderr
+    assert "avx512" not in kernels[0] and "avx512" in kernels[1]
