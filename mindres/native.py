@@ -152,7 +152,7 @@ def accelerated(*nets):
 
     Graphs that were compiled inside stay compiled, and are used again the next time.
     """
-    cells = [] if why_not() else [cell for net in nets for _, cell in net.cells_and_names()]
+    cells = [] if why_not() else list(dict.fromkeys(cell for net in nets for _, cell in net.cells_and_names()))
     switched = [cell for cell in cells if type(cell) is nn.Conv2d and cell.mixed_precision_type is None]
     for cell in cells:
         if cell not in _seen:

@@ -122,11 +122,11 @@ def test_another_number_type_takes_mindspores_way():
 @needs_native
 def test_blocks_nest_and_end_with_an_exception():
     net = nn.SequentialCell(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
-    with pytest.raises(KeyError), native.accelerated(net):
-        with native.accelerated(net, net):
+    with pytest.raises(KeyError, match="wrong"), native.accelerated(net, net):
+        with native.accelerated(net):
             assert {type(cell) for cell in net} == {native.NativeConv2d}
         assert {type(cell) for cell in net} == {native.NativeConv2d}
-        raise KeyError
+        raise KeyError("wrong")
     assert {type(cell) for cell in net} == {nn.Conv2d}
     assert not hasattr(net[0], "native")
     copy.deepcopy(net)
