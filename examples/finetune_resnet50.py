@@ -10,7 +10,7 @@ def main():
     parser = training_parser(__doc__, "python examples/finetune_resnet50.py --dataset cifar10 --download --epochs 5")
     args = parser.parse_args()
     recipe = make_recipe(args.recipe, **recipe_values(args))
-    device = mindres.set_device(args.device_target)
+    device = mindres.set_device(args.device_target, args.device_id)
     if args.distributed:
         mindres.start_workers()
     mindres.set_seed(args.seed)

@@ -12,7 +12,7 @@ def main():
         dataset="cifar10", arch="resnet20", recipe="fast", validation_fraction=0.1)
     args = parser.parse_args()
     recipe = make_recipe(args.recipe, **recipe_values(args))
-    mindres.set_device(args.device_target)
+    mindres.set_device(args.device_target, args.device_id)
     mindres.set_seed(args.seed)
 
     train_data, val_data = load_datasets(args, recipe)

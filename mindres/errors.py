@@ -55,6 +55,11 @@ def positive_int(text: str) -> int:
     return _number(text, int, lambda n: n >= 1, "a whole number of at least 1")
 
 
+def non_negative_int(text: str) -> int:
+    """An argparse type: a whole number of at least 0."""
+    return _number(text, int, lambda n: n >= 0, "a whole number of at least 0")
+
+
 def positive_float(text: str) -> float:
     """An argparse type: a finite number above 0."""
     return _number(text, float, lambda x: 0 < x < float("inf"), "a number above 0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from mindres.errors import ArgumentParser, UserError, positive_int
+from mindres.errors import ArgumentParser, UserError, non_negative_int, positive_int
 from mindres.recipes import RECIPES, Recipe
 from mindres.runtime import DEVICES
 
@@ -39,6 +39,7 @@ def training_parser(description: str, example: str, **defaults) -> ArgumentParse
     parser = ArgumentParser(description=description, epilog=f"example:\n  {example}")
     add = parser.add_argument
     add("--device_target", default="auto", choices=DEVICES, help="where to train (default: auto)")
+    add("--device_id", type=non_negative_int, help="which GPU or Ascend processor, from 0 (default: MindSpore's)")
     add("--dataset", default="digits", choices=DATASETS, help="default: %(default)s")
     add("--dataset_path", default="./datasets", help="folder of the dataset or its parent (default: %(default)s)")
     add("--download", action="store_true", help="fetch the dataset if it is not there")

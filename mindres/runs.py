@@ -120,8 +120,8 @@ class RunState(Callback):
 
 
 # What may differ between a run and the one that goes on with it.
-RUN_ONLY = ("ckpt_dir", "dataset_path", "device_target", "distributed", "download", "max_steps", "overwrite",
-            "pretrained", "resume", "tensorboard")
+RUN_ONLY = ("ckpt_dir", "dataset_path", "device_id", "device_target", "distributed", "download", "max_steps",
+            "overwrite", "pretrained", "resume", "tensorboard")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -17,6 +17,7 @@ from mindres.features import Tail, feature_batches
 from mindres.pipeline import ImageDataset
 from mindres.recipes import learning_rates, make_recipe
 from mindres.runs import EarlyStop, FiniteLoss, Interrupt, RunState, TensorBoard
+from mindres.runtime import DEFAULTS
 
 MODES = {"graph": mindspore.GRAPH_MODE, "pynative": mindspore.PYNATIVE_MODE}
 
@@ -174,4 +175,4 @@ def resolve_amp(level: str) -> str:
         raise UserError(f"unknown amp_level {level!r}: choose auto, O0, O1, O2 or O3")
     if level != "auto":
         return level
-    return "O0" if mindspore.get_context("device_target") == "CPU" else "O2"
+    return DEFAULTS[mindspore.get_context("device_target")].amp_level

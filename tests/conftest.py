@@ -32,7 +32,7 @@ CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 def clean_environment(**changes):
     """This process's environment without what mindres or a user may have set, plus `changes`."""
     kept = {name: value for name, value in os.environ.items()
-            if not name.startswith(("MINDRES_", "ONEDNN_", "DISPLAY", "WAYLAND_"))}
+            if not name.startswith(("MINDRES_", "ONEDNN_", "CUDA_", "DISPLAY", "WAYLAND_"))}
     return {**kept, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg", **changes}
 
 
