@@ -22,6 +22,8 @@ import pytest
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
 
 # Before anything imports MindSpore.
+from cuda_stubs import machine, stubs  # noqa: F401
+
 import mindres
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -4,8 +4,11 @@ The libraries have every function that MindSpore's GPU plug-in links, under the 
 the plug-in loads as it does with NVIDIA's; the first call for a device is answered with an error.
 """
 
+import ctypes
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -88,3 +91,34 @@ def build(folder):
         compile_c(folder / "site" / "nvidia" / package / "lib" / library, source, f"-Wl,-soname,{library}",
                   f"-Wl,--version-script={versions}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def stubs(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("cuda"))
+
+
+@pytest.fixture
+def machine(stubs, monkeypatch, tmp_path):
+    """This process on a machine with the stub driver and libraries and no other; a place to take some away."""
+    site = tmp_path / "site"
+    for path in (stubs / "site").rglob("*.so.*"):
+        link = site / path.relative_to(stubs / "site")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    for name in ("CUDA_HOME", "LD_LIBRARY_PATH", "CUDA_MODULE_LOADING", "CUDA_CACHE_MAXSIZE"):
+        # To set comes first, so that what is set meanwhile is undone.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    elsewhere = [entry for entry in sys.path if not Path(entry, "nvidia").exists()]
+    monkeypatch.setattr(sys, "path", [str(site), *elsewhere])
+    monkeypatch.setattr(gpu, "plugin", lambda: Path("plugin"))
+    monkeypatch.setattr(gpu, "SYSTEM_FOLDERS", [str(tmp_path / "system" / "cuda-11*")])
+    monkeypatch.setattr(gpu, "load_errors", {})
+    driver = ctypes.CDLL(str(stubs / "driver" / "libcuda.so.1"))
+    monkeypatch.setattr(gpu, "driver", lambda: driver)
+    gpu.query.cache_clear()
+    gpu.own_cuda_home.cache_clear()
+    yield site
+    gpu.query.cache_clear()
+    gpu.own_cuda_home.cache_clear()

@@ -3,14 +3,11 @@
 What they cannot show, that a GPU computes what a CPU does, is for `make test-gpu`.
 """
 
-import ctypes
 import json
 import os
 import re
-import sys
 from pathlib import Path
 
-import cuda_stubs
 import pytest
 from conftest import ROOT
 
@@ -23,11 +20,6 @@ maps = open("/proc/self/maps").read()
 print(json.dumps({"environment": dict(os.environ),
                   "libraries": sorted({os.path.basename(path) for path in re.findall(r"/\S+\.so\S*", maps)})}))
 """
-
-
-@pytest.fixture(scope="session")
-def stubs(tmp_path_factory):
-    return cuda_stubs.build(tmp_path_factory.mktemp("cuda"))
 
 
 @pytest.fixture
@@ -123,32 +115,6 @@ def test_auto_says_nothing_where_there_is_no_gpu(run_gpu):
 def test_a_gpu_asked_for_too_late(run_gpu):
     done = run_gpu("import mindres; mindres.set_device('CPU'); import mindspore; mindres.set_device('GPU')")
     assert "MindSpore cannot use GPU: mindspore was imported before a GPU was asked for" in done.stderr
-
-
-@pytest.fixture
-def machine(stubs, monkeypatch, tmp_path):
-    """This process on a machine with the stub driver and libraries and no other; a place to take some away."""
-    site = tmp_path / "site"
-    for path in (stubs / "site").rglob("*.so.*"):
-        link = site / path.relative_to(stubs / "site")
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(path)
-    for name in ("CUDA_HOME", "LD_LIBRARY_PATH", "CUDA_MODULE_LOADING", "CUDA_CACHE_MAXSIZE"):
-        # To set comes first, so that what is set meanwhile is undone.
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-    elsewhere = [entry for entry in sys.path if not Path(entry, "nvidia").exists()]
-    monkeypatch.setattr(sys, "path", [str(site), *elsewhere])
-    monkeypatch.setattr(gpu, "plugin", lambda: Path("plugin"))
-    monkeypatch.setattr(gpu, "SYSTEM_FOLDERS", [str(tmp_path / "system" / "cuda-11*")])
-    monkeypatch.setattr(gpu, "load_errors", {})
-    driver = ctypes.CDLL(str(stubs / "driver" / "libcuda.so.1"))
-    monkeypatch.setattr(gpu, "driver", lambda: driver)
-    gpu.query.cache_clear()
-    gpu.own_cuda_home.cache_clear()
-    yield site
-    gpu.query.cache_clear()
-    gpu.own_cuda_home.cache_clear()
 
 
 def write_nvcc(home, release):
