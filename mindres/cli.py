@@ -12,6 +12,7 @@ import sys
 
 from mindres import __version__, errors
 from mindres.errors import ArgumentParser, UserError, positive_int
+from mindres.runtime import DEVICES
 
 
 def main(arguments=None) -> None:
@@ -141,6 +142,22 @@ def convert(args) -> None:
         print(f"{report}\nwrote {args.out}: {', '.join(f'{key} {value}' for key, value in net.architecture.items())}")
 
 
+def doctor_flags(parser) -> None:
+    parser.add_argument("--device_target", default="auto", choices=DEVICES, help="what should train (default: auto)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def doctor(args) -> int:
+    from mindres import doctor
+
+    found = doctor.report(args.device_target)
+    if args.json:
+        print_json(found)
+    else:
+        print(doctor.format_report(found))
+    return 0 if found["training"]["ok"] else 1
+
+
 COMMANDS = {
     "models": (models_flags, models, "list the networks, their size and their published weights",
                "mindres models 'resnet*'"),
@@ -148,4 +165,6 @@ COMMANDS = {
                 "mindres summary resnet50 --input 3,224,224"),
     "convert": (convert_flags, convert, "turn weights of PyTorch, MindCV or MindVision into mindres's or torchvision's",
                 "mindres convert resnet20.th resnet20.ckpt --arch resnet20 --shortcut A"),
+    "doctor": (doctor_flags, doctor, "say what this machine can train on, and what is missing",
+               "mindres doctor --device_target GPU"),
 }

@@ -199,6 +199,8 @@ def train_one_step(target: str) -> None:
     from mindspore import nn
     from mindspore.amp import FixedLossScaleManager, build_train_network
 
+    from mindres import native
+
     mindspore.set_context(mode=mindspore.GRAPH_MODE)
     mindspore.set_seed(0)
     net = nn.SequentialCell(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Dense(8 * 8 * 8, 2))
@@ -214,7 +216,7 @@ def train_one_step(target: str) -> None:
     if not losses[1] < losses[0]:
         raise UserError(f"{device} does not learn: the loss of a small network went from {losses[0]:.3f} "
                         f"to {losses[1]:.3f}")
-    print(json.dumps({"device": device, "losses": losses}))
+    print(json.dumps({"device": device, "losses": losses, "native_convolution": native.why_not() or "used"}))
 
 
 def format_report(report: dict) -> str:
@@ -259,6 +261,8 @@ def format_report(report: dict) -> str:
     add("several workers", jobs["msrun"] if jobs["problem"] else f"{jobs['msrun']}, port {jobs['port']} is free",
         problem=jobs["problem"])
     run = report["training"]
+    if run["device"] == "CPU":
+        add("native convolution", run["native_convolution"])
     if run["ok"]:
         add("training", f"{run['device']} trains: a small network's loss fell from {run['losses'][0]:.3f} "
                         f"to {run['losses'][1]:.3f}")

@@ -32,10 +32,12 @@ def lines(report):
 def test_this_machine(monkeypatch):
     if gpu.driver():
         pytest.skip("there is an NVIDIA driver")
+    monkeypatch.setenv("MINDRES_NATIVE", "0")  # to compile it takes ten times as long as the rest
     before = dict(os.environ)
     report = json.loads(json.dumps(doctor.report("CPU")))
     assert dict(os.environ) == before
     assert report["training"]["ok"] and report["training"]["device"] == "CPU"
+    assert report["training"]["native_convolution"] == "MINDRES_NATIVE=0 switches it off"
     first, second = report["training"]["losses"]
     assert second < first
     assert report["versions"]["numpy"]["installed"] == np.__version__
@@ -167,11 +169,27 @@ def test_a_device_that_computes_nonsense_is_found_out(monkeypatch):
         doctor.train_one_step("CPU")
 
 
+@pytest.mark.parametrize("ok, status", [(True, 0), (False, 1)])
+def test_the_command(monkeypatch, capsys, ok, status):
+    from mindres import cli
+
+    trained = {"target": "CPU", "device": "CPU", "ok": ok, "problem": None if ok else "broken", "losses": [1.0, 0.5],
+               "native_convolution": "MINDRES_NATIVE=0 switches it off"}
+    monkeypatch.setattr(doctor, "training", lambda target, environment: trained)
+    assert cli.run_command(["doctor", "--device_target", "CPU"]) == status
+    convolution, last = capsys.readouterr().out.splitlines()[-2:]
+    assert convolution == "  native convolution MINDRES_NATIVE=0 switches it off"
+    assert last == (
+        "  training           CPU trains: a small network's loss fell from 1.000 to 0.500" if ok else
+        "! training           CPU cannot train: broken")
+    assert cli.run_command(["doctor", "--json"]) == status
+    assert json.loads(capsys.readouterr().out)["training"] == trained
+
+
 def test_a_stub_gpu_cannot_train_and_the_reason_is_its_own(run_python, stubs):
-    code = "import json; from mindres import doctor; print(json.dumps(doctor.report('GPU')))"
-    done = run_python("-c", code, "--device_target", "GPU", LD_LIBRARY_PATH=str(stubs / "driver"),
-                      PYTHONPATH=f"{ROOT}{os.pathsep}{stubs / 'site'}")
+    done = run_python("-m", "mindres", "doctor", "--device_target", "GPU", "--json",
+                      LD_LIBRARY_PATH=str(stubs / "driver"), PYTHONPATH=f"{ROOT}{os.pathsep}{stubs / 'site'}")
     report = json.loads(done.stdout)
-    assert done.stderr == "" and report["gpu"]["problem"] is None
+    assert (done.returncode, done.stderr) == (1, "") and report["gpu"]["problem"] is None
     assert report["training"]["problem"] == "The cudaGetLastError[35], stub" and not report["training"]["ok"]
     assert lines(report)["training"] == (True, "GPU cannot train: The cudaGetLastError[35], stub")

@@ -11,7 +11,7 @@ ORDER = ["errors", "files", "gpu", "runtime", "_mindvision", "distributed", "nam
          "plots", "native", "pooling", "resnet", "cifar_resnet", "classic", "inception", "zoo", "summary", "callbacks",
          "runs", "steps", "features", "training", "evaluation", "prediction", "gradcam", "export", "report", "doctor",
          "flags", "cli", "__main__"]
-FLOOR_0 = ["errors", "files", "runtime"]
+FLOOR_0 = ["errors", "files", "gpu", "runtime"]
 
 
 def trees():
