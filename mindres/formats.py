@@ -37,10 +37,11 @@ def read_checkpoint(path: Path | str) -> tuple[dict[str, np.ndarray], dict]:
             start = file.read(9)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    if start.startswith(b"PK\x03\x04") or (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05"):
-        return _read_torch(path), {}
+    # First, because the length with which .safetensors begins may look like the start of a pickle.
     if start[8:9] == b"{":
         return _read_safetensors(path)
+    if start.startswith(b"PK\x03\x04") or (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05"):
+        return _read_torch(path), {}
     return _read_mindspore(path)
 
 
