@@ -7,8 +7,7 @@ import numpy as np
 from PIL import Image
 
 import mindres
-from mindres import plots
-from mindres.errors import ArgumentParser, UserError, positive_int, run
+from mindres.errors import ArgumentParser, positive_int, run
 from mindres.flags import DATASETS
 from mindres.runtime import DEVICES
 
@@ -22,44 +21,33 @@ def main():
     parser.add_argument("--dataset", choices=DATASETS, help="default: the one that the checkpoint was trained on")
     parser.add_argument("--dataset_path", default="./datasets", help="folder of the dataset (default: ./datasets)")
     parser.add_argument("--count", type=positive_int, default=24, help="how many images (default: 24)")
+    parser.add_argument("--seed", type=int, default=0, help="which images are drawn (default: 0)")
     parser.add_argument("--out", default="predictions.png", help="PNG, SVG or PDF file (default: predictions.png)")
     parser.add_argument("--device_target", default="auto", choices=DEVICES, help="default: auto")
     args = parser.parse_args()
     mindres.set_device(args.device_target)
+    mindres.set_seed(args.seed)
 
+    from mindres import pictures, plots
+    from mindres.evaluation import open_data
+    from mindres.prediction import class_names, image_files
+    plots.format_of(args.out)
+    # The checkpoint says which network it holds, and how its images were prepared.
     net, metadata = mindres.load_model(args.ckpt)
-    images, truth = from_folder(args, metadata) if args.images else from_dataset(args, metadata)
-    prediction = mindres.predict(net, images)
-    classes = metadata["classes"]
-    figure = plots.prediction_grid(
-        plots.denormalize(images, metadata["mean"], metadata["std"]),
-        [classes[i] for i in prediction.classes],
-        None if truth is None else [classes[i] for i in truth],
-        prediction.probabilities.max(axis=1))
-    plots.save(figure, args.out)
-    right = "" if truth is None else f", {np.sum(prediction.classes == truth)} of them right"
-    print(f"{len(images)} predictions{right}: {args.out}")
+    if args.images:
+        paths = image_files(args.images)[:args.count]
+        sample = pictures.samples_from_files(paths, metadata, class_names(net, metadata))
+    else:
+        data = open_data({**metadata, "architecture": net.architecture}, args.dataset, args.dataset_path)
+        sample = pictures.samples(data, args.count)
+
+    prediction = mindres.predict(net, sample.inputs)
+    plots.save(plots.prediction_grid(sample.shown, [sample.classes[k] for k in prediction.classes], sample.names,
+                                     prediction.probabilities.max(axis=1)), args.out)
+    right = "" if sample.labels is None else f", {np.sum(prediction.classes == sample.labels)} of them right"
+    print(f"{len(sample.inputs)} predictions{right}: {args.out}")
     if args.out.endswith(".png") and (sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY")):
         Image.open(args.out).show()
-
-
-def from_folder(args, metadata):
-    """The images of a folder, as the network wants them, and no labels."""
-    from mindres.prediction import image_files, preprocess, read_image
-    paths = image_files(args.images)[:args.count]
-    return np.stack([preprocess(read_image(path), metadata) for path in paths]), None
-
-
-def from_dataset(args, metadata):
-    """A mixed batch of test images and their labels."""
-    from mindres.data import DATASETS
-    name = args.dataset or metadata.get("dataset")
-    if name not in DATASETS:
-        raise UserError(f"{args.ckpt} does not say which dataset it was trained on: name it with --dataset, or "
-                        "a folder of images with --images")
-    data = DATASETS[name](args.dataset_path, split="test", batch_size=args.count, resize=metadata["input_size"])
-    batch = next(data.run().create_dict_iterator(num_epochs=1, output_numpy=True))
-    return batch["image"], batch["label"]
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ the second, so that help and mistakes in the command line are answered at once.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 
 from mindres import __version__, errors
 from mindres.errors import ArgumentParser, UserError, positive_int
+from mindres.flags import eval_flags, plot_flags, predict_flags, report_flags
 from mindres.runtime import DEVICES
 
 
@@ -158,6 +160,11 @@ def doctor(args) -> int:
     return 0 if found["training"]["ok"] else 1
 
 
+def of_commands(name):
+    """What a function of `mindres.commands` does, which imports MindSpore."""
+    return lambda args: getattr(importlib.import_module("mindres.commands"), name)(args)
+
+
 COMMANDS = {
     "models": (models_flags, models, "list the networks, their size and their published weights",
                "mindres models 'resnet*'"),
@@ -167,4 +174,12 @@ COMMANDS = {
                 "mindres convert resnet20.th resnet20.ckpt --arch resnet20 --shortcut A"),
     "doctor": (doctor_flags, doctor, "say what this machine can train on, and what is missing",
                "mindres doctor --device_target GPU"),
+    "eval": (eval_flags, of_commands("evaluate"), "measure accuracy, loss, each class and the confusion matrix",
+             "mindres eval --ckpt ckpt/best.ckpt --plots pictures"),
+    "predict": (predict_flags, of_commands("predict"), "say what is in images",
+                "mindres predict photo.jpg --ckpt ckpt/best.ckpt"),
+    "plot": (plot_flags, of_commands("plot"), "draw data, predictions, curves, filters or Grad-CAM",
+             "mindres plot gradcam --ckpt ckpt/best.ckpt --out gradcam.svg"),
+    "report": (report_flags, of_commands("report"), "write the page of a training: curves, mistakes and why",
+               "mindres report ckpt"),
 }

@@ -1,4 +1,4 @@
-"""The flags of the training scripts, spelled as MindSpore's model zoo has them."""
+"""The flags of the training scripts and commands, spelled as MindSpore's model zoo has them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from mindres.recipes import RECIPES, Recipe
 from mindres.runtime import DEVICES
 
 DATASETS = ("digits", "cifar10", "cifar100", "mnist", "folder")
+AUTO_AUGMENT = ("none", "randaugment", "autoaugment", "trivialaugment")
+PICTURES = ("dataset", "augmentation", "predictions", "mistakes", "confusion", "curves", "filters", "features",
+            "gradcam")
 HELP = {
     "epochs": "passes over the training images",
     "batch_size": "images in a step",
@@ -65,7 +68,7 @@ def training_parser(description: str, example: str, **defaults) -> ArgumentParse
                                                    "each worker's")
     group = parser.add_argument_group("augmentation of training images")
     group.add_argument("--auto_augment", default="none",
-                       choices=("none", "randaugment", "autoaugment", "trivialaugment"), help="default: none")
+                       choices=AUTO_AUGMENT, help="default: none")
     group.add_argument("--random_erasing", type=float, default=0.0, help="probability (default: 0)")
     group.add_argument("--mixup", type=float, default=0.0, help="alpha (default: 0, off)")
     group.add_argument("--cutmix", type=float, default=0.0, help="alpha (default: 0, off)")
@@ -136,3 +139,61 @@ def load_pretrained(net, source) -> None:
             say(f"training from random weights: {error}")
     elif source:
         say(str(load_weights(net, source)))
+
+
+def network_flags(parser, required=True) -> None:
+    """Which network, and where it runs."""
+    parser.add_argument("--ckpt", required=required, metavar="FILE",
+                        help="weights: a checkpoint of mindres, or another file that mindres convert takes")
+    parser.add_argument("--arch", help="network (default: what the file says or shows)")
+    parser.add_argument("--device_target", default="auto", choices=DEVICES, help="default: auto")
+
+
+def data_flags(parser, split="test") -> None:
+    """Which images."""
+    parser.add_argument("--dataset", choices=DATASETS, help="default: the one that the checkpoint was trained on")
+    parser.add_argument("--dataset_path", default="./datasets",
+                        help="folder of the dataset or its parent (default: %(default)s)")
+    parser.add_argument("--split", choices=("test", "val", "train"), help=f"part of the dataset (default: {split})")
+    parser.add_argument("--validation_fraction", type=float, default=0.0,
+                        help="part of the training images that is the split val (default: 0)")
+
+
+def eval_flags(parser) -> None:
+    network_flags(parser)
+    data_flags(parser)
+    parser.add_argument("--batch_size", type=positive_int, default=64, help="default: %(default)s")
+    parser.add_argument("--plots", metavar="DIR", help="draw confusion.png, mistakes.png and predictions.png there")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def predict_flags(parser) -> None:
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, folders of them, or - for standard "
+                                                                   "input")
+    network_flags(parser)
+    parser.add_argument("--top_k", type=positive_int, default=3, help="how many classes of each image (default: 3)")
+    parser.add_argument("--gradcam", metavar="DIR", help="draw there which part of each image speaks for its class")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def plot_flags(parser) -> None:
+    add = parser.add_argument
+    add("what", choices=PICTURES, metavar="PICTURE", help=f"one of {', '.join(PICTURES)}")
+    add("runs", nargs="*", metavar="RUN_DIR", help="of curves: the --ckpt_dir of one training or of several")
+    network_flags(parser, required=False)
+    data_flags(parser, "test; train for dataset and augmentation")
+    add("--images", metavar="FOLDER", help="of predictions, features and gradcam: images in place of a dataset's")
+    add("--count", type=positive_int, help="how many images (default: 24; 4 of augmentation)")
+    add("--stage", help="of features and gradcam: conv1, layer1 ... (default: the first; the deepest with 4x4 cells)")
+    add("--auto_augment", default="none", choices=AUTO_AUGMENT,
+        help="of augmentation (default: none)")
+    add("--seed", type=int, default=0, help="which images are drawn (default: 0)")
+    add("--out", metavar="FILE", help="PNG, SVG or PDF file (default: PICTURE.png)")
+
+
+def report_flags(parser) -> None:
+    parser.add_argument("run_dir", metavar="RUN_DIR", help="the --ckpt_dir of a training")
+    parser.add_argument("--out", metavar="FILE", help="default: report.html in RUN_DIR")
+    network_flags(parser, required=False)
+    data_flags(parser)
+    parser.set_defaults(dataset_path=None)
