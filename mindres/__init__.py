@@ -32,6 +32,8 @@ _HOME = {name: module for module, names in {
     "training": ["History", "set_seed", "train"],
     "evaluation": ["evaluate"],
     "prediction": ["predict"],
+    "folding": ["fold_batch_norm"],
+    "export": ["export_model"],
 }.items() for name in names}
 __all__ = ["UserError", *_HOME]
 

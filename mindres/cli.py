@@ -165,6 +165,35 @@ def of_commands(name):
     return lambda args: getattr(importlib.import_module("mindres.commands"), name)(args)
 
 
+def export_flags(parser) -> None:
+    parser.add_argument("--ckpt", required=True, help="weights: a file as mindres writes, or its http(s) address")
+    parser.add_argument("--out", required=True, help="file to write")
+    parser.add_argument("--format", choices=("onnx", "mindir"), help="default: what --out ends in")
+    parser.add_argument("--arch", help="network (default: what the file says or shows)")
+    parser.add_argument("--shortcut", choices=("A", "B"), help="of the CIFAR ResNets (default: what the file shows)")
+    parser.add_argument("--num_classes", type=positive_int, help="width of the classifier (default: the file's)")
+    parser.add_argument("--resize", type=positive_int, metavar="SIDE",
+                        help="side of the images in pixels (default: what the file notes, or the network is meant for)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def export(args) -> None:
+    if not args.format and not args.out.endswith((".onnx", ".mindir")):
+        raise UserError(f"cannot tell the format of {args.out}: end its name in .onnx or .mindir, or add --format")
+    from mindres.export import export_model
+    from mindres.zoo import load_model
+
+    net, metadata = load_model(args.ckpt, **model_options(args), **({"arch": args.arch} if args.arch else {}))
+    if args.resize:
+        metadata["input_size"] = [args.resize, args.resize]
+    out = export_model(net, args.out, args.format, metadata)
+    if args.json:
+        print_json({"out": str(out), "bytes": out.stat().st_size, "architecture": net.architecture})
+    else:
+        print(f"wrote {out} ({out.stat().st_size:,} bytes), loaded again with the same logits: "
+              f"{', '.join(f'{key} {value}' for key, value in net.architecture.items())}")
+
+
 COMMANDS = {
     "models": (models_flags, models, "list the networks, their size and their published weights",
                "mindres models 'resnet*'"),
@@ -172,6 +201,8 @@ COMMANDS = {
                 "mindres summary resnet50 --input 3,224,224"),
     "convert": (convert_flags, convert, "turn weights of PyTorch, MindCV or MindVision into mindres's or torchvision's",
                 "mindres convert resnet20.th resnet20.ckpt --arch resnet20 --shortcut A"),
+    "export": (export_flags, export, "write a network as ONNX or MindIR, and try the file",
+               "mindres export --ckpt ckpt/best.ckpt --out resnet50.onnx"),
     "doctor": (doctor_flags, doctor, "say what this machine can train on, and what is missing",
                "mindres doctor --device_target GPU"),
     "eval": (eval_flags, of_commands("evaluate"), "measure accuracy, loss, each class and the confusion matrix",
