@@ -7,7 +7,7 @@ from mindres.recipes import make_recipe
 
 
 def main():
-    parser = training_parser(__doc__, "python examples/train_mnist.py --arch lenet5 --recipe fast --epochs 10 --download",
+    parser = training_parser(__doc__, "python examples/train_mnist.py --arch lenet5 --recipe fast --download",
                              dataset="mnist", arch="convnet", recipe="sgd_mnist", resize=None)
     args = parser.parse_args()
     # LeNet-5 takes images of 32 pixels, so that strokes at the edge meet whole filters (LeCun et al., section II.B).

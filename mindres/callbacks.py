@@ -67,6 +67,7 @@ class ValAccMonitor(Callback):
         self.best_res, self.best_ckpt_path = -float("inf"), None
         self.kept: list[tuple[float, str]] = []  # metric and path of the checkpoints beside the best
         self.losses_before: list[float] = []  # of the steps of this epoch that ran before an interruption
+        self.eval_callbacks: list[Callback] | None = None
         self.started, self.restored = None, None
         # Of several workers the first one prints and writes.
         self.chief = distributed.rank() == 0
@@ -93,7 +94,8 @@ class ValAccMonitor(Callback):
 
     def apply_eval(self) -> float:
         """The metric on the validation data."""
-        return float(self.model.eval(self.dataset_val, dataset_sink_mode=self.dataset_sink_mode)[self.metric_name])
+        return float(self.model.eval(self.dataset_val, callbacks=self.eval_callbacks,
+                                     dataset_sink_mode=self.dataset_sink_mode)[self.metric_name])
 
     def epoch_losses(self) -> list[float]:
         """The losses of this epoch's steps so far."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import http.client
 import os
+import platform
 import shutil
 import tarfile
 import tempfile
@@ -57,8 +59,10 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     make_folder(path.parent)
+    stem = f".{path.name[:100]}.{platform.node()[:40]}-"
+    _clear(path.parent, stem)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part" + path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f"{stem}{os.getpid()}-", suffix=".part" + path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         try:
@@ -69,9 +73,30 @@ def replacing(path: Path | str) -> Iterator[Path]:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         finally:
-            temporary.unlink(missing_ok=True)
+            for left in path.parent.glob(f"{glob.escape(temporary.name.removesuffix(path.suffix))}*"):
+                left.unlink(missing_ok=True)  # whoever wrote may have had a temporary file of its own
     except OSError as error:
         raise UserError(f"cannot write {path}: {_reason(error)}; what was there is unchanged") from None
+
+
+def _clear(folder: Path, stem: str) -> None:
+    """Remove what processes of this machine left half written in `folder` when they were killed."""
+    for left in folder.glob(f"{glob.escape(stem)}*.part*"):
+        owner = left.name[len(stem):].partition("-")[0]
+        if owner.isdigit() and not _alive(int(owner)):
+            left.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    if os.name != "posix":  # elsewhere signal 0 is not a question
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def download(url: str, path: Path | str, *, md5: str | None = None, sha256: str | None = None) -> Path:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -57,7 +60,11 @@ def write_checkpoint(arrays: dict, path: Path | str, metadata: dict) -> Path:
     if path.suffix not in (".ckpt", ".safetensors"):
         raise UserError(f"cannot tell the format of {path}: name a file that ends in .ckpt or .safetensors")
     noted = json.dumps(metadata)
+    needed = sum(value.nbytes for value in arrays.values())
     with files.replacing(path) as part:
+        # Asked first, because MindSpore answers a full disk with lines of its own.
+        if shutil.disk_usage(path.parent).free < 1.1 * needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if path.suffix == ".safetensors":
             plain = {name: value.asnumpy() if isinstance(value, mindspore.Tensor) else value
                      for name, value in arrays.items()}

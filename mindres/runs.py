@@ -139,10 +139,19 @@ class Interrupt(Callback):
         super().__init__()
         self.state, self.requested = state, False
         self.listens = threading.current_thread() is threading.main_thread() and distributed.size() == 1
+        self.previous = signal.getsignal(signal.SIGINT)
 
-    def on_train_begin(self, run_context):
+    def on_train_step_begin(self, run_context):
+        # Again and again: MindSpore puts a handler that ends the process in its place with every data iterator.
         if self.listens:
-            self.previous = signal.signal(signal.SIGINT, self._request)
+            signal.signal(signal.SIGINT, self._request)
+
+    on_train_begin = on_eval_step_begin = on_eval_end = on_train_step_begin
+
+    def close(self):
+        """Give Ctrl-C back to whoever had it."""
+        if self.listens:
+            signal.signal(signal.SIGINT, self.previous)
 
     def _request(self, *_):
         if self.requested:
@@ -155,8 +164,6 @@ class Interrupt(Callback):
             run_context.request_stop()
 
     def on_train_end(self, run_context):
-        if self.listens:
-            signal.signal(signal.SIGINT, self.previous)
         if self.requested:
             if self.state.folder is not None:
                 print(f"\ninterrupted in epoch {self.state.epoch + 1} after step {self.state.step}: saved in "
@@ -215,3 +222,7 @@ class TensorBoard(Callback):
                 if name != "epoch" and value is not None:
                     self.writer.add_scalar(name, value, record.epoch)
         self.writer.flush()
+
+    def on_train_end(self, run_context):
+        if self.monitor.history[-1].epoch == self.monitor.num_epochs or run_context.get_stop_requested():
+            self.writer.close()

@@ -76,7 +76,7 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
     freeze_stages(net, freeze)
     if plan.zero_gamma and not resume:
         zero_last_gammas(net)
-    before = mindspore.get_context("mode")
+    before, interrupt = mindspore.get_context("mode"), None
     mindspore.set_context(mode=MODES[mode])
     try:
         trained = net
@@ -103,7 +103,9 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
                          seed=secrets.randbits(31) if seed is None else seed)
         if resume:
             state.restore()
-        callbacks = [Interrupt(state), FiniteLoss(state), *([StopAtStep(max_steps)] if max_steps else []), monitor,
+        interrupt = Interrupt(state)
+        monitor.eval_callbacks = [interrupt]
+        callbacks = [interrupt, FiniteLoss(state), *([StopAtStep(max_steps)] if max_steps else []), monitor,
                      *([EarlyStop(monitor, plan.patience)] if plan.patience else []),
                      *([TensorBoard(monitor, tensorboard)] if tensorboard and monitor.chief else []), state]
         with native.accelerated(step, kept):
@@ -112,6 +114,8 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
             for target, source in zip(net.get_parameters(), average.get_parameters()):
                 target.set_data(source.value())
     finally:
+        if interrupt:
+            interrupt.close()
         mindspore.set_context(mode=before)
     return History(monitor.history, monitor.best_res, monitor.best_ckpt_path)
 
