@@ -23,7 +23,7 @@ PUBLISHERS = {
     "akamaster": "the README of github.com/akamaster/pytorch_resnet_cifar10",
     "chenyaofo": "the README of github.com/chenyaofo/pytorch-cifar-models",
 }
-OPTIMIZER_STATE = re.compile(r"^(moments|moment1|moment2|accum|momentum|learning_rate|global_step|beta[12]_power)\b")
+OPTIMIZER_STATE = re.compile(r"^(moments|moment1|moment2|accum|stat|ema|accumulated|momentum|learning_rate|global_step|beta[12]_power)\b")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Report:
 
     def __str__(self):
         lines = [f"{len(self.loaded)} parameters loaded from {self.source}"]
-        for title, reasons in (("not taken from the file", self.skipped), ("not in the file", self.missing)):
+        for title, reasons in (("not taken from the file", self.skipped), ("not loaded", self.missing)):
             for reason in dict.fromkeys(reasons.values()):
                 same = [name for name in reasons if reasons[name] == reason]
                 shown = ", ".join(same[:2]) + (f" and {len(same) - 2} more" if len(same) > 2 else "")
@@ -139,7 +139,7 @@ def _fit(found: dict, wanted: dict, report: Report) -> tuple[dict, list[str]]:
             report.skipped[name] = "a counter that nothing here uses"
         elif OPTIMIZER_STATE.match(name):
             report.skipped[name] = "optimizer state"
-        elif name.startswith("aux."):
+        elif name.lower().startswith("aux") and not any(name.startswith("aux.") for name in wanted):
             report.skipped[name] = "the network has no auxiliary classifiers"
         elif name.endswith(".features.0.bias"):
             biases[name] = value
@@ -154,10 +154,10 @@ def _fit(found: dict, wanted: dict, report: Report) -> tuple[dict, list[str]]:
             report.missing[name] = report.skipped.pop(name)
         elif names.CLASSIFIER.match(name) or (name.startswith("aux.") and not has_aux):
             report.missing[name] = "kept as initialised"
-        elif name.endswith(".bias") and weight in values and values[weight].ndim == 4:
+        elif name.endswith(".bias") and weight in values and values[weight].ndim == 4 and name not in found:
             values[name] = np.zeros(wanted[name].shape, np.float32)
             report.missing[name] = "trained without: zero"
-        else:
+        elif name not in found:
             problems.append(f"the file has no {name}")
     for name, bias in biases.items():
         mean = f"{name.removesuffix('0.bias')}1.moving_mean"
