@@ -1,5 +1,6 @@
 # make demo   train ResNet-50 on scikit-learn's handwritten digits and draw its predictions
 # make test   run every test
+# make test-browser   open the page of a run in Chromium, which apt-get installs where it is missing
 # make test-long   kill a training run twenty times and compare
 # Both create .venv first if it is not there; PYTHON=... names another interpreter.
 
@@ -9,7 +10,7 @@ FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	$$p -c "$(FITS)" >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: demo test test-long lint clean
+.PHONY: demo test test-browser test-long lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/finetune_resnet50.py --device_target CPU --dataset digits --pretrained false \
@@ -18,6 +19,12 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
+
+test-browser: $(VENV)/.installed-test
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+		test "$$(id -u)" = 0 || { echo "make: no Chromium was found: apt-get install chromium" >&2; exit 2; }; \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends chromium; }
+	$(BIN)/python -m pytest tests/browser_report.py
 
 test-long: $(VENV)/.installed-test
 	TEST_KILLS=20 $(BIN)/python -m pytest tests/test_runs.py

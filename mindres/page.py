@@ -186,8 +186,8 @@ def layers(summary):
         f"<tr><th scope=row>{escape(row.name)}</th><td class=text>{escape(row.kind)}</td>"
         f"<td>{times(row.output_shape)}</td><td>{row.parameters:,}</td><td>{row.multiply_adds:,}</td>"
         f"<td>{times(row.receptive_field)}</td></tr>" for row in summary.rows)
-    heads = "".join(f"<th scope=col>{name}</th>" for name in (
-        "layer", "type", "output", "parameters", "multiply-adds", "receptive field"))
+    heads = "<th scope=col>layer</th><th scope=col class=text>type</th>" + "".join(
+        f"<th scope=col>{name}</th>" for name in ("output", "parameters", "multiply-adds", "receptive field"))
     return (f"<div class=scroll tabindex=0><table class=layers><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody>"
             "</table></div>")
 

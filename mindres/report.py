@@ -55,10 +55,11 @@ def write_report(run_dir, out=None, ckpt=None, dataset=None, dataset_path=None, 
         if config.get("run") and metadata.get("run") and config["run"] != metadata["run"]:
             missing.append(f"{checkpoint.name} was kept from an earlier run, because this one did not beat it; the "
                            "command and the curves are this run's.")
-        data = open_data(metadata, dataset, dataset_path or config.get("dataset_path", "./datasets"), split)
-        data.shuffle = False
-        arch = metadata["architecture"]["arch"]
-        title = f"{arch} on {metadata.get('dataset', data.name.lower())}"
+        fraction, path = config.get("validation_fraction"), config.get("dataset_path")
+        held_out = {"validation_fraction": fraction} if split == "val" and isinstance(fraction, float) else {}
+        path = dataset_path or (path if isinstance(path, str) else "./datasets")
+        data = open_data({**metadata, "architecture": net.architecture}, dataset, path, split, **held_out)
+        title = f"{net.architecture['arch']} on {metadata.get('dataset', data.name.lower())}"
         about = f"{checkpoint.name} of epoch {metadata['epoch']}" if "epoch" in metadata else checkpoint.name
         tiles, sections, cells = network_sections(net, data, split)
     elif curves is None and not config:
@@ -71,7 +72,7 @@ def write_report(run_dir, out=None, ckpt=None, dataset=None, dataset_path=None, 
     if curves:
         head.append(("curves", "Learning curves", page.curves(curves)))
         tiles["Training time"] = duration(sum(s for s in curves.get("seconds", []) if np.isfinite(s)))
-    about += f", evaluated {time.strftime('%Y-%m-%d %H:%M')} in {run_dir.resolve()}"
+    about += f", written {time.strftime('%Y-%m-%d %H:%M')} in {run_dir.resolve()}"
     whole = page.frame(title, about, missing, tiles, head + sections, cells)
     out = Path(out) if out else run_dir / "report.html"
     with files.replacing(out) as part:

@@ -5,6 +5,7 @@ from file descriptor 3 and writes answers and events to 4, each a JSON document 
 """
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -13,23 +14,31 @@ import subprocess
 import time
 
 
+def high_pipe():
+    """A pipe whose ends are not those that Chromium wants to have."""
+    ends = os.pipe()
+    high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
+    for end in ends:
+        os.close(end)
+    return high
+
+
 class Chromium:
     """One browser with one page. `events` are all that it has reported, as (method, parameters)."""
 
     def __init__(self, profile):
-        program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+        program = shutil.which("chromium") or shutil.which("google-chrome")
         assert program, "there is no chromium: apt-get install chromium"
         # Chromium refuses to sandbox itself for root, as which containers run.
         sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        commands, self.writer = os.pipe()
-        self.reader, answers = os.pipe()
+        (commands, self.writer), (self.reader, answers) = high_pipe(), high_pipe()
         self.events, self.count, self.buffer = [], 0, b""
         command = [program, "--headless=new", "--remote-debugging-pipe", f"--user-data-dir={profile}", "--no-first-run",
                    "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
                    "--disable-component-update", "--hide-scrollbars", *sandbox, "about:blank"]
-        # The shell puts the pipe's ends where Chromium expects them.
+        # The shell puts the pipe's ends where Chromium expects them; Debian's `sh` knows no descriptors above 9.
         self.process = subprocess.Popen(
-            ["sh", "-c", f'exec 3<&{commands} 4>&{answers} && exec "$@"', "sh", *command],
+            ["bash", "-c", f'exec 3<&{commands} 4>&{answers} && exec "$@"', "bash", *command],
             pass_fds=(commands, answers), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL)
         os.close(commands)
