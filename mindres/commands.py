@@ -39,7 +39,8 @@ def data_of(args, metadata, split="test", **options):
 def evaluate(args) -> None:
     folder = files.make_folder(args.plots) if args.plots else None
     net, metadata = load(args)
-    data = data_of(args, metadata, batch_size=args.batch_size)
+    resize = {"resize": args.resize} if args.resize else {}
+    data = data_of(args, metadata, batch_size=args.batch_size, **resize)
     result = evaluation.evaluate(net, data)
     if args.json:
         print(json.dumps({"checkpoint": args.ckpt, "architecture": net.architecture, "dataset": data.name.lower(),
@@ -180,4 +181,4 @@ def _of_network(args):
 
 def report(args) -> None:
     set_device(args.device_target)
-    print(write_report(args.run_dir, args.out, args.ckpt, args.dataset, args.dataset_path, args.split or "test"))
+    print(write_report(args.run_dir, args.out, args.ckpt, args.dataset, args.dataset_path, args.split))

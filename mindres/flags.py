@@ -163,6 +163,8 @@ def eval_flags(parser) -> None:
     network_flags(parser)
     data_flags(parser)
     parser.add_argument("--batch_size", type=positive_int, default=64, help="default: %(default)s")
+    parser.add_argument("--resize", type=positive_int,
+                        help="side of the images in pixels (default: what the checkpoint says, else the network's)")
     parser.add_argument("--plots", metavar="DIR", help="draw confusion.png, mistakes.png and predictions.png there")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -192,8 +194,11 @@ def plot_flags(parser) -> None:
 
 
 def report_flags(parser) -> None:
-    parser.add_argument("run_dir", metavar="RUN_DIR", help="the --ckpt_dir of a training")
-    parser.add_argument("--out", metavar="FILE", help="default: report.html in RUN_DIR")
-    network_flags(parser, required=False)
-    data_flags(parser)
-    parser.set_defaults(dataset_path=None)
+    add = parser.add_argument
+    add("run_dir", metavar="RUN_DIR", help="the --ckpt_dir of a training")
+    add("--out", metavar="FILE", help="default: report.html in RUN_DIR")
+    add("--ckpt", metavar="FILE", help="default: best.ckpt in RUN_DIR")
+    add("--dataset", choices=DATASETS, help="default: the one that the checkpoint was trained on")
+    add("--dataset_path", help="folder of the dataset (default: the training's)")
+    add("--split", default="test", choices=("test", "val"), help="images to evaluate (default: test)")
+    add("--device_target", default="auto", choices=DEVICES, help="default: auto")

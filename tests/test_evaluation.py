@@ -200,3 +200,14 @@ def test_grey_networks(tmp_path, capsys):
     document = json.loads(capsys.readouterr().out)
     assert [row["support"] for row in document["per_class"]] == [3] * 10
     assert (document["dataset"], document["architecture"]["in_channels"]) == ("mnist", 1)
+
+
+def test_weights_without_notes_take_flags(net, tmp_path, capsys):
+    path = mindres.save_checkpoint(net, tmp_path / "bare.ckpt")
+    with pytest.raises(UserError, match="does not say which dataset it was trained on"):
+        run_command(["eval", "--ckpt", str(path)])
+    run_command(["eval", "--ckpt", str(path), "--dataset", "digits", "--resize", "24", "--json"])
+    expected = evaluation.evaluate(net, Digits(split="test", resize=24, batch_size=64))
+    document = json.loads(capsys.readouterr().out)
+    assert document["loss"] == pytest.approx(expected.loss, rel=1e-4)
+    assert document["confusion_matrix"] == expected.confusion_matrix.tolist()
