@@ -246,7 +246,7 @@ class InceptionV3Aux(nn.Cell):
     def __init__(self, num_classes):
         super().__init__()
         self.pool = nn.AvgPool2d(kernel_size=5, stride=3)
-        self.small_pool = nn.AdaptiveAvgPool2d(5)
+        self.small_pool = AdaptivePool(5)
         self.conv0 = ConvNorm(768, 128)
         self.conv1 = ConvNorm(128, 768, 5, 1, "valid")
         self.mean = GlobalAvgPooling()

@@ -82,12 +82,29 @@ def inside(height, width):
 
 
 class AdaptivePool(nn.Cell):
-    """Average features of any height and width over a grid of `size` x `size`; no operator where they fit already."""
+    """Average features of any height and width over a grid of `size` x `size`, as PyTorch's `AdaptiveAvgPool2d`.
+
+    Features that have this shape pass as they are.
+    """
 
     def __init__(self, size):
         super().__init__()
         self.size = size
-        self.pool = nn.AdaptiveAvgPool2d(size)
 
     def construct(self, x):
-        return x if x.shape[2:] == (self.size, self.size) else self.pool(x)
+        height, width = x.shape[2:]
+        if height == self.size and width == self.size:
+            return x
+        # MindSpore has an operator for this, but cannot export it.
+        rows, columns = averages(self.size, height), averages(self.size, width)
+        return ops.matmul(ops.matmul(rows.astype(x.dtype), x), columns.T.astype(x.dtype))
+
+
+@ops.constexpr
+def averages(bins, size):
+    """The (bins, size) matrix that averages `size` values over `bins` ranges of almost equal length."""
+    matrix = np.zeros((bins, size), np.float32)
+    for i in range(bins):
+        first, end = i * size // bins, -(-(i + 1) * size // bins)
+        matrix[i, first:end] = 1 / (end - first)
+    return Tensor(matrix)

@@ -13,6 +13,7 @@ import numpy as np
 from mindspore import nn
 
 from mindres.errors import UserError
+from mindres.pooling import AdaptivePool
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def _field_after(cell, before, input_shape, output_shape):
         return before
     if len(output_shape) < 4:  # all pixels come together
         kernel, stride = input_shape[2:], (1, 1)
-    elif isinstance(cell, nn.AdaptiveAvgPool2d):
+    elif isinstance(cell, AdaptivePool):
         kernel = [math.ceil(size / bins) for size, bins in zip(input_shape[2:], output_shape[2:])]
         stride = [max(1, size // bins) for size, bins in zip(input_shape[2:], output_shape[2:])]
     else:
