@@ -2,7 +2,8 @@
 # make test   run every test
 # make test-browser   open the page of a run in Chromium, which apt-get installs where it is missing
 # make test-long   kill a training run twenty times and compare
-# Both create .venv first if it is not there; PYTHON=... names another interpreter.
+# make test-gpu   on a machine with an NVIDIA driver: what only a GPU can show, and the benchmark against PyTorch
+# All create .venv first if it is not there; PYTHON=... names another interpreter.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	$$p -c "$(FITS)" >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: demo test test-browser test-long lint clean
+.PHONY: demo test test-browser test-long test-gpu lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/finetune_resnet50.py --device_target CPU --dataset digits --pretrained false \
@@ -29,6 +30,11 @@ test-browser: $(VENV)/.installed-test
 test-long: $(VENV)/.installed-test
 	TEST_KILLS=20 $(BIN)/python -m pytest tests/test_runs.py
 
+test-gpu: $(VENV)/.installed-gpu
+	$(BIN)/python -m mindres doctor --device_target GPU
+	$(BIN)/python -m pytest tests_gpu
+	$(BIN)/python -m benchmarks.gpu
+
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 
@@ -44,6 +50,10 @@ $(VENV)/.installed: $(BIN)/python setup.py
 $(VENV)/.installed-test: $(BIN)/python setup.py
 	$(BIN)/python -m pip install --disable-pip-version-check -q -e '.[test]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-gpu: $(BIN)/python setup.py
+	$(BIN)/python -m pip install --disable-pip-version-check -q -e '.[test,gpu]'
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-test
 
 clean:
 	rm -rf $(VENV) build *.egg-info
