@@ -92,8 +92,11 @@ def _onednn() -> Path:
     return copy
 
 
-def _custom(name, out_shape, bprop=None):
-    return ops.Custom(f"{_load()[0]}:{name}", out_shape, lambda *dtypes: dtypes[0], "aot", bprop)
+def _custom(name, kind, out_shape, out_dtype=lambda *dtypes: dtypes[0], bprop=None):
+    operator = ops.Custom(f"{_load()[0]}:{name}", out_shape, out_dtype, "aot", bprop)
+    # MindSpore takes operators of equal attributes for one, whatever their shapes and gradients.
+    operator.add_prim_attr("kind", str(kind))
+    return operator
 
 
 @functools.cache
@@ -111,16 +114,17 @@ def _convolution(stride, padding, dilation, has_bias):
     def out_shape(x, w, *_):
         return (x[0], w[0], length(x[2], w[2], 0), length(x[3], w[3], 1))
 
-    backward_data = _custom("convolution_backward_data", lambda dy, w, settings, x: x)
+    kind = (stride, padding, dilation, has_bias)
+    backward_data = _custom("convolution_backward_data", kind, lambda dy, w, settings, x: x)
     if has_bias:
-        backward_weights = ops.Custom(f"{_load()[0]}:convolution_backward_weights",
-                                      lambda dy, x, settings, w: (w, (w[0],)), lambda dy, *_: (dy, dy), "aot")
+        backward_weights = _custom("convolution_backward_weights", kind, lambda dy, x, settings, w: (w, (w[0],)),
+                                   lambda dy, *_: (dy, dy))
 
         def bprop(x, w, settings, b, out, dout):
             dw, db = backward_weights(dout, x, settings, w)
             return backward_data(dout, w, settings, x), dw, ops.zeros_like(settings), db
     else:
-        backward_weights = _custom("convolution_backward_weights", lambda dy, x, settings, w: w)
+        backward_weights = _custom("convolution_backward_weights", kind, lambda dy, x, settings, w: w)
 
         def bprop(x, w, settings, out, dout):
             return (backward_data(dout, w, settings, x), backward_weights(dout, x, settings, w),
@@ -128,7 +132,7 @@ def _convolution(stride, padding, dilation, has_bias):
 
     before = (-1, -1) if padding is None else (padding[0], padding[2])
     settings = mindspore.Tensor([*stride, *before, *dilation], mindspore.int64)
-    return _custom("convolution", out_shape, bprop), settings
+    return _custom("convolution", kind, out_shape, bprop=bprop), settings
 
 
 class NativeConv2d(nn.Conv2d):

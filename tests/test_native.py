@@ -109,6 +109,19 @@ def test_a_network_in_graph_mode(mode):
 
 
 @needs_native
+def test_unlike_convolutions_of_equal_shapes_in_one_graph(mode):
+    mode(mindspore.GRAPH_MODE)
+    net = nn.SequentialCell(nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 3, pad_mode="valid"),
+                            nn.Conv2d(3, 3, 3, has_bias=True, bias_init="normal"), nn.Conv2d(3, 3, 3, stride=2),
+                            nn.Conv2d(3, 3, 3, dilation=2))
+    images = tensor(2, 3, 12, 12)
+    weights = tensor(2, 3, 5, 5)
+    theirs = outputs_and_gradients(net, images, weights)
+    with native.accelerated(net):
+        assert_close(outputs_and_gradients(net, images, weights), theirs)
+
+
+@needs_native
 def test_another_number_type_takes_mindspores_way():
     net = nn.Conv2d(4, 4, 3).to_float(mindspore.float16)
     images = tensor(1, 4, 8, 8)
