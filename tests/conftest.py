@@ -1,6 +1,5 @@
 """What the tests share: interpreters of their own, a web server that misbehaves on demand, and small data."""
 
-import contextlib
 import hashlib
 import io
 import os
@@ -76,18 +75,18 @@ class Outcome:
 
 
 @pytest.fixture
-def run_example(tmp_path, monkeypatch):
+def run_example(tmp_path, monkeypatch, capfd):
     """Runs a script of examples/ as `__main__` in this process and in `tmp_path`, which saves seconds of imports."""
     def run(script, *arguments):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
         status = 0
-        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
-            try:
-                runpy.run_path(str(ROOT / "examples" / script), run_name="__main__")
-            except SystemExit as exit:
-                status = exit.code or 0
-        return Outcome(status, out.getvalue(), err.getvalue())
+        capfd.readouterr()
+        try:
+            runpy.run_path(str(ROOT / "examples" / script), run_name="__main__")
+        except SystemExit as exit:
+            status = exit.code or 0
+        return Outcome(status, *capfd.readouterr())
     return run
 
 
