@@ -10,7 +10,7 @@ from mindres.recipes import RECIPES, Recipe
 from mindres.runtime import DEVICES
 
 DATASETS = ("digits", "cifar10", "cifar100", "mnist", "folder")
-AUTO_AUGMENT = ("none", "randaugment", "autoaugment", "trivialaugment")
+AUTO_AUGMENT = ("none", "randaugment", "trivialaugment")
 PICTURES = ("dataset", "augmentation", "predictions", "mistakes", "confusion", "curves", "filters", "features",
             "gradcam")
 HELP = {

@@ -13,12 +13,26 @@ from mindspore.dataset import transforms, vision
 
 from mindres.errors import UserError
 
+# MindSpore 2.10's own RandAugment, AutoAugment and TrivialAugmentWide turn one image in ten to four entirely black;
+# the single operations are sound, so the policies are made of them.
 AUTO_AUGMENT = {
     "none": list,
-    "randaugment": lambda: [vision.RandAugment(num_ops=2, magnitude=9)],
-    "autoaugment": lambda: [vision.AutoAugment(vision.AutoAugmentPolicy.CIFAR10)],
-    "trivialaugment": lambda: [vision.TrivialAugmentWide()],
+    "randaugment": lambda: [transforms.RandomChoice(_operations(9 / 10)) for _ in range(2)],
+    "trivialaugment": lambda: [transforms.RandomChoice(_operations(1.0))],
 }
+
+
+def _operations(strength: float) -> list:
+    """RandAugment's operations (arXiv:1909.13719, table 6), each drawn from its range up to `strength` of the most."""
+    near = (1 - 0.9 * strength, 1 + 0.9 * strength)
+    shear, shift = 17 * strength, 0.3 * strength  # degrees, and part of the side
+    return [vision.RandomRotation(30 * strength, vision.Inter.BILINEAR),
+            vision.RandomAffine(0, shear=(-shear, shear, 0, 0)), vision.RandomAffine(0, shear=(0, 0, -shear, shear)),
+            vision.RandomAffine(0, translate=(-shift, shift, 0, 0)),
+            vision.RandomAffine(0, translate=(0, 0, -shift, shift)),
+            vision.RandomColorAdjust(brightness=near), vision.RandomColorAdjust(contrast=near),
+            vision.RandomColor(near), vision.RandomSharpness(near), vision.AutoContrast(), vision.Equalize(),
+            vision.RandomPosterize((4, 8)), vision.RandomSolarize((round(255 * (1 - 0.9 * strength)), 255))]
 
 
 class ImageDataset(ABC):
@@ -43,8 +57,8 @@ class ImageDataset(ABC):
         download: fetch the dataset if it is not there.
         validation_fraction: part of the training images held out, in [0, 1), each class in proportion.
         validation_seed: which images these are.
-        auto_augment: "none", "randaugment" (arXiv:1909.13719), "autoaugment" (arXiv:1805.09501) or
-            "trivialaugment" (arXiv:2103.10158), before the dataset's own augmentation.
+        auto_augment: "none", "randaugment" (arXiv:1909.13719: two operations at strength 9 of 10) or "trivialaugment"
+            (arXiv:2103.10158: one at any strength), before the dataset's own augmentation.
         random_erasing: probability of erasing a rectangle (arXiv:1708.04896).
         mixup: the alpha of mixup (arXiv:1710.09412); 0 is off.
         cutmix: the alpha of CutMix (arXiv:1905.04899); 0 is off.

@@ -172,7 +172,10 @@ def make_optimizer(net, recipe, rates):
         decay = 0.0
     if recipe.optimizer == "adam":
         return nn.Adam(groups, rates, weight_decay=decay)
-    return nn.Momentum(groups, rates, recipe.momentum, weight_decay=decay, use_nesterov=recipe.nesterov)
+    if recipe.nesterov:
+        # nn.Momentum's CPU kernel takes `use_nesterov` and ignores it.
+        return nn.SGD(groups, rates, recipe.momentum, weight_decay=decay, nesterov=True)
+    return nn.Momentum(groups, rates, recipe.momentum, weight_decay=decay)
 
 
 def stage_depths(net):

@@ -23,7 +23,8 @@ PUBLISHERS = {
     "akamaster": "the README of github.com/akamaster/pytorch_resnet_cifar10",
     "chenyaofo": "the README of github.com/chenyaofo/pytorch-cifar-models",
 }
-OPTIMIZER_STATE = re.compile(r"^(moments|moment1|moment2|accum|stat|ema|accumulated|momentum|learning_rate|global_step|beta[12]_power)\b")
+OPTIMIZER_STATE = re.compile(r"^(moments|moment1|moment2|accum|accumulated|stat|ema|momentum|learning_rate|"
+                             r"global_step|beta[12]_power)\b")
 
 
 @dataclass(frozen=True)
