@@ -257,7 +257,7 @@ def play(folder, accuracies, *, arch="small", dataset="digits", **options):
     """Let a monitor see a run with these accuracies, an epoch of one step each; returns it."""
     net = Small(arch)
     left = iter(accuracies)
-    model = SimpleNamespace(eval=lambda data, dataset_sink_mode: {"Accuracy": next(left)}, train_network=net)
+    model = SimpleNamespace(eval=lambda data, **options: {"Accuracy": next(left)}, train_network=net)
     monitor = ValAccMonitor(model, None, len(accuracies), ckpt_directory=folder, metadata={"dataset": dataset},
                             network=net, **options)
     state = _InternalCallbackParam()
