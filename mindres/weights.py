@@ -188,18 +188,17 @@ def locate(net, source) -> tuple[Path, str]:
             raise UserError(f"there are no published weights {'' if source is True else f'of {source} '}for "
                             f"{net.architecture['arch']}: name a file{others}")
         return fetch(published[name]), f"{name}'s {published[name].url.rpartition('/')[2]}"
-    return find(source)
+    return find(source, f", {', '.join(PUBLISHERS)}, true or false")
 
 
-def find(source) -> tuple[Path, str]:
-    """The local file of a path or an http(s) address, and its name for messages."""
+def find(source, others: str = "") -> tuple[Path, str]:
+    """The local file of a path or an http(s) address, and its name for messages, which suggest `others` too."""
     text = str(source)
     if re.match(r"https?://", text):
         return fetch(Source(text), mirror=False), files.without_credentials(text)
     path = Path(text).expanduser()
     if not path.is_file():
-        raise UserError(f"there is no weight file {path}: name a file, an http(s) address, "
-                        f"{', '.join(PUBLISHERS)}, true or false")
+        raise UserError(f"there is no weight file {path}: name a file or an http(s) address{others}")
     return path, str(path)
 
 
