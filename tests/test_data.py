@@ -10,7 +10,7 @@ import pytest
 from conftest import CLASSES, cifar10_batches, packed, python2_pickle, write_cifar10_binary, write_cifar10_python
 from sklearn.datasets import load_digits
 
-from mindres.data import Cifar10, Digits
+from mindres.data import Cifar10, Cifar100, Digits
 from mindres.errors import UserError
 
 PYTHON, BINARY = "cifar-10-batches-py", "cifar-10-batches-bin"
@@ -163,6 +163,30 @@ def test_user_arguments_out_of_range(published):
             Cifar10(folder, **options)
     with pytest.raises(UserError, match="batch_size 24 is larger than the 23 training images"):
         Cifar10(folder, batch_size=24).run()
+
+
+@pytest.mark.parametrize("layout", ["cifar-100-binary", "cifar-100-python"])
+def test_cifar100_has_the_fine_labels(tmp_path, layout):
+    rng = np.random.default_rng(0)
+    names = [f"class {i}".replace(" ", "_") for i in range(100)]
+    folder = tmp_path / layout
+    folder.mkdir()
+    for name, count in (("train", 7), ("test", 5)):
+        images = rng.integers(0, 256, (count, 3072), np.uint8)
+        coarse, fine = rng.integers(0, 20, count), rng.integers(0, 100, count)
+        if layout.endswith("binary"):
+            np.column_stack([coarse, fine, images]).astype(np.uint8).tofile(folder / f"{name}.bin")
+        else:
+            (folder / name).write_bytes(python2_pickle(
+                {b"data": images, b"coarse_labels": coarse.tolist(), b"fine_labels": fine.tolist()}))
+    (folder / "fine_label_names.txt").write_text("\n".join(names))
+    (folder / "meta").write_bytes(python2_pickle({b"fine_label_names": [name.encode() for name in names]}))
+    data = Cifar100(tmp_path, split="test")
+    found = all_of(data)
+    wanted, _ = expected({"test": (images, fine)}, ["test"], Cifar100.mean, Cifar100.std)
+    np.testing.assert_allclose(found[0], wanted, atol=1e-5)
+    np.testing.assert_array_equal(found[1], fine)
+    assert data.index2label[99] == "class_99"
 
 
 # archives and conversion
