@@ -9,8 +9,6 @@ from mindspore import Parameter, ParameterTuple, nn, ops
 
 from mindres.errors import UserError
 
-AUXILIARY_WEIGHT = 0.3  # of each auxiliary classifier's loss (arXiv:1409.4842, section 5)
-
 _add = ops.MultitypeFuncGraph("add")
 _average = ops.MultitypeFuncGraph("average")
 _scale = ops.MultitypeFuncGraph("scale")
@@ -38,7 +36,7 @@ def _(total):
 
 
 class Loss(nn.Cell):
-    """Mean cross entropy of `net`'s logits; auxiliary logits, where the network gives them, count `AUXILIARY_WEIGHT`.
+    """Mean cross entropy of `net`'s logits; auxiliary logits, where the network gives them, count `net.aux_weight`.
 
     Takes images (N, C, H, W) and labels, int (N,) or probabilities (N, classes).
     """
@@ -46,6 +44,7 @@ class Loss(nn.Cell):
     def __init__(self, net, label_smoothing=0.0):
         super().__init__(auto_prefix=False)
         self.net = net
+        self.aux_weight = getattr(net, "aux_weight", 0.0)
         self.loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
 
     def construct(self, image, label):
@@ -53,7 +52,7 @@ class Loss(nn.Cell):
         if isinstance(logits, tuple):
             loss = self.loss(logits[0], label)
             for auxiliary in logits[1:]:
-                loss = loss + AUXILIARY_WEIGHT * self.loss(auxiliary, label)
+                loss = loss + self.aux_weight * self.loss(auxiliary, label)
             return loss
         return self.loss(logits, label)
 
