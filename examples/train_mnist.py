@@ -13,7 +13,7 @@ def main():
     # LeNet-5 takes images of 32 pixels, so that strokes at the edge meet whole filters (LeCun et al., section II.B).
     args.resize = args.resize or (28 if args.arch == "convnet" else 32)
     recipe = make_recipe(args.recipe, **recipe_values(args))
-    mindres.set_device(args.device_target)
+    mindres.set_device(args.device_target, args.device_id)
     mindres.set_seed(args.seed)
 
     train_data, val_data = load_datasets(args, recipe)

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 
 import mindspore
@@ -115,7 +116,9 @@ def _read_torch(path):
         raise UserError(f"{path} is a PyTorch file: pip install torch to read it, or write it as .safetensors "
                         "where PyTorch is") from None
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it thinks of a file that it goes on to refuse
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zip, pickle and storage errors, each with its own class
         if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise UserError(f"{path} holds more than weights ({found[1]}), and reading it would run its code: refused; "
