@@ -107,9 +107,10 @@ def test_a_worker_that_dies_ends_the_job(tmp_path, own_cache):
     os.kill(workers[-1], signal.SIGKILL)
     died = time.monotonic()
     try:
-        job.communicate(timeout=60)
+        job.communicate(timeout=120)
     finally:
         if job.poll() is None:
             os.killpg(job.pid, signal.SIGKILL)
-    assert time.monotonic() - died < 60 and job.returncode != 0
+    # MindSpore's scheduler notices by a missing heartbeat: within the minute, unless the machine is busy.
+    assert time.monotonic() - died < 100 and job.returncode != 0
     read_checkpoint(folder / "last.ckpt")
