@@ -12,6 +12,7 @@ all. The table has the median images/s, the spread, and the median of the ratios
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -34,8 +35,8 @@ CASES = [
 SIDES = ("mindres", "mindcv")
 
 
-def step_function(side: str, network: str, size: int, batch: int, what: str):
-    """A function that does one step of `network` as `side` does it, and waits for it."""
+def step_function(side: str, network: str, size: int, batch: int, what: str, stack):
+    """A function that does one step of `network` as `side` does it, and waits for it; `stack` is left at the end."""
     if side == "mindres":
         import mindres
 
@@ -51,6 +52,11 @@ def step_function(side: str, network: str, size: int, batch: int, what: str):
     random = np.random.default_rng(0)
     images = mindspore.Tensor(random.standard_normal((batch, 3, size, size), np.float32))
     labels = mindspore.Tensor(random.integers(0, 10, batch), mindspore.int32)
+    if side == "mindres":
+        # As mindres.train and mindres.evaluate do.
+        from mindres import native
+
+        stack.enter_context(native.accelerated(net))
     if what == "infer":
         net.set_train(False)
         return lambda: net(images).asnumpy()
@@ -63,7 +69,11 @@ def step_function(side: str, network: str, size: int, batch: int, what: str):
 def worker(side: str, *case) -> None:
     """Answer each line `n` on standard input with the seconds that n steps take."""
     network, size, batch, what = case[0], int(case[1]), int(case[2]), case[3]
-    step = step_function(side, network, size, batch, what)
+    with contextlib.ExitStack() as stack:
+        answer(step_function(side, network, size, batch, what, stack))
+
+
+def answer(step) -> None:
     step(), step()
     print("ready", flush=True)
     for line in sys.stdin:
@@ -119,7 +129,8 @@ def row(case, results) -> str:
     def show(values):
         return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
 
-    return f"| {case[0]}, {case[1]}x{case[1]}, batch {case[2]} | {case[3]} | {show(ours)} | {show(peer)} | {show(ratios)} |"
+    name = f"{case[0]}, {case[1]}x{case[1]}, batch {case[2]}"
+    return f"| {name} | {case[3]} | {show(ours)} | {show(peer)} | {show(ratios)} |"
 
 
 def machine() -> str:
@@ -146,7 +157,8 @@ def main() -> None:
     rounds = args.rounds or (3 if args.quick else 5)
     lines = [f"Command: `python -m benchmarks.cpu{' --quick' if args.quick else ''}`, {rounds} rounds. "
              f"Machine: {machine()}.", "",
-             "| case | | mindres, images/s | MindCV on plain MindSpore, images/s | ratio |", "| --- | --- | --- | --- | --- |"]
+             "| case | | mindres, images/s | MindCV on plain MindSpore, images/s | ratio |",
+             "| --- | --- | --- | --- | --- |"]
     print("\n".join(lines), flush=True)
     for case in CASES[:1] if args.quick else CASES:
         lines.append(row(case, measure(case, rounds)))
