@@ -26,7 +26,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=["mindres"],
-    package_data={"mindres": ["*.cc", "*.html"]},
+    package_data={"mindres": ["*.cc", "*.h", "*.html"]},
     python_requires=">=3.10,<3.13",  # what MindSpore 2.10 has wheels for
     install_requires=[
         "mindspore>=2.10.0",

@@ -10,7 +10,7 @@ import mindspore
 import numpy as np
 from tqdm import tqdm
 
-from mindres import native
+from mindres.accelerate import accelerated
 from mindres.data import DATASETS, Mnist
 from mindres.errors import UserError
 from mindres.training import batches
@@ -140,7 +140,7 @@ def inference(net, mode=mindspore.GRAPH_MODE):
     mindspore.set_context(mode=mode)
     net.set_train(False)
     try:
-        with native.accelerated(net):
+        with accelerated(net):
             yield
     finally:
         net.set_train(training)

@@ -9,7 +9,8 @@ import numpy as np
 from mindspore import dataset as ds, nn
 from tqdm import tqdm
 
-from mindres import files, native
+from mindres import files
+from mindres.accelerate import accelerated
 
 
 class Body(nn.Cell):
@@ -65,7 +66,7 @@ def features_of(net, data) -> tuple[np.ndarray, np.ndarray]:
         # The last batch is filled up: another shape would be another compilation.
         missing = data.batch_size - len(image)
         filled = np.pad(image, ((0, missing), (0, 0), (0, 0), (0, 0)))
-        with native.accelerated(body):
+        with accelerated(body):
             found.append(body(mindspore.Tensor(filled)).asnumpy()[:len(image)])
         labels.append(label)
     features, labels = np.concatenate(found), np.concatenate(labels)

@@ -1,11 +1,10 @@
-"""Faster convolutions on CPU: a custom operator over MindSpore's own oneDNN, compiled at first use.
+"""Operators for CPU over MindSpore's own oneDNN, in the layouts that oneDNN prefers; compiled at first use.
 
-    with native.accelerated(net):
-        ...  # every nn.Conv2d of net runs through mindres/convolution.cc
+The C++ is in convolution.cc, norm.h and onednn.h. `mindres.accelerate` puts the operators into networks. Where they
+cannot be had (another device, no compiler, `MINDRES_NATIVE=0`) networks run as they are, and slower.
 
-The operator computes what `nn.Conv2d` does, forward and backward, with the memory layouts that oneDNN prefers; names,
-weights and results stay what they are. Outside the block the network is the one that it was, so that it can be
-exported. Where the operator cannot be had (another device, no compiler, `MINDRES_NATIVE=0`), the block changes nothing.
+A tensor between two of these operators may be "blocked": its memory is in another order than MindSpore takes it for,
+its shape is the usual one. Whatever treats all values alike, such as an addition, works on it all the same.
 """
 
 from __future__ import annotations
@@ -18,62 +17,62 @@ import platform
 import shutil
 import subprocess
 import sys
-import weakref
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import mindspore
-from mindspore import nn, ops
+from mindspore import ops
 
 from mindres import files, runtime
 from mindres.errors import UserError
 
 SWITCH = "MINDRES_NATIVE"
-SOURCE = Path(__file__).with_name("convolution.cc")
-FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-pthread")
+SOURCES = [Path(__file__).with_name(name) for name in ("convolution.cc", "norm.h", "onednn.h")]
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-Wno-psabi", "-fPIC", "-shared", "-pthread")
+ISA = 0  # oneDNN's dnnl_cpu_isa_t: all that the processor has
 
 
 def why_not() -> str | None:
-    """What keeps the operator from being used, in words; None where nothing does."""
+    """What keeps the operators from being used, in words; None where nothing does."""
     if os.environ.get(SWITCH, "1") == "0":
         return f"{SWITCH}=0 switches it off"
     if mindspore.get_context("device_target") != "CPU":
         return "it is for CPU alone"
-    return _load()[1]
+    return load()[1]
 
 
 @functools.lru_cache(maxsize=1)
-def _load() -> tuple[Path | None, str | None]:
-    """The compiled operator, ready to be called, and None; or None and the reason."""
+def load() -> tuple[Path | None, str | None, int]:
+    """The compiled library, ready to be called, None, and the channels in a block; or None, the reason, and 0."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
-        return None, "it is for Linux on x86-64"
+        return None, "it is for Linux on x86-64", 0
     try:
-        library = _compiled()
-        onednn = _onednn()
+        path, onednn = _compiled(), _onednn()
     except (UserError, OSError) as error:
-        return None, str(error)
+        return None, str(error), 0
     except subprocess.CalledProcessError as error:
-        return None, f"the compiler failed: {error.stderr.strip().splitlines()[-1] if error.stderr else error}"
+        return None, f"the compiler failed: {error.stderr.strip().splitlines()[-1] if error.stderr else error}", 0
     threads = min(len(os.sched_getaffinity(0)), mindspore.get_context("runtime_num_threads"))
-    if ctypes.CDLL(str(library)).mindres_open(os.fsencode(onednn), threads, 0):
-        return None, f"{onednn} cannot be used"
-    return library, None
+    library = ctypes.CDLL(str(path))
+    if library.mindres_open(os.fsencode(onednn), threads, ISA):
+        return None, f"{onednn} cannot be used", 0
+    return path, None, library.mindres_block()
 
 
 def _compiled() -> Path:
-    """The shared library made of convolution.cc, from the user's cache or freshly compiled into it."""
-    source = SOURCE.read_bytes()
-    key = hashlib.sha256(source + " ".join(FLAGS).encode()).hexdigest()[:16]
-    library = files.cache_dir() / "native" / f"convolution-{key}.so"
+    """The shared library made of the C++ sources for this processor, from the user's cache or compiled into it."""
+    key = hashlib.sha256(" ".join([*FLAGS, *sorted(runtime.processor_flags())]).encode())
+    for source in SOURCES:
+        key.update(source.read_bytes())
+    library = files.cache_dir() / "native" / f"convolution-{key.hexdigest()[:16]}.so"
     if not library.exists():
         compiler = next(filter(None, map(shutil.which, (os.environ.get("CXX", ""), "g++", "c++", "clang++"))), None)
         if not compiler:
             raise UserError("there is no C++ compiler: install g++")
         # Processes that come here together each make a whole file, and the last one stays.
         with files.replacing(library) as part:
-            subprocess.run([compiler, *FLAGS, str(SOURCE), "-o", str(part), "-ldl"], check=True, capture_output=True,
-                           text=True)
+            subprocess.run([compiler, *FLAGS, str(SOURCES[0]), "-o", str(part), "-ldl"], check=True,
+                           capture_output=True, text=True)
     return library
 
 
@@ -92,86 +91,140 @@ def _onednn() -> Path:
     return copy
 
 
-def _custom(name, kind, out_shape, out_dtype=lambda *dtypes: dtypes[0], bprop=None):
-    operator = ops.Custom(f"{_load()[0]}:{name}", out_shape, out_dtype, "aot", bprop)
+def _operator(name, kind, out_shape, bprop=None, outputs=1):
+    """The operator `name`; its type is that of its first input, `kind` tells it from others of the same name."""
+    def out_dtype(first, *_):
+        return (first,) * outputs if outputs > 1 else first
+
+    operator = ops.Custom(f"{load()[0]}:{name}", out_shape, out_dtype, "aot", bprop)
     # MindSpore takes operators of equal attributes for one, whatever their shapes and gradients.
     operator.add_prim_attr("kind", str(kind))
     return operator
 
 
-@functools.cache
-def _convolution(stride, padding, dilation, has_bias):
-    """The operator (x, w, settings[, b]) for convolutions of this kind, and their `settings`.
+def settings(convolution, x_blocked=False, y_blocked=False, norm=None, relu=False):
+    """The `settings` tensor, see convolution.cc, of an `nn.Conv2d` and an `nn.BatchNorm2d` after it."""
+    padding = padding_of(convolution)
+    before = (-1, -1) if padding is None else (padding[0], padding[2])
+    eps, momentum = (norm.eps, norm.momentum) if norm else (0, 0)
+    return mindspore.Tensor([*convolution.stride, *before, *convolution.dilation, x_blocked, y_blocked, eps, momentum,
+                             relu], mindspore.float64)
 
-    `padding` is (top, bottom, left, right), or None for "same".
-    """
+
+def padding_of(convolution):
+    """(top, bottom, left, right) of an `nn.Conv2d`; None for "same", which depends on the input."""
+    if convolution.pad_mode != "pad":
+        return None if convolution.pad_mode == "same" else (0, 0, 0, 0)
+    return convolution.padding if isinstance(convolution.padding, tuple) else (convolution.padding,) * 4
+
+
+def _output_shape(stride, padding, dilation):
     def length(size, kernel, axis):
         if padding is None:
             return -(-size // stride[axis])
         reach = dilation[axis] * (kernel - 1) + 1
         return (size + padding[2 * axis] + padding[2 * axis + 1] - reach) // stride[axis] + 1
 
-    def out_shape(x, w, *_):
-        return (x[0], w[0], length(x[2], w[2], 0), length(x[3], w[3], 1))
+    return lambda x, w, *_: (x[0], w[0], length(x[2], w[2], 0), length(x[3], w[3], 1))
 
+
+def convolution(cell):
+    """The operator (x, w, settings[, bias]) to y that computes what the `nn.Conv2d` does."""
+    return _convolution(tuple(cell.stride), padding_of(cell), tuple(cell.dilation), cell.has_bias)
+
+
+@functools.cache
+def _convolution(stride, padding, dilation, has_bias):
     kind = (stride, padding, dilation, has_bias)
-    backward_data = _custom("convolution_backward_data", kind, lambda dy, w, settings, x: x)
+    backward_data, backward_weights = _backward(kind)
     if has_bias:
-        backward_weights = _custom("convolution_backward_weights", kind, lambda dy, x, settings, w: (w, (w[0],)),
-                                   lambda dy, *_: (dy, dy))
-
-        def bprop(x, w, settings, b, out, dout):
+        def bprop(x, w, settings, bias, out, dout):
             dw, db = backward_weights(dout, x, settings, w)
             return backward_data(dout, w, settings, x), dw, ops.zeros_like(settings), db
     else:
-        backward_weights = _custom("convolution_backward_weights", kind, lambda dy, x, settings, w: w)
-
         def bprop(x, w, settings, out, dout):
             return (backward_data(dout, w, settings, x), backward_weights(dout, x, settings, w),
                     ops.zeros_like(settings))
-
-    before = (-1, -1) if padding is None else (padding[0], padding[2])
-    settings = mindspore.Tensor([*stride, *before, *dilation], mindspore.int64)
-    return _custom("convolution", kind, out_shape, bprop=bprop), settings
+    return _operator("convolution", kind, _output_shape(stride, padding, dilation), bprop)
 
 
-class NativeConv2d(nn.Conv2d):
-    """What an `nn.Conv2d` is inside `accelerated`: `native` and `settings` are from `_convolution`."""
-
-    def construct(self, x):
-        if x.dtype != mindspore.float32 or self.weight.dtype != mindspore.float32:
-            x = self.conv2d(x, self.weight)
-            return self.bias_add(x, self.bias) if self.has_bias else x
-        if self.has_bias:
-            return self.native(x, self.weight, self.settings, self.bias)
-        return self.native(x, self.weight, self.settings)
+@functools.cache
+def _backward(kind):
+    backward_data = _operator("convolution_backward_data", kind, lambda dy, w, settings, x: x)
+    if kind[-1]:
+        return backward_data, _operator("convolution_backward_weights", kind, lambda dy, x, settings, w: (w, (w[0],)),
+                                        outputs=2)
+    return backward_data, _operator("convolution_backward_weights", kind, lambda dy, x, settings, w: w)
 
 
-_seen = weakref.WeakSet()
+def convolution_norm(cell, identity=False):
+    """The operator (x, w, gamma, beta, mean, variance, settings[, identity]) to y = relu(norm(w * x) + identity).
 
-
-@contextmanager
-def accelerated(*nets):
-    """Inside the block, the convolutions of `nets` run through the operator, where it can be had; blocks may nest.
-
-    Graphs that were compiled inside stay compiled, and are used again the next time.
+    The statistics are given; y and the identity are blocked. Its gradient repeats the convolution.
     """
-    cells = [] if why_not() else list(dict.fromkeys(cell for net in nets for _, cell in net.cells_and_names()))
-    switched = [cell for cell in cells if type(cell) is nn.Conv2d and cell.mixed_precision_type is None]
-    for cell in cells:
-        if cell not in _seen:
-            _seen.add(cell)
-            cell.compile_cache.clear()  # graphs without the operator would be taken for the ones with it
-    for cell in switched:
-        padding = cell.padding if isinstance(cell.padding, tuple) else (cell.padding,) * 4
-        padding = {"same": None, "valid": (0,) * 4, "pad": padding}[cell.pad_mode]
-        # Not as attributes: a cell would keep the operator in its list of primitives.
-        vars(cell)["native"], vars(cell)["settings"] = _convolution(
-            tuple(cell.stride), padding, tuple(cell.dilation), cell.has_bias)
-        cell.__class__ = NativeConv2d
-    try:
-        yield
-    finally:
-        for cell in switched:
-            cell.__class__ = nn.Conv2d
-            del vars(cell)["native"], vars(cell)["settings"]
+    return _convolution_norm(tuple(cell.stride), padding_of(cell), tuple(cell.dilation), identity)
+
+
+@functools.cache
+def _convolution_norm(stride, padding, dilation, identity):
+    forward = _convolution(stride, padding, dilation, False)
+    backward_data, backward_weights = _backward((stride, padding, dilation, False))
+    norm_backward = _norm_backward("frozen_norm_backward", identity)
+    if identity:
+        def bprop(x, w, gamma, beta, mean, variance, settings, identity, out, dout):
+            z = forward(x, w, settings)
+            dz, dgamma, dbeta, didentity = norm_backward(dout, out, z, gamma, mean, variance, settings)
+            return (backward_data(dz, w, settings, x), backward_weights(dz, x, settings, w), dgamma, dbeta,
+                    ops.zeros_like(mean), ops.zeros_like(variance), ops.zeros_like(settings), didentity)
+    else:
+        def bprop(x, w, gamma, beta, mean, variance, settings, out, dout):
+            z = forward(x, w, settings)
+            dz, dgamma, dbeta = norm_backward(dout, out, z, gamma, mean, variance, settings)
+            return (backward_data(dz, w, settings, x), backward_weights(dz, x, settings, w), dgamma, dbeta,
+                    ops.zeros_like(mean), ops.zeros_like(variance), ops.zeros_like(settings))
+    kind = (stride, padding, dilation, identity)
+    return _operator("convolution_norm", kind, _output_shape(stride, padding, dilation), bprop)
+
+
+@functools.cache
+def norm(identity=False):
+    """The operator (z, gamma, beta, moving mean, moving variance, settings[, identity]) to (y, mean, rstd).
+
+    y = relu(norm(z) + identity) with the statistics of the batch, which the moving ones follow in place: MindSpore
+    does not know it. z, y and the identity are blocked.
+    """
+    backward = _norm_backward("norm_backward", identity)
+    if identity:
+        def bprop(z, gamma, beta, moving_mean, moving_variance, settings, identity, out, dout):
+            dz, dgamma, dbeta, didentity = backward(dout[0], out[0], z, gamma, out[1], out[2], settings)
+            return (dz, dgamma, dbeta, ops.zeros_like(moving_mean), ops.zeros_like(moving_variance),
+                    ops.zeros_like(settings), didentity)
+    else:
+        def bprop(z, gamma, beta, moving_mean, moving_variance, settings, out, dout):
+            dz, dgamma, dbeta = backward(dout[0], out[0], z, gamma, out[1], out[2], settings)
+            return (dz, dgamma, dbeta, ops.zeros_like(moving_mean), ops.zeros_like(moving_variance),
+                    ops.zeros_like(settings))
+    return _operator("norm", identity, lambda z, gamma, *_: (z, gamma, gamma), bprop, outputs=3)
+
+
+def _norm_backward(name, identity):
+    def out_shape(dy, y, z, gamma, *_):
+        return (z, gamma, gamma, z) if identity else (z, gamma, gamma)
+
+    return _operator(name, identity, out_shape, outputs=4 if identity else 3)
+
+
+@functools.cache
+def reorders():
+    """The operators that make a plain tensor blocked, and a blocked one plain; each is the other's gradient."""
+    plain_gradient = _operator("to_plain", "gradient", lambda x: x)
+    blocked_gradient = _operator("to_blocked", "gradient", lambda x: x)
+
+    def to_blocked_bprop(x, out, dout):
+        return (plain_gradient(dout),)
+
+    def to_plain_bprop(x, out, dout):
+        return (blocked_gradient(dout),)
+
+    return (_operator("to_blocked", "", lambda x: x, to_blocked_bprop),
+            _operator("to_plain", "", lambda x: x, to_plain_bprop))

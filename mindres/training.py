@@ -10,7 +10,8 @@ import mindspore
 from mindspore import nn
 from mindspore.train import Model
 
-from mindres import distributed, native, steps
+from mindres import distributed, steps
+from mindres.accelerate import accelerated
 from mindres.callbacks import EpochRecord, StopAtStep, ValAccMonitor
 from mindres.errors import UserError
 from mindres.features import Tail, feature_batches
@@ -108,7 +109,7 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
         callbacks = [interrupt, FiniteLoss(state), *([StopAtStep(max_steps)] if max_steps else []), monitor,
                      *([EarlyStop(monitor, plan.patience)] if plan.patience else []),
                      *([TensorBoard(monitor, tensorboard)] if tensorboard and monitor.chief else []), state]
-        with native.accelerated(step, kept):
+        with accelerated(step, kept):
             run(model, train_batches, plan.epochs, callbacks, state)
         if average is not None:
             for target, source in zip(net.get_parameters(), average.get_parameters()):

@@ -17,6 +17,7 @@ from mindspore import nn
 
 import mindres
 from mindres import native
+from mindres.accelerate import NativeConv2d, accelerated
 
 ABSENT = native.why_not()
 needs_native = pytest.mark.skipif(ABSENT is not None, reason=f"no native convolution: {ABSENT}")
@@ -77,8 +78,8 @@ def test_equals_mindspore(case):
     images = tensor(batch, options[0], height, width)
     weights = tensor(*net(images).shape)
     theirs = outputs_and_gradients(net, images, weights)
-    with native.accelerated(net):
-        assert type(net) is native.NativeConv2d
+    with accelerated(net):
+        assert type(net) is NativeConv2d
         assert_close(outputs_and_gradients(net, images, weights), theirs)
 
 
@@ -94,15 +95,15 @@ def test_a_network_in_graph_mode(mode):
         trained = copy.deepcopy(net)
         optimizer = nn.SGD(trained.trainable_params(), 0.1)
         step = nn.TrainOneStepCell(nn.WithLossCell(trained, nn.CrossEntropyLoss()), optimizer).set_train()
-        with native.accelerated(*inside, *([trained] if inside else [])):
+        with accelerated(*inside, *([trained] if inside else [])):
             losses = [float(step(images, labels)) for _ in range(2)]
-            assert type(trained.backbone.conv1.features[0]) is (native.NativeConv2d if inside else nn.Conv2d)
+            assert type(trained.backbone.conv1.features[0]) is (NativeConv2d if inside else nn.Conv2d)
         assert [p.name for p in trained.get_parameters()] == [p.name for p in net.get_parameters()]
         assert type(trained.backbone.conv1.features[0]) is nn.Conv2d
         return losses
 
     assert two_steps(net) == pytest.approx(two_steps(), rel=1e-4)
-    with native.accelerated(net):
+    with accelerated(net):
         ours = net(images).asnumpy()
     assert not np.array_equal(ours, inferred), "the graph that was compiled without the operator was used again"
     assert_close([ours], [inferred], 1e-4)
@@ -117,7 +118,7 @@ def test_unlike_convolutions_of_equal_shapes_in_one_graph(mode):
     images = tensor(2, 3, 12, 12)
     weights = tensor(2, 3, 5, 5)
     theirs = outputs_and_gradients(net, images, weights)
-    with native.accelerated(net):
+    with accelerated(net):
         assert_close(outputs_and_gradients(net, images, weights), theirs)
 
 
@@ -126,7 +127,7 @@ def test_another_number_type_takes_mindspores_way():
     net = nn.Conv2d(4, 4, 3).to_float(mindspore.float16)
     images = tensor(1, 4, 8, 8)
     theirs = net(images).asnumpy()
-    with native.accelerated(net):
+    with accelerated(net):
         ours = net(images)
     assert ours.dtype == mindspore.float16
     np.testing.assert_array_equal(ours.asnumpy(), theirs)
@@ -135,10 +136,10 @@ def test_another_number_type_takes_mindspores_way():
 @needs_native
 def test_blocks_nest_and_end_with_an_exception():
     net = nn.SequentialCell(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
-    with pytest.raises(KeyError, match="wrong"), native.accelerated(net, net):
-        with native.accelerated(net):
-            assert {type(cell) for cell in net} == {native.NativeConv2d}
-        assert {type(cell) for cell in net} == {native.NativeConv2d}
+    with pytest.raises(KeyError, match="wrong"), accelerated(net, net):
+        with accelerated(net):
+            assert {type(cell) for cell in net} == {NativeConv2d}
+        assert {type(cell) for cell in net} == {NativeConv2d}
         raise KeyError("wrong")
     assert {type(cell) for cell in net} == {nn.Conv2d}
     assert not hasattr(net[0], "native")
@@ -147,8 +148,8 @@ def test_blocks_nest_and_end_with_an_exception():
 
 @needs_native
 def test_threads_share_it():
-    library = ctypes.CDLL(str(native._load()[0]))
-    settings = np.array([1, 1, -1, -1, 1, 1], np.int64)
+    library = ctypes.CDLL(str(native.load()[0]))
+    settings = native.settings(nn.Conv2d(1, 1, 3)).asnumpy()
     expected = {}
 
     def run(seed):
@@ -191,12 +192,12 @@ def test_processes_compile_into_one_cache_together(tmp_path):
     ("PATH", "", "no C++ compiler"), ("MINDRES_NATIVE", "0", "switches it off"),
     ("MINDRES_CACHE", "/dev/null/cache", "cannot write"), ("CXX", "false", "compiler failed")])
 def test_absent_without_a_word(variable, value, reason, monkeypatch, tmp_path, capfd):
-    monkeypatch.setattr(native, "_load", native._load.__wrapped__)  # which looks again each time
+    monkeypatch.setattr(native, "load", native.load.__wrapped__)  # which looks again each time
     monkeypatch.setenv("MINDRES_CACHE", str(tmp_path))
     monkeypatch.setenv(variable, value)
     assert reason in native.why_not()
     net = nn.Conv2d(3, 4, 3)
-    with native.accelerated(net):
+    with accelerated(net):
         assert type(net) is nn.Conv2d
         assert net(tensor(1, 3, 8, 8)).shape == (1, 4, 8, 8)
     assert capfd.readouterr() == ("", "")
@@ -204,7 +205,7 @@ def test_absent_without_a_word(variable, value, reason, monkeypatch, tmp_path, c
 
 def test_nothing_of_a_network_is_kept_alive():
     net = nn.Conv2d(3, 4, 3)
-    with native.accelerated(net):
+    with accelerated(net):
         net(tensor(1, 3, 8, 8))
     left = weakref.ref(net)
     del net
@@ -216,9 +217,9 @@ def test_nothing_of_a_network_is_kept_alive():
 def test_a_limit_for_mindspores_onednn_does_not_bind_the_copy(run_python):
     if "avx512f" not in mindres.runtime.processor_flags():
         pytest.skip("the processor has no AVX-512")
-    code = ("import mindres, mindspore, numpy\nfrom mindspore import nn\nfrom mindres import native\n"
+    code = ("import mindres, mindspore, numpy\nfrom mindspore import nn\nfrom mindres.accelerate import accelerated\n"
             "net = nn.Conv2d(16, 16, 3)\nx = mindspore.ops.ones((1, 16, 8, 8))\nnet(x)\n"
-            "with native.accelerated(net): net(x)")
+            "with accelerated(net): net(x)")
     done = run_python("-c", code, ONEDNN_VERBOSE="1", MINDRES_CACHE=os.environ["MINDRES_CACHE"])
     kernels = [line.split(",")[6] for line in done.stdout.splitlines() if "exec,cpu,convolution" in line]
     assert done.returncode == 0 and len(kernels) == 2, done.stdout + done.stderr
