@@ -20,7 +20,7 @@ def main():
     train_as_asked(net, train_data, val_data, args)
 
     # The last epoch's weights, on images that neither training nor the choice of weights has seen.
-    result = mindres.evaluate(net, load_dataset(args, recipe, "test"))
+    result = mindres.evaluate(net, load_dataset(args, recipe, "test"), tta=recipe.tta)
     print(f"Test accuracy of the last epoch: {result.accuracy:.4f} over {result.num_images:,} images")
 
 

@@ -41,7 +41,7 @@ def evaluate(args) -> None:
     net, metadata = load(args)
     resize = {"resize": args.resize} if args.resize else {}
     data = data_of(args, metadata, batch_size=args.batch_size, **resize)
-    result = evaluation.evaluate(net, data)
+    result = evaluation.evaluate(net, data, tta=metadata.get("tta", False) if args.tta is None else args.tta)
     if args.json:
         print(json.dumps({"checkpoint": args.ckpt, "architecture": net.architecture, "dataset": data.name.lower(),
                           "split": data.split, **result.to_json()}, indent=2))

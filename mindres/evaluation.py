@@ -75,13 +75,14 @@ class Evaluation:
         return "\n".join(lines)
 
 
-def evaluate(net, data, classes=None) -> Evaluation:
+def evaluate(net, data, classes=None, tta=False) -> Evaluation:
     """Measure `net` on every image of `data` once, in graph mode; the caller's mode is set back afterwards.
 
     Args:
         net: a network of this package.
         data: an `ImageDataset`, or a MindSpore dataset of (image, label) batches.
         classes: the classes' names; None takes the data's, or numbers.
+        tta: average the logits of an image and of its mirror image.
 
     Raises:
         UserError: there are no images, or a label is not one of the network's classes.
@@ -94,7 +95,8 @@ def evaluate(net, data, classes=None) -> Evaluation:
                                          total=loader.get_dataset_size(), desc="evaluating", unit="batch",
                                          disable=None, leave=False):
             size = max(size, len(images))
-            answers.append(logits(net, images, size))
+            answer = logits(net, images, size)
+            answers.append((answer + logits(net, images[..., ::-1], size)) / 2 if tta else answer)
             labels.append(batch_labels)
     if not labels:
         raise UserError("there are no images to evaluate")
@@ -127,7 +129,7 @@ def logits(net, images: np.ndarray, size: int = 0) -> np.ndarray:
     count = len(images)
     if count < size:
         images = np.concatenate([images, np.broadcast_to(images[:1], (size - count, *images.shape[1:]))])
-    return net(mindspore.Tensor(images)).asnumpy()[:count]
+    return net(mindspore.Tensor(np.ascontiguousarray(images))).asnumpy()[:count]
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ HELP = {
     "weight_decay": "L2 penalty",
     "decay_all": "weight decay on normalisation and biases too",
     "label_smoothing": "share of the target spread over all classes",
-    "zero_gamma": "start residual branches at zero",
+    "zero_gamma": "start untrained residual branches at zero",
     "ema": "decay per step of the moving average of weights",
     "clip_norm": "largest norm of a step's gradient",
     "accumulate": "batches whose gradients make one step",
@@ -165,6 +165,8 @@ def eval_flags(parser) -> None:
     parser.add_argument("--batch_size", type=positive_int, default=64, help="default: %(default)s")
     parser.add_argument("--resize", type=positive_int,
                         help="side of the images in pixels (default: what the checkpoint says, else the network's)")
+    parser.add_argument("--tta", action=argparse.BooleanOptionalAction,
+                        help="average the answers to an image and to its mirror image (default: as in training)")
     parser.add_argument("--plots", metavar="DIR", help="draw confusion.png, mistakes.png and predictions.png there")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 

@@ -24,7 +24,7 @@ class Recipe:
     momentum, nesterov: of SGD.
     weight_decay: L2 penalty; on normalisation and biases too where `decay_all`.
     label_smoothing: share of the target spread over all classes (arXiv:1512.00567, section 7).
-    zero_gamma: start each residual branch at zero (arXiv:1706.02677, section 5.1).
+    zero_gamma: start each residual branch that is to be trained from scratch at zero (arXiv:1706.02677, section 5.1).
     ema: decay per step of the moving average of weights that is evaluated and kept; 0 evaluates the weights.
     clip_norm: largest norm of a step's gradient; 0 leaves it.
     accumulate: batches whose gradients make one step.

@@ -61,7 +61,7 @@ def write_report(run_dir, out=None, ckpt=None, dataset=None, dataset_path=None, 
         data = open_data({**metadata, "architecture": net.architecture}, dataset, path, split, **held_out)
         title = f"{net.architecture['arch']} on {metadata.get('dataset', data.name.lower())}"
         about = f"{checkpoint.name} of epoch {metadata['epoch']}" if "epoch" in metadata else checkpoint.name
-        tiles, sections, cells = network_sections(net, data, split)
+        tiles, sections, cells = network_sections(net, data, split, metadata.get("tta", False))
     elif curves is None and not config:
         raise UserError(f"{run_dir} holds no best.ckpt, no history.csv and no config.json: name the --ckpt_dir of a "
                         "training")
@@ -94,9 +94,9 @@ def read_config(path):
     return {}, [f"config.json {reason}, so command, arguments and environment are unknown; mindres.train writes it."]
 
 
-def network_sections(net, data, split):
+def network_sections(net, data, split, tta=False):
     """What the network says of `data`: tiles of figures, sections of the page, and the images behind the matrix."""
-    result = evaluate(net, data)
+    result = evaluate(net, data, tta=tta)
     summary = summarize(net, (len(data.mean), *data.resize))
     matrix, mistakes = result.confusion_matrix, result.mistakes()
     some = np.sort(np.random.default_rng(0).permutation(result.num_images)[:IMAGES_IN_GRIDS])

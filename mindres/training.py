@@ -56,7 +56,7 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
         max_steps: stop after this many steps, wherever they end.
         tensorboard: folder for TensorBoard's scalars, or None.
         cache_features: with a frozen backbone, compute the features of each `ImageDataset` once and keep them on disk;
-            training images are then not augmented.
+            images are then neither augmented nor, in validation, mirrored.
         config: noted in `config.json` with the recipe.
         overrides: fields of `recipes.Recipe` by name, such as epochs=5 or lr=0.1; None leaves the recipe's value.
 
@@ -72,7 +72,9 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
     level = resolve_amp(amp_level)
     if resume and ckpt_dir is None:
         raise UserError("there is nothing to resume without ckpt_dir")
-    tta = plan.tta and getattr(train_data, "mirrored", True)
+    cached = freeze == "backbone" and cache_features and distributed.size() == 1 \
+        and isinstance(train_data, ImageDataset) and isinstance(val_data, ImageDataset)
+    tta = plan.tta and getattr(train_data, "mirrored", True) and not cached
     metadata = {**describe(train_data), "tta": tta}
     freeze_stages(net, freeze)
     if plan.zero_gamma and not resume:
@@ -81,8 +83,7 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
     mindspore.set_context(mode=MODES[mode])
     try:
         trained = net
-        if freeze == "backbone" and cache_features and distributed.size() == 1 \
-                and isinstance(train_data, ImageDataset) and isinstance(val_data, ImageDataset):
+        if cached:
             train_batches = feature_batches(net, train_data, shuffle=True)
             val_batches = feature_batches(net, val_data, shuffle=False)
             trained = Tail(net)
@@ -166,12 +167,16 @@ def freeze_stages(net, freeze: str) -> None:
 
 
 def zero_last_gammas(net) -> None:
-    """Start each residual block as the identity: its last normalisation scales by 0 (arXiv:1706.02677, section 5.1)."""
+    """Start each residual block as the identity: its last normalisation scales by 0 (arXiv:1706.02677, section 5.1).
+
+    Blocks that are frozen, or whose normalisation has learnt another scale than 1, stay as they are.
+    """
     for _, cell in net.cells_and_names():
         if hasattr(cell, "expansion"):
             last = [norm for name, norm in cell.cells_and_names()
                     if isinstance(norm, nn.BatchNorm2d) and not name.startswith("down_sample")][-1]
-            last.gamma.set_data(mindspore.ops.zeros_like(last.gamma))
+            if last.gamma.requires_grad and (last.gamma.asnumpy() == 1).all():
+                last.gamma.set_data(mindspore.ops.zeros_like(last.gamma))
 
 
 def resolve_amp(level: str) -> str:

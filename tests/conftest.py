@@ -55,6 +55,16 @@ def own_cache(tmp_path_factory, monkeypatch, native_cache):
     return cache
 
 
+@pytest.fixture(autouse=True)
+def own_mode():
+    """What a test does to MindSpore's mode ends with it."""
+    import mindspore
+
+    before = mindspore.get_context("mode")
+    yield
+    mindspore.set_context(mode=before)
+
+
 @pytest.fixture
 def run_python(tmp_path, own_cache):
     """Runs a fresh interpreter in `tmp_path`: `run_python("-c", code)` or `run_python(script, "--flag", ...)`."""

@@ -63,6 +63,15 @@ def test_classes_are_scikit_learns(result):
     np.testing.assert_array_equal(result.confusion_matrix, metrics.confusion_matrix(result.labels, result.predicted))
 
 
+def test_logits_of_mirror_images_are_averaged(net, data, truth):
+    images = np.concatenate([image for image, _ in data.run().create_tuple_iterator(output_numpy=True, num_epochs=1)])
+    mirrored = np.flip(images, 3).copy()
+    other = np.concatenate([net(mindspore.Tensor(mirrored[i:i + 90])).asnumpy() for i in range(0, 360, 90)])
+    scores = (truth[1] + other) / 2
+    expected = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    np.testing.assert_allclose(mindres.evaluate(net, data, tta=True).probabilities, expected, atol=1e-4)
+
+
 def test_mistakes_come_with_the_most_confident_first(result):
     mistakes = result.mistakes()
     assert set(mistakes) == set(np.flatnonzero(result.predicted != result.labels))

@@ -211,15 +211,26 @@ def small_cifar(tmp_path):
     return (Cifar10(folder, split=split, batch_size=10, resize=32) for split in ("train", "test"))
 
 
-@pytest.mark.parametrize("source", ["arrays", "dataset"])
-def test_a_frozen_backbone_stays_as_it_is(tmp_path, source):
+@pytest.mark.parametrize(("source", "recipe"), [("arrays", "tutorial"), ("dataset", "tutorial"), ("dataset", "fast")])
+def test_a_frozen_backbone_stays_as_it_is(tmp_path, source, recipe):
     net = mindres.resnet18(10)
     before = {name: value.asnumpy().tobytes() for name, value in net.parameters_dict().items()}
     train_data, val_data = small_cifar(tmp_path) if source == "dataset" else \
         (random_batches(0, STEPS)[2], random_batches(1, 1)[2])
-    mindres.train(net, train_data, val_data, epochs=1, lr=0.1, weight_decay=0.01, freeze="backbone", ckpt_dir=None)
+    mindres.train(net, train_data, val_data, recipe=recipe, epochs=1, lr=0.1, weight_decay=0.01,
+                  freeze="backbone", ckpt_dir=None)
     changed = {name for name, value in net.parameters_dict().items() if value.asnumpy().tobytes() != before[name]}
     assert changed == {"head.dense.weight", "head.dense.bias"}, "statistics of normalisation included"
+
+
+def test_only_untrained_branches_start_at_zero():
+    net = mindres.resnet20(10)
+    first, second, _ = [cell for _, cell in net.backbone.layer2.cells_and_names() if hasattr(cell, "expansion")]
+    learnt = first.conv2.features[1].gamma
+    learnt.set_data(learnt + 0.25)
+    training.zero_last_gammas(net)
+    assert (learnt.asnumpy() == 1.25).all(), "weights that were learnt elsewhere keep their answers"
+    assert not second.conv2.features[1].gamma.asnumpy().any() and second.conv1.features[1].gamma.asnumpy().all()
 
 
 def test_max_steps(tmp_path, monkeypatch, capsys):
