@@ -2,6 +2,7 @@
 # make test   run every test
 # make test-browser   open the page of a run in Chromium, which apt-get installs where it is missing
 # make test-long   kill a training run twenty times and compare
+# make test-faults   attack it: kills, full disks, hostile files and servers; prints the table (TRIES=10: ten times as long)
 # make test-gpu   on a machine with an NVIDIA driver: what only a GPU can show, and the benchmark against PyTorch
 # All create .venv first if it is not there; PYTHON=... names another interpreter.
 
@@ -11,7 +12,9 @@ FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	$$p -c "$(FITS)" >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: demo test test-browser test-long test-gpu lint clean
+TRIES ?= 1
+
+.PHONY: demo test test-browser test-long test-faults test-gpu lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/finetune_resnet50.py --device_target CPU --dataset digits --pretrained false \
@@ -29,6 +32,9 @@ test-browser: $(VENV)/.installed-test
 
 test-long: $(VENV)/.installed-test
 	TEST_KILLS=20 $(BIN)/python -m pytest tests/test_runs.py
+
+test-faults: $(VENV)/.installed-test
+	$(BIN)/python tests/faults --scale $(TRIES)
 
 test-gpu: $(VENV)/.installed-gpu
 	$(BIN)/python -m mindres doctor --device_target GPU

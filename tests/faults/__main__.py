@@ -1,0 +1,63 @@
+"""Attack mindres on every side and print what it promised, how often it was tried, and whether it kept its word.
+
+    python tests/faults                     everything, under ten minutes on two cores
+    python tests/faults --only readers      the rows whose module or name has this text
+    python tests/faults --scale 10          ten times as many tries of what is tried at random
+
+Each module beside this one has a table `FAULTS` of `Fault` rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import random
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
+
+from fault import Broken, Try  # noqa: E402
+
+MODULES = ("signals", "places", "readers", "archives", "servers")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+                                     prog="python tests/faults")
+    parser.add_argument("--only", default="", metavar="TEXT", help="rows whose module or name has this text")
+    parser.add_argument("--scale", type=float, default=1.0, help="times the usual number of tries (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
+    parser.add_argument("--out", type=Path, help="write the table there too, as Markdown")
+    args = parser.parse_args()
+    lines, broken = [], 0
+    for module in MODULES:
+        for fault in importlib.import_module(module).FAULTS:
+            if args.only not in module and args.only not in fault.name:
+                continue
+            with tempfile.TemporaryDirectory(prefix="mindres-fault-") as folder:
+                attempt = Try(Path(folder), args.scale, random.Random(f"{args.seed} {fault.name}"))
+                started, kept = time.monotonic(), "yes"
+                try:
+                    fault.check(attempt)
+                except Broken as error:
+                    kept = f"NO: {error}"
+                except Exception:
+                    kept = "NO: the check itself failed"
+                    traceback.print_exc()
+            broken += kept != "yes"
+            lines.append(f"| {fault.name} | {attempt.tries:,} | {fault.promise} | {kept} |")
+            print(f"{lines[-1]} {time.monotonic() - started:.1f} s", flush=True)
+    table = "\n".join(["| fault | tries | promise | kept |", "| --- | --- | --- | --- |", *lines]) + "\n"
+    print(f"\n{table}\n{len(lines)} faults, {broken} promises broken")
+    if args.out:
+        args.out.write_text(table, encoding="utf-8")
+    return int(bool(broken) or not lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
