@@ -141,13 +141,17 @@ class ImageDataset(ABC):
     def files(self) -> list[Path]:
         """The files that the images of this split come from."""
 
+    def policy(self) -> list:
+        """The operations of `auto_augment`, on images of three channels."""
+        return AUTO_AUGMENT[self.auto_augment]()
+
     def augmentation(self) -> list:
         """This dataset's own random operations on training images."""
         return []
 
     def default_transform(self) -> list:
         """Augmentation for "train", then resizing and normalisation."""
-        random = [*AUTO_AUGMENT[self.auto_augment](), *self.augmentation()] if self.augment else []
+        random = [*self.policy(), *self.augmentation()] if self.augment else []
         return [*random, *self.fit(), *self.normalize()]
 
     def fit(self) -> list:

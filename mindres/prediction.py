@@ -13,9 +13,10 @@ import numpy as np
 from mindspore.dataset import vision
 from PIL import Image, ImageOps
 
-from mindres.data import DATASETS, IMAGE_SUFFIXES
+from mindres.data import DATASETS
 from mindres.errors import UserError
 from mindres.evaluation import inference, logits
+from mindres.folder import IMAGE_SUFFIXES
 
 BATCH_SIZE = 32
 LARGEST_PICTURE = 480  # pixels of the longer side of a Grad-CAM picture
