@@ -63,7 +63,7 @@ def training_parser(description: str, example: str, **defaults) -> ArgumentParse
     add("--resume", action="store_true", help="go on from last.ckpt in --ckpt_dir")
     add("--seed", type=int, default=0, help="of weights, data order and augmentation (default: 0)")
     add("--max_steps", type=positive_int, help="stop after so many steps")
-    add("--tensorboard", metavar="DIR", help="write TensorBoard's scalars to this folder")
+    add("--tensorboard", metavar="DIR", help="write curves and predictions for TensorBoard to this folder")
     add("--distributed", action="store_true", help="this is one of the workers that msrun has started; --batch_size is "
                                                    "each worker's")
     group = parser.add_argument_group("augmentation of training images")

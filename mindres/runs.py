@@ -203,26 +203,3 @@ class EarlyStop(Callback):
         if metrics and len(metrics) - 1 - int(np.argmax(metrics)) >= self.patience:
             distributed.say(f"stopping early: no better {self.monitor.metric_name} in {self.patience} epochs")
             run_context.request_stop()
-
-
-class TensorBoard(Callback):
-    """Writes loss, validation metric, learning rate and speed of each epoch for TensorBoard."""
-
-    def __init__(self, monitor, folder):
-        super().__init__()
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError:
-            raise UserError("--tensorboard needs tensorboardX: pip install 'mindres[tensorboard]'") from None
-        self.monitor, self.writer = monitor, SummaryWriter(str(files.make_folder(folder)))
-
-    def on_train_epoch_end(self, run_context):
-        for record in self.monitor.history[-1:]:
-            for name, value in dataclasses.asdict(record).items():
-                if name != "epoch" and value is not None:
-                    self.writer.add_scalar(name, value, record.epoch)
-        self.writer.flush()
-
-    def on_train_end(self, run_context):
-        if self.monitor.history[-1].epoch == self.monitor.num_epochs or run_context.get_stop_requested():
-            self.writer.close()

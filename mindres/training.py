@@ -12,12 +12,13 @@ from mindspore.train import Model
 
 from mindres import distributed, steps
 from mindres.accelerate import accelerated
+from mindres.board import TensorBoard
 from mindres.callbacks import EpochRecord, StopAtStep, ValAccMonitor
 from mindres.errors import UserError
 from mindres.features import Tail, feature_batches
 from mindres.pipeline import ImageDataset
 from mindres.recipes import learning_rates, make_recipe
-from mindres.runs import EarlyStop, FiniteLoss, Interrupt, RunState, TensorBoard
+from mindres.runs import EarlyStop, FiniteLoss, Interrupt, RunState
 from mindres.runtime import DEFAULTS
 
 MODES = {"graph": mindspore.GRAPH_MODE, "pynative": mindspore.PYNATIVE_MODE}
@@ -54,7 +55,7 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
         resume: go on from `ckpt_dir/last.ckpt` if it is there. On CPU the losses are those of a run that was never
             interrupted, for networks without dropout.
         max_steps: stop after this many steps, wherever they end.
-        tensorboard: folder for TensorBoard's scalars, or None.
+        tensorboard: folder for TensorBoard's curves and predictions, or None.
         cache_features: with a frozen backbone, compute the features of each `ImageDataset` once and keep them on disk;
             images are then neither augmented nor, in validation, mirrored.
         config: noted in `config.json` with the recipe.
@@ -109,7 +110,7 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
         monitor.eval_callbacks = [interrupt]
         callbacks = [interrupt, FiniteLoss(state), *([StopAtStep(max_steps)] if max_steps else []), monitor,
                      *([EarlyStop(monitor, plan.patience)] if plan.patience else []),
-                     *([TensorBoard(monitor, tensorboard)] if tensorboard and monitor.chief else []), state]
+                     *([TensorBoard(monitor, tensorboard, val_data)] if tensorboard and monitor.chief else []), state]
         with accelerated(step, kept):
             run(model, train_batches, plan.epochs, callbacks, state)
         if average is not None:

@@ -1,6 +1,7 @@
 """Runs that stop anywhere and go on: the same losses as the run that was never stopped, and nothing lost."""
 
 import csv
+import io
 import json
 import os
 import random
@@ -14,6 +15,7 @@ import mindspore
 import numpy as np
 import pytest
 from conftest import ROOT, clean_environment
+from PIL import Image
 
 import mindres
 from mindres.data import Digits
@@ -181,16 +183,20 @@ def test_tensorboard_has_the_history(tmp_path):
 
     _, result = train(tmp_path, epochs=2, tensorboard=tmp_path / "board")
     data = next((tmp_path / "board").glob("events*")).read_bytes()
-    values, at = {}, 0
+    values, pictures, at = {}, {}, 0
     while at < len(data):
         length = int.from_bytes(data[at:at + 8], "little")
         event = Event.FromString(data[at + 12:at + 12 + length])
         at += length + 16
         for value in event.summary.value:
             values[value.tag, event.step] = value.simple_value
+            pictures[value.tag, event.step] = value.image.encoded_image_string
     for record in result.epochs:
         assert values["loss", record.epoch] == pytest.approx(record.loss, rel=1e-5)
         assert values["metric", record.epoch] == pytest.approx(record.metric, rel=1e-5)
+        picture = np.asarray(Image.open(io.BytesIO(pictures["predictions", record.epoch])).convert("RGB"))
+        # Titles in the two colours, and digits in grey.
+        assert min(picture.shape[:2]) > 300 and (picture.std(axis=2) > 20).any() and len(np.unique(picture)) > 100
 
 
 def test_features_of_a_frozen_backbone_are_computed_once(tmp_path, own_cache, monkeypatch):
