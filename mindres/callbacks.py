@@ -116,7 +116,7 @@ class ValAccMonitor(Callback):
         # Converted at the end of the epoch: a loss that is read makes an accelerator wait.
         self.losses.append(run_context.original_args().net_outputs)
         self.first_step_ended = self.first_step_ended or time.monotonic()
-        self.progress.update()
+        self.progress.update(steps_at_once(run_context.original_args()))
 
     def on_train_epoch_end(self, run_context):
         self.progress.close()
@@ -128,7 +128,7 @@ class ValAccMonitor(Callback):
         # The first step is left out of the speed: it waits for the compiler.
         steps, seconds = len(self.losses) - 1, ended - self.first_step_ended
         if not steps:
-            steps, seconds = 1, ended - self.epoch_started
+            steps, seconds = steps_at_once(state), ended - self.epoch_started
         metric = None
         if state.cur_epoch_num >= self.eval_start_epoch \
                 and (state.cur_epoch_num - self.eval_start_epoch) % self.interval == 0:
@@ -245,6 +245,11 @@ class StopAtStep(Callback):
         self.left -= 1
         if self.left <= 0:
             run_context.request_stop()
+
+
+def steps_at_once(state) -> int:
+    """How many steps the callbacks of a step stand for: a whole epoch where data sinks."""
+    return state.batch_num if state.get("dataset_sink_mode") else 1
 
 
 def loss_of(outputs) -> float:

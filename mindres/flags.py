@@ -57,6 +57,8 @@ def training_parser(description: str, example: str, **defaults) -> ArgumentParse
     add("--amp_level", default="auto", choices=("auto", "O0", "O1", "O2", "O3"),
         help="mixed precision (default: auto: O0 on CPU, O2 elsewhere)")
     add("--mode", default="graph", choices=("graph", "pynative"), help="pynative is for debugging (default: graph)")
+    add("--dataset_sink_mode", action=argparse.BooleanOptionalAction,
+        help="keep the steps of an epoch on the device (default: on GPU and Ascend)")
     add("--ckpt_dir", default="ckpt", help="folder of the checkpoints (default: %(default)s)")
     add("--keep_best", type=positive_int, default=1, help="how many checkpoints to keep by accuracy (default: 1)")
     add("--overwrite", action="store_true", help="replace a better best.ckpt of an earlier run")
@@ -122,7 +124,7 @@ def train_as_asked(net, train_data, val_data, args):
     return train(net, train_data, val_data, recipe=args.recipe, **recipe_values(args), freeze=args.freeze,
                  amp_level=args.amp_level, mode=args.mode, ckpt_dir=args.ckpt_dir, keep_best=args.keep_best,
                  overwrite=args.overwrite, resume=args.resume, max_steps=args.max_steps,
-                 tensorboard=args.tensorboard, config=vars(args))
+                 dataset_sink_mode=args.dataset_sink_mode, tensorboard=args.tensorboard, config=vars(args))
 
 
 def load_pretrained(net, source) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from mindspore.train import Callback
 
 from mindres import distributed, files, weights
-from mindres.callbacks import EpochRecord, learning_rate, loss_of
+from mindres.callbacks import EpochRecord, learning_rate, loss_of, steps_at_once
 from mindres.errors import UserError
 
 
@@ -89,7 +89,7 @@ class RunState(Callback):
         self.first_step = self.step
 
     def on_train_step_end(self, run_context):
-        self.step += 1
+        self.step += steps_at_once(run_context.original_args())
 
     def on_train_epoch_end(self, run_context):
         state = run_context.original_args()
@@ -160,7 +160,8 @@ class Interrupt(Callback):
 
     def on_train_step_end(self, run_context):
         if self.requested:
-            run_context.original_args()["interrupted"] = True
+            # Where data sinks the epoch is over, and is validated and counted like any other.
+            run_context.original_args()["interrupted"] = not run_context.original_args().get("dataset_sink_mode")
             run_context.request_stop()
 
     def on_train_end(self, run_context):

@@ -104,6 +104,31 @@ class Update(nn.Cell):
         return done
 
 
+class MeanLoss(nn.Cell):
+    """`step`, giving the mean loss of the epoch so far: where data sinks, only the epoch's last answer is seen.
+
+    Args:
+        step: a training step that returns the loss, or a tuple that begins with it.
+        steps: how many there are in an epoch.
+    """
+
+    def __init__(self, step, steps):
+        super().__init__(auto_prefix=False)
+        self.step, self.steps = step, steps
+        self.total = Parameter(mindspore.Tensor(0, mindspore.float32), name="loss.total", requires_grad=False)
+        self.count = Parameter(mindspore.Tensor(0, mindspore.int32), name="loss.count", requires_grad=False)
+
+    def construct(self, image, label):
+        outputs = self.step(image, label)
+        loss = ops.cast(outputs[0] if isinstance(outputs, tuple) else outputs, mindspore.float32)
+        before = self.count % self.steps
+        total = loss + ops.select(before == 0, ops.zeros_like(self.total), self.total * 1.0)
+        mean = total / ops.cast(before + 1, mindspore.float32)
+        ops.assign(self.total, total)
+        ops.assign(self.count, before + 1)
+        return mean
+
+
 class Validation(nn.Cell):
     """(0, logits, labels) for `Model.eval`; with `tta` the mean over an image and its mirror image."""
 

@@ -35,7 +35,7 @@ class History:
 
 def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_level="auto", mode="graph",
           ckpt_dir="ckpt", keep_best=1, overwrite=False, resume=False, max_steps=None, tensorboard=None,
-          cache_features=True, config=None, **overrides) -> History:
+          cache_features=True, dataset_sink_mode=None, config=None, **overrides) -> History:
     """Train `net` and keep the weights with the best validation accuracy in `ckpt_dir/best.ckpt`.
 
     One line is printed for each epoch. `ckpt_dir` also gets `last.ckpt`, from which a run goes on, `history.csv` and
@@ -58,6 +58,8 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
         tensorboard: folder for TensorBoard's curves and predictions, or None.
         cache_features: with a frozen backbone, compute the features of each `ImageDataset` once and keep them on disk;
             images are then neither augmented nor, in validation, mirrored.
+        dataset_sink_mode: keep the steps of an epoch on the device, without a return to Python; None does so on GPU and
+            Ascend, unless `max_steps` is given. Ctrl-C then ends the epoch, and not the step.
         config: noted in `config.json` with the recipe.
         overrides: fields of `recipes.Recipe` by name, such as epochs=5 or lr=0.1; None leaves the recipe's value.
 
@@ -94,8 +96,12 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
         average = steps.averaged_copy(net) if plan.ema else None
         network = trained if level == "O0" else mindspore.amp.auto_mixed_precision(trained, level)
         step = steps.training_step(network, optimizer, plan, average, mixed_precision=level != "O0")
+        sink = DEFAULTS[mindspore.get_context("device_target")].dataset_sink_mode and mode == "graph" \
+            if dataset_sink_mode is None else dataset_sink_mode
+        sink = sink and max_steps is None
+        whole = steps.MeanLoss(step, train_batches.get_dataset_size()) if sink else step
         kept = average or net
-        model = Model(step, metrics={"Accuracy": distributed.GlobalAccuracy()}, eval_indexes=[0, 1, 2],
+        model = Model(whole, metrics={"Accuracy": distributed.GlobalAccuracy()}, eval_indexes=[0, 1, 2],
                       eval_network=steps.Validation(kept if trained is net else Tail(kept), tta))
         seed = mindspore.get_seed()
         monitor = ValAccMonitor(model, val_batches, plan.epochs, save_best_ckpt=ckpt_dir is not None,
@@ -112,7 +118,7 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
                      *([EarlyStop(monitor, plan.patience)] if plan.patience else []),
                      *([TensorBoard(monitor, tensorboard, val_data)] if tensorboard and monitor.chief else []), state]
         with accelerated(step, kept):
-            run(model, train_batches, plan.epochs, callbacks, state)
+            run(model, train_batches, plan.epochs, callbacks, state, sink)
         if average is not None:
             for target, source in zip(net.get_parameters(), average.get_parameters()):
                 target.set_data(source.value())
@@ -123,8 +129,16 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
     return History(monitor.history, monitor.best_res, monitor.best_ckpt_path)
 
 
-def run(model, data, epochs, callbacks, state) -> None:
-    """Train epoch by epoch. Order and augmentation of an epoch follow from its number, so that any can be repeated."""
+def run(model, data, epochs, callbacks, state, sink) -> None:
+    """Train epoch by epoch. Order and augmentation of an epoch follow from its number, so that any can be repeated.
+
+    Data that sinks is bound to a graph, which is compiled once: there all epochs are one run from the first one's seed.
+    """
+    if sink and state.epoch < epochs:
+        state.step, state.monitor.losses_before = 0, []  # an epoch that was interrupted elsewhere begins again
+        mindspore.dataset.config.set_seed((state.seed + 7919 * state.epoch) % 2**31)
+        model.train(epochs, data, callbacks=callbacks, initial_epoch=state.epoch, dataset_sink_mode=True)
+        return
     while state.epoch < epochs and not state.stopped:
         mindspore.dataset.config.set_seed((state.seed + 7919 * state.epoch) % 2**31)
         rest = data.skip(state.step) if state.step else data

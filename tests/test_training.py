@@ -14,7 +14,7 @@ from mindspore import dataset as ds, nn
 from mindspore.train.callback import RunContext, _InternalCallbackParam
 
 import mindres
-from mindres import training
+from mindres import steps, training
 from mindres.callbacks import ValAccMonitor, learning_rate, loss_of
 from mindres.data import Cifar10
 from mindres.errors import UserError
@@ -221,6 +221,65 @@ def test_a_frozen_backbone_stays_as_it_is(tmp_path, source, recipe):
                   freeze="backbone", ckpt_dir=None)
     changed = {name for name, value in net.parameters_dict().items() if value.asnumpy().tobytes() != before[name]}
     assert changed == {"head.dense.weight", "head.dense.bias"}, "statistics of normalisation included"
+
+
+class SinkingModel(mindspore.train.Model):
+    """What the callbacks see on a device to which data sinks: one step an epoch, with the last step's outputs."""
+
+    def train(self, epoch, train_dataset, callbacks=None, dataset_sink_mode=False, initial_epoch=0):
+        assert dataset_sink_mode and self._train_network.__class__ is steps.MeanLoss
+        state = _InternalCallbackParam()
+        state.update(batch_num=train_dataset.get_dataset_size(), train_dataset=train_dataset, epoch_num=epoch,
+                     dataset_sink_mode=True, train_network=self._train_network, optimizer=None)
+        context = RunContext(state)
+        for callback in callbacks:
+            callback.on_train_begin(context)
+        for number in range(initial_epoch + 1, epoch + 1):
+            state.cur_epoch_num = number
+            for callback in callbacks:
+                callback.on_train_epoch_begin(context)
+            for callback in callbacks:
+                callback.on_train_step_begin(context)
+            self._train_network.set_train()
+            for batch in train_dataset.create_tuple_iterator(num_epochs=1):
+                state.net_outputs = self._train_network(*batch)
+            for when in ("on_train_step_end", "on_train_epoch_end"):
+                for callback in callbacks:
+                    getattr(callback, when)(context)
+            if context.get_stop_requested():
+                break
+        for callback in callbacks:
+            callback.on_train_end(context)
+
+
+def test_data_that_sinks_gives_the_same_history(tmp_path, monkeypatch):
+    """The contract of the callbacks is played on CPU, where data does not sink; resuming is part of it."""
+    images = np.random.default_rng(0).standard_normal((4 * 8, 3, 32, 32)).astype(np.float32)
+    labels = (np.arange(4 * 8) % 10).astype(np.int32)
+    data = ds.NumpySlicesDataset((images, labels), ["image", "label"], shuffle=False).batch(8)
+
+    def history(folder, **options):
+        mindres.set_seed(4)
+        options = {"epochs": 3, "lr": 0.05, "ckpt_dir": folder, **options}
+        return [(r.epoch, r.loss, r.metric, r.lr) for r in
+                mindres.train(mindres.lenet5(10, in_channels=3), data, data, **options).epochs]
+
+    plain = history(tmp_path / "plain")
+    monkeypatch.setattr(training, "Model", SinkingModel)
+    sunk = history(tmp_path / "sunk", dataset_sink_mode=True)
+    np.testing.assert_allclose(sunk, plain, rtol=1e-5)
+    state = read_checkpoint(tmp_path / "sunk" / "last.ckpt")[1]["state"]
+    assert (state["epoch"], state["step"], state["losses"]) == (3, 0, [])
+
+    class Stop(training.EarlyStop):
+        def on_train_epoch_end(self, run_context):
+            run_context.request_stop()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "EarlyStop", Stop)
+        assert len(history(tmp_path / "halves", dataset_sink_mode=True, patience=9)) == 1
+    np.testing.assert_allclose(history(tmp_path / "halves", dataset_sink_mode=True, patience=9, resume=True), plain,
+                               rtol=1e-5)
 
 
 def test_only_untrained_branches_start_at_zero():
