@@ -1,16 +1,22 @@
 """What a user can put right, and the one way to an exit status of 2.
 
 Every mistake a user can correct is raised as `UserError`. `run` turns it into one line on standard
-error, `mindres: error: ...`, that says what is wrong, where, and what to do. Anything else is a
-defect of this package and keeps its traceback.
+error, `mindres: error: ...`, that says what is wrong, where, and what to do. So it does with what only the
+system or MindSpore can notice: memory, disks, images that change under a running job. Anything else is a
+defect of this package and keeps its traceback. `--debug` shows every traceback.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import platform
+import re
 import sys
+import traceback
 from collections.abc import Callable
+
+_debug = False
 
 
 class UserError(Exception):
@@ -20,26 +26,35 @@ class UserError(Exception):
         return " ".join(super().__str__().split())
 
 
+class _Debug(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None):
+        global _debug
+        _debug = True
+
+
 class ArgumentParser(argparse.ArgumentParser):
-    """argparse with this package's error line, its help layout, and no abbreviated flags."""
+    """argparse with this package's error line, its help layout, `--debug`, and no abbreviated flags."""
 
     def __init__(self, *args, **kwargs):
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)
+        self.add_argument("--debug", action=_Debug, nargs=0, help="show where in the program an error came from")
 
     def error(self, message: str):
         raise UserError(f"{message} (see {self.prog} --help)")
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Call `main` and leave the process with its status: 0, 2 for a `UserError`, 130 for Ctrl-C."""
+    """Call `main` and leave the process with its status.
+
+    0; 2 for what the user can put right; 1 for a defect of this package; 130 for Ctrl-C; 141 where the reader has gone.
+    """
+    global _debug
+    _debug = False
     try:
         status = main() or 0
         sys.stdout.flush()
-    except UserError as error:
-        print(f"mindres: error: {error}", file=sys.stderr)
-        status = 2
     except KeyboardInterrupt:
         print("mindres: interrupted", file=sys.stderr)
         status = 130
@@ -47,7 +62,47 @@ def run(main: Callable[[], int | None]) -> None:
         # The reader has gone (`| head`): Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141
+    except Exception as error:
+        told = error if isinstance(error, UserError) else translated(error)
+        if _debug or told is None:
+            traceback.print_exc()
+        print(f"mindres: error: {told}" if told else
+              f"mindres: this is a defect of mindres: please report it with the lines above and these: {_versions()}",
+              file=sys.stderr)
+        status = 2 if told else 1
     sys.exit(status)
+
+
+def translated(error: Exception) -> UserError | None:
+    """What a user can do about an error of the system or of MindSpore; None where that is nothing."""
+    text = str(error)
+    if isinstance(error, MemoryError) or NO_MEMORY.search(text):
+        return UserError("the memory is not enough: lower --batch_size or --resize, or end other programs")
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
+        return UserError(f"{where}{error.strerror}")
+    if "Dataset Pipeline Error Message" in text:
+        reason = re.search(r"\[ERROR\] (.*)", text)
+        return UserError(f"the dataset cannot be read: {reason[1] if reason else text.splitlines()[0]}; if its files "
+                         "changed, start again")
+    return None
+
+
+# As MindSpore, its GPU plug-in and CANN say it.
+NO_MEMORY = re.compile(r"(alloc|malloc)\w*( \w+){0,2} fail|out of memory|memory (is )?(not|isn't) enough|bad_alloc",
+                       re.IGNORECASE)
+
+
+def _versions() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = [f"Python {platform.python_version()}", platform.platform()]
+    for name in ("mindres", "mindspore", "numpy"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"{name} not installed")
+    return ", ".join(found)
 
 
 def positive_int(text: str) -> int:

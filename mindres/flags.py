@@ -34,6 +34,7 @@ HELP = {
     "layer_decay": "factor on the learning rate from each stage to the one before it",
     "tta": "validate on images and their mirror images",
     "augment": "augment training images",
+    "standardize": "bring images to mean 0 and variance 1, or leave them in [0, 1]",
 }
 
 
@@ -104,7 +105,7 @@ def load_dataset(args, recipe, split):
     from mindres.data import DATASETS as classes
 
     options = {"batch_size": recipe.batch_size, "resize": args.resize, "download": args.download,
-               "validation_fraction": args.validation_fraction}
+               "validation_fraction": args.validation_fraction, "standardize": recipe.standardize}
     if args.distributed:
         options |= {"num_shards": distributed.size(), "shard_id": distributed.rank()}
     if args.dataset == "folder":

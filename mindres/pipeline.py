@@ -63,6 +63,7 @@ class ImageDataset(ABC):
         mixup: the alpha of mixup (arXiv:1710.09412); 0 is off.
         cutmix: the alpha of CutMix (arXiv:1905.04899); 0 is off.
         augment: False takes training images as they are.
+        standardize: False leaves images in [0, 1]; their `mean` is then 0 and their `std` 1.
 
     Raises:
         UserError: an argument is out of range, or the files are missing or damaged.
@@ -79,7 +80,7 @@ class ImageDataset(ABC):
     def __init__(self, path=None, split="train", transform=None, target_transform=None, batch_size=32, repeat_num=1,
                  shuffle=None, num_parallel_workers=1, num_shards=None, shard_id=None, resize=32, download=False, *,
                  validation_fraction=0.0, validation_seed=0, auto_augment="none", random_erasing=0.0, mixup=0.0,
-                 cutmix=0.0, augment=True):
+                 cutmix=0.0, augment=True, standardize=True):
         if split not in self.splits:
             raise UserError(f"{self.name} has no split {split!r}: choose one of {', '.join(self.splits)}")
         for what, value in (("batch_size", batch_size), ("repeat_num", repeat_num)):
@@ -111,6 +112,8 @@ class ImageDataset(ABC):
         if download:
             self.download()
         self.prepare()
+        if not standardize:
+            self.mean, self.std = (0.0,) * len(self.mean), (1.0,) * len(self.mean)
 
     @property
     def name(self) -> str:

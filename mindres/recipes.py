@@ -33,6 +33,7 @@ class Recipe:
     tta: average the answers to an image and to its mirror image in validation, where the dataset's classes have
         mirror images.
     augment: whether training images are to be augmented; for whoever builds the dataset.
+    standardize: whether images are to be brought to mean 0 and variance 1, or left in [0, 1]; likewise.
     """
 
     epochs: int = 40
@@ -56,6 +57,7 @@ class Recipe:
     layer_decay: float = 1.0
     tta: bool = False
     augment: bool = True
+    standardize: bool = True
 
 
 RECIPES = {
@@ -68,10 +70,11 @@ RECIPES = {
     "staged_sgd": Recipe(epochs=270, batch_size=128, schedule="staged", lr=0.1, stages=(150 / 270, 210 / 270),
                          weight_decay=0.0005),
     # The ConvNet text: plain gradient descent on images as they are.
-    "sgd_mnist": Recipe(epochs=10, batch_size=128, schedule="constant", lr=0.05, momentum=0.0, augment=False),
+    "sgd_mnist": Recipe(epochs=10, batch_size=128, schedule="constant", lr=0.05, momentum=0.0, augment=False,
+                        standardize=False),
     # For a small budget of epochs.
     "fast": Recipe(epochs=12, batch_size=128, schedule="onecycle", lr=0.1, min_lr=0.0, warmup=0.25, nesterov=True,
-                   weight_decay=0.0005, decay_all=False, zero_gamma=True, tta=True),
+                   weight_decay=0.0005, decay_all=False, tta=True),
 }
 
 
