@@ -3,6 +3,7 @@
 # make test-browser   open the page of a run in Chromium, which apt-get installs where it is missing
 # make test-long   kill a training run twenty times and compare
 # make test-faults   attack it: kills, full disks, hostile files and servers; prints the table (TRIES=10: ten times as long)
+# make test-oldest   make test with the oldest dependencies that setup.py allows, in .venv-oldest
 # make test-gpu   on a machine with an NVIDIA driver: what only a GPU can show, and the benchmark against PyTorch
 # All create .venv first if it is not there; PYTHON=... names another interpreter.
 
@@ -14,7 +15,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 
 TRIES ?= 1
 
-.PHONY: demo test test-browser test-long test-faults test-gpu lint clean
+.PHONY: demo test test-browser test-long test-faults test-oldest test-gpu lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/finetune_resnet50.py --device_target CPU --dataset digits --pretrained false \
@@ -35,6 +36,12 @@ test-long: $(VENV)/.installed-test
 
 test-faults: $(VENV)/.installed-test
 	$(BIN)/python tests/faults --scale $(TRIES)
+
+test-oldest:
+	$(MAKE) VENV=.venv-oldest .venv-oldest/.installed-test
+	.venv-oldest/bin/python -m pip install --disable-pip-version-check -q $$(.venv-oldest/bin/python tests/oldest.py)
+	.venv-oldest/bin/python -m pip check
+	.venv-oldest/bin/python -m pytest
 
 test-gpu: $(VENV)/.installed-gpu
 	$(BIN)/python -m mindres doctor --device_target GPU
@@ -62,4 +69,4 @@ $(VENV)/.installed-gpu: $(BIN)/python setup.py
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-test
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) .venv-oldest build *.egg-info

@@ -1,4 +1,4 @@
-"""Package metadata. Lower bounds are the oldest releases that the tests have passed with."""
+"""Package metadata. Lower bounds are the oldest releases that the tests have passed with: make test-oldest."""
 
 from pathlib import Path
 
@@ -14,9 +14,10 @@ GPU = [
     "nvidia-cusolver-cu11==11.4.1.48",
     "nvidia-cusparse-cu11==11.7.5.86",
 ]
-ONNX = ["onnx", "onnxruntime"]
-TORCH = ["torch"]
-TENSORBOARD = ["tensorboardX"]
+ONNX = ["onnx>=1.16.0", "onnxruntime>=1.17.0"]
+# The first with `weights_only`. Not tested: PyPI's older Linux wheels bring gigabytes of CUDA libraries.
+TORCH = ["torch>=1.13.0"]
+TENSORBOARD = ["tensorboardX>=2.6.2.2"]
 
 setup(
     name="mindres",
@@ -34,11 +35,11 @@ setup(
         # MindSpore 2.10's compiled modules are built for NumPy 1.x and its wheel sets no upper bound:
         # with NumPy 2 operators fail with `SystemError: pyboost_add_ext` and Python datasets refuse integers.
         "numpy>=1.26,<2",
-        "matplotlib",
-        "pillow",
-        "safetensors",
-        "scikit-learn",
-        "tqdm",
+        "matplotlib>=3.8.0",
+        "pillow>=10.1.0",
+        "safetensors>=0.4.1",
+        "scikit-learn>=1.3.2",
+        "tqdm>=4.66.1",
     ],
     extras_require={
         "gpu": GPU,
