@@ -115,16 +115,6 @@ def non_negative_int(text: str) -> int:
     return _number(text, int, lambda n: n >= 0, "a whole number of at least 0")
 
 
-def positive_float(text: str) -> float:
-    """An argparse type: a finite number above 0."""
-    return _number(text, float, lambda x: 0 < x < float("inf"), "a number above 0")
-
-
-def non_negative_float(text: str) -> float:
-    """An argparse type: a finite number of at least 0."""
-    return _number(text, float, lambda x: 0 <= x < float("inf"), "a number of at least 0")
-
-
 def _number(text, kind, accept, wanted):
     try:
         value = kind(text)

@@ -1,6 +1,7 @@
 """Two workers started by MindSpore's own launcher, on this machine's CPU."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -56,11 +57,12 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def start(tmp_path, cache, script, *arguments):
+def start(tmp_path, cache, script, *arguments, local=2, flags=(), within=()):
+    """`msrun` for two workers, `local` of them here; `within` is a command that puts it into another network."""
     environment = clean_environment(MINDRES_CACHE=str(cache), PATH=f"{MSRUN.parent}:{os.environ['PATH']}")
     return subprocess.Popen(
-        [MSRUN, "--worker_num", "2", "--local_worker_num", "2", "--master_port", str(free_port()), "--log_dir",
-         str(tmp_path / "log"), "--join", "True", str(script), *map(str, arguments)],
+        [*within, MSRUN, "--worker_num", "2", "--local_worker_num", str(local), *(flags or ["--master_port",
+         str(free_port())]), "--log_dir", str(tmp_path / "log"), "--join", "True", str(script), *map(str, arguments)],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True)
 
@@ -77,6 +79,42 @@ def test_two_workers_with_half_the_batch_are_one_with_the_whole(tmp_path, own_ca
     for name in one:
         assert np.array_equal(first[name], second[name]), name
         np.testing.assert_allclose(first[name], one[name], rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture
+def hosts():
+    """Two networks with a cable between them: commands that run something in each, and the first one's address."""
+    names = [f"mindres-{os.getpid()}-{i}" for i in range(2)]
+    setup = [f"netns add {names[0]}", f"netns add {names[1]}",
+             f"link add mr{os.getpid()}a netns {names[0]} type veth peer name mr{os.getpid()}b netns {names[1]}"]
+    for i, end in enumerate("ab"):
+        setup += [f"-n {names[i]} addr add 10.77.0.{i + 1}/24 dev mr{os.getpid()}{end}",
+                  f"-n {names[i]} link set mr{os.getpid()}{end} up", f"-n {names[i]} link set lo up"]
+    try:
+        for command in setup:
+            done = subprocess.run(["ip", *command.split()], capture_output=True, text=True)
+            if done.returncode:
+                pytest.skip(f"no networks can be made here: {done.stderr.strip()}")
+        yield [["ip", "netns", "exec", name] for name in names], "10.77.0.1"
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
+@pytest.mark.skipif(not shutil.which("ip") or os.geteuid(), reason="needs iproute2 and root to make networks")
+def test_two_hosts_with_a_worker_each(tmp_path, own_cache, hosts):
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    jobs = []
+    for rank, within in enumerate(hosts[0]):
+        (tmp_path / str(rank)).mkdir()
+        flags = ["--master_addr", hosts[1], "--master_port", "8118", "--node_rank", str(rank)]
+        jobs.append(start(tmp_path / str(rank), own_cache, script, tmp_path, 2, local=1, flags=flags, within=within))
+    out = [job.communicate(timeout=300)[0] for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0], out[0][-2000:] + out[1][-2000:]
+    first, second = (np.load(tmp_path / f"2-{rank}.npz") for rank in range(2))
+    for name in first:
+        assert np.array_equal(first[name], second[name]), name
 
 
 EXAMPLE = [ROOT / "examples" / "finetune_resnet50.py", "--distributed", "--device_target", "CPU", "--arch", "resnet20",
