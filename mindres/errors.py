@@ -23,7 +23,9 @@ class UserError(Exception):
     """A mistake that the user can put right; its message is the whole explanation."""
 
     def __str__(self) -> str:
-        return " ".join(super().__str__().split())
+        line = " ".join(super().__str__().split())
+        # It may quote a hostile file, which could speak to the terminal.
+        return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 class _Debug(argparse.Action):

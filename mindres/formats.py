@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -15,13 +14,38 @@ import mindspore
 import numpy as np
 import safetensors
 import safetensors.numpy
+from google.protobuf.message import DecodeError
+from mindspore.train.checkpoint_pb2 import Checkpoint
 
 from mindres import files
 from mindres.errors import UserError
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "state_dict_ema", "model_ema")
-DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1",
-          "BOOL": "?"}
+DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+          "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?"}
+MINDSPORE_DTYPES = {"Float64": "F64", "Float32": "F32", "Float16": "F16", "BFloat16": "BF16", "Int64": "I64",
+                    "Int32": "I32", "Int16": "I16", "Int8": "I8", "UInt64": "U64", "UInt32": "U32", "UInt16": "U16",
+                    "UInt8": "U8", "Bool": "BOOL"}
+LARGEST_INPUT = 4096  # pixels of a side
+# What mindres notes in a checkpoint, and when it may be used as it is.
+NOTED = {
+    "architecture": lambda v: isinstance(v, dict) and all(ARCHITECTURE[k](v[k]) for k in ARCHITECTURE if k in v),
+    "classes": lambda v: _list_of(v, lambda name: isinstance(name, str)),
+    "mean": lambda v: _list_of(v, lambda x: _number(x, -100, 100)),
+    "std": lambda v: _list_of(v, lambda x: _number(x, 1e-6, 1e6)),
+    "input_size": lambda v: _list_of(v, lambda x: isinstance(x, int) and 1 <= x <= LARGEST_INPUT) and len(v) == 2,
+    "crop_fraction": lambda v: _number(v, 0.01, 1),
+    "dataset": lambda v: isinstance(v, str),
+    "metric": lambda v: isinstance(v, (int, float)),
+    "state": lambda v: isinstance(v, dict),
+}
+ARCHITECTURE = {
+    "arch": lambda v: isinstance(v, str),
+    "num_classes": lambda v: isinstance(v, int) and v >= 1,
+    "in_channels": lambda v: isinstance(v, int) and v >= 1,
+    "shortcut": lambda v: v in ("A", "B"),
+    "pad_mode": lambda v: v in ("same", "pad"),
+}
 
 
 def read_checkpoint(path: Path | str) -> tuple[dict[str, np.ndarray], dict]:
@@ -78,15 +102,27 @@ def write_checkpoint(arrays: dict, path: Path | str, metadata: dict) -> Path:
 
 
 def _read_mindspore(path):
+    # Not by MindSpore's own reader: it copies as many bytes as the file has into an array of the size that the file
+    # promises, and writes beyond its end.
     try:
-        # MindSpore's reader refuses other endings, and a downloaded or renamed file may have one.
-        with tempfile.TemporaryDirectory() as folder:
-            link = Path(folder) / "file.ckpt"
-            link.symlink_to(path.resolve())
-            content = mindspore.load_checkpoint(str(link))
-        metadata = json.loads(content.pop("mindres", "{}"))
-        return {name: value.asnumpy() for name, value in content.items() if hasattr(value, "asnumpy")}, metadata
-    except Exception as error:  # its reader raises whatever the damaged field happens to cause
+        content = path.read_bytes()
+        if content[-17:-10] == b"crc_num":
+            content = content[:-17]
+        slices = {}  # MindSpore writes a large array in several, each with the shape of the whole
+        for value in Checkpoint.FromString(content).value:
+            slices.setdefault(value.tag, []).append(value.tensor)
+        noted, arrays = "{}", {}
+        for name, parts in slices.items():
+            data, kind = b"".join(part.tensor_content for part in parts), parts[0].tensor_type
+            if kind == "str":
+                noted = data.decode("utf-32-le") if name == "mindres" else noted
+            else:
+                shape = list(parts[0].dims)
+                arrays[name] = _array(data, MINDSPORE_DTYPES[kind], [] if shape == [0] else shape)
+        if not slices:
+            raise ValueError("it is empty")
+        return arrays, _metadata(noted)
+    except (DecodeError, ValueError, KeyError, OSError, MemoryError, RecursionError) as error:
         raise _damaged(path, "MindSpore checkpoint", error) from None
 
 
@@ -95,18 +131,38 @@ def _read_safetensors(path):
         content = path.read_bytes()
         tensors = safetensors.deserialize(content)
         header = json.loads(content[8:8 + int.from_bytes(content[:8], "little")])
-        metadata = json.loads(header.get("__metadata__", {}).get("mindres", "{}"))
-        return {name: _array(tensor) for name, tensor in tensors}, metadata
-    except (safetensors.SafetensorError, ValueError, KeyError, OSError, MemoryError) as error:
+        arrays = {name: _array(tensor["data"], tensor["dtype"], tensor["shape"]) for name, tensor in tensors}
+        return arrays, _metadata(header.get("__metadata__", {}).get("mindres", "{}"))
+    except (safetensors.SafetensorError, ValueError, KeyError, OSError, MemoryError, RecursionError) as error:
         raise _damaged(path, ".safetensors file", error) from None
 
 
-def _array(tensor):
-    if tensor["dtype"] == "BF16":  # the upper half of a float32
-        values = (np.frombuffer(tensor["data"], "<u2").astype(np.uint32) << 16).view(np.float32)
+def _metadata(text):
+    metadata = json.loads(text)
+    if not isinstance(metadata, dict):
+        raise ValueError("not a JSON object")
+    for key in NOTED.keys() & metadata.keys():
+        if not NOTED[key](metadata[key]):
+            raise ValueError(key)
+    return metadata
+
+
+def _list_of(value, sound):
+    return isinstance(value, list) and all(map(sound, value))
+
+
+def _number(value, least, most):
+    return isinstance(value, (int, float)) and least <= value <= most
+
+
+def _array(data, kind, shape):
+    if min(shape, default=0) < 0:
+        raise ValueError("a negative size")
+    if kind == "BF16":  # the upper half of a float32
+        values = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
     else:
-        values = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]])
-    return values.reshape(tensor["shape"])
+        values = np.frombuffer(data, DTYPES[kind])
+    return values.reshape(shape)
 
 
 def _read_torch(path):

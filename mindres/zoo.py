@@ -17,7 +17,7 @@ from mindres.formats import read_checkpoint
 from mindres.inception import googlenet, inception_v3
 from mindres.names import identify, without_prefixes
 from mindres.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
-from mindres.weights import find, put_weights
+from mindres.weights import OPTIMIZER_STATE, find, put_weights
 
 MODELS = {function.__name__: function for function in (
     resnet18, resnet34, resnet50, resnet101, resnet152,
@@ -126,7 +126,14 @@ def open_weights(source, **options):
     path, shown = find(source)
     arrays, metadata = read_checkpoint(path)
     arrays = without_prefixes(arrays)
-    shows = metadata.get("architecture") or identify(arrays)
+    noted = metadata.get("architecture")
+    shows = identify({name: value for name, value in arrays.items() if not OPTIMIZER_STATE.match(name)})
+    for option in ("arch", "num_classes", "in_channels") if noted else ():
+        # Before anything is built: a small file could ask for a network larger than the memory.
+        if noted.get(option, shows.get(option)) != shows.get(option):
+            raise UserError(f"{shown} is damaged: it notes {option} {noted[option]} and holds {shows.get(option)}; "
+                            "fetch or write it again")
+    shows = noted or shows
     if options.get("arch", shows.get("arch")) == shows.get("arch"):
         options = {**shows, **options}
     if "arch" not in options:
