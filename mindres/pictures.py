@@ -162,7 +162,7 @@ def read_history(path):
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        columns = {name: [float("nan" if row[name] == "" else row[name]) for row in rows]
+        columns = {name: [_value(name, row[name]) for row in rows]
                    for name in COLUMNS if rows and name in rows[0]}
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise UserError(f"{path} cannot be read as a run's history: {error}") from None
@@ -170,3 +170,10 @@ def read_history(path):
     if lacking:
         raise UserError(f"{path} is no run's history: it has no {lacking[0]}")
     return columns
+
+
+def _value(name, text):
+    value = float("nan" if text == "" else text)
+    if name == "epoch" and not abs(value) <= 1e9:
+        raise ValueError(f"{text!r} is no epoch")
+    return float("inf") if abs(value) > 1e100 else value  # which no axis can show

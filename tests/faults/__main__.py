@@ -23,7 +23,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 
 from fault import Broken, Try  # noqa: E402
 
-MODULES = ("signals", "places", "readers", "archives", "servers")
+MODULES = ("readers", "archives", "servers")
 
 
 def main() -> int:
