@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from mindspore import dataset as ds
 from mindspore.dataset import vision
+from numpy.core.multiarray import _reconstruct
+from numpy.core.numeric import _frombuffer
 
 from mindres import files
 from mindres.errors import UserError
@@ -133,9 +135,10 @@ class Cifar10(ImageDataset):
                 self._field(read_pickle(path), [self.names_field], path)
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot read the class names in {path}: {error}") from None
-        if not isinstance(names, list) or len(names) != self.num_classes:
+        if not isinstance(names, list) or len(names) != self.num_classes \
+                or not all(isinstance(name, (str, bytes)) for name in names):
             raise UserError(f"{path} does not name {self.num_classes} classes: it is not {self.name}'s")
-        return [n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in names]
+        return [n.decode("utf-8", "replace") if isinstance(n, bytes) else n for n in names]
 
     def _check_binary(self, path: Path) -> np.ndarray:
         """The labels of a binary file, once its length and they are seen to be right."""
@@ -172,10 +175,12 @@ class Cifar10(ImageDataset):
         images = self._field(content, ["data"], path)
         damaged = UserError(f"{path} is damaged: expected uint8 images of 3072 values with a label from 0 to "
                             f"{self.num_classes - 1} each; fetch the dataset again")
+        columns = [self._field(content, [name], path) for name in self.label_fields]
+        # Nothing else is made an array of: a list of lists of the same lists could fill any memory.
+        if not isinstance(images, np.ndarray) or not all(map(_is_whole_numbers, columns)):
+            raise damaged
         try:
-            images = np.asarray(images)
-            labels = np.stack([np.asarray(self._field(content, [name], path), np.int64)
-                               for name in self.label_fields], axis=1)
+            labels = np.stack([np.asarray(column, np.int64) for column in columns], axis=1)
         except (TypeError, ValueError, OverflowError):
             raise damaged from None
         if images.dtype != np.uint8 or images.ndim != 2 or images.shape[1] != 3072 or len(labels) != len(images) \
@@ -216,17 +221,70 @@ class Cifar100(Cifar10):
         return data.rename("fine_label", "label").project(["image", "label"]) if self.published else data
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Admits NumPy arrays, strings, numbers, lists and dicts, and nothing that could run code."""
+def _is_whole_numbers(column):
+    return column.dtype.kind in "iu" if isinstance(column, np.ndarray) else \
+        isinstance(column, list) and all(isinstance(value, int) for value in column)
 
-    admitted = frozenset({("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"),
-                          ("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct"),
-                          ("numpy.core.numeric", "_frombuffer"), ("numpy._core.numeric", "_frombuffer")})
+
+def _empty_array(kind, shape, dtype):
+    return np.empty(0, np.uint8)  # what is in it comes with its state
+
+
+def _as_latin1(text, encoding):
+    if encoding != "latin1":
+        raise UserError(f"it asks for the encoding {encoding!r}, which no dataset needs")
+    return text.encode("latin1")
+
+
+REFUSED = pickle.EMPTY_SET + pickle.ADDITEMS + pickle.FROZENSET  # sets hash what is in them
+
+
+class _Fields(dict):
+    """A dict of fields. To hash a tuple of tuples of the same tuples could take years."""
+
+    def __setitem__(self, key, value):
+        if not isinstance(key, (str, bytes)):
+            raise UserError("it has a field whose name is no string")
+        super().__setitem__(key, value)
+
+
+class _ArraysOnly(pickle._Unpickler):
+    """Admits NumPy arrays, strings, numbers, lists and dicts, and nothing that could run code.
+
+    Python's own unpickler and not the one in C, which allocates as many memo entries as the highest number says.
+    """
+
+    admitted = {("numpy", "ndarray"): None, ("numpy", "dtype"): np.dtype, ("_codecs", "encode"): _as_latin1,
+                **{(f"numpy.{core}.{module}", function.__name__): value for core in ("core", "_core")
+                   for module, function, value in (("multiarray", _reconstruct, _empty_array),
+                                                   ("numeric", _frombuffer, _frombuffer))}}
 
     def find_class(self, module, name):
         if (module, name) in self.admitted:
-            return super().find_class(module.replace("numpy._core", "numpy.core"), name)
+            return self.admitted[module, name]
         raise UserError(f"it asks for {module}.{name}, which no dataset needs")
+
+    def load_empty_dictionary(self):
+        self.append(_Fields())
+
+    def load_dict(self):
+        items, fields = self.pop_mark(), _Fields()
+        for key, value in zip(items[::2], items[1::2]):
+            fields[key] = value
+        self.append(fields)
+
+    def load_bytearray(self):
+        # Python's makes an array of the promised size before it reads.
+        self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
+
+    def load_build(self):
+        if not isinstance(self.stack[-2], (np.ndarray, np.dtype)):
+            raise UserError("it gives a state to what has none")
+        super().load_build()
+
+    dispatch = {code: function for code, function in pickle._Unpickler.dispatch.items() if code not in REFUSED} \
+        | {pickle.EMPTY_DICT[0]: load_empty_dictionary, pickle.DICT[0]: load_dict, pickle.BUILD[0]: load_build,
+           pickle.BYTEARRAY8[0]: load_bytearray}
 
 
 def read_pickle(path: Path):

@@ -14,6 +14,7 @@ import gzip
 import io
 import json
 import os
+import pickle
 import re
 import resource
 import struct
@@ -56,8 +57,6 @@ class Command:
 
 
 def evil_pickles():
-    import pickle
-
     return [pickle.dumps(value, protocol) for protocol in (0, 2, 4)
             for value in ({"data": Command(), "labels": [1]}, [Command()])]
 
@@ -67,8 +66,14 @@ def cifar_pickles():
 
     images = np.zeros((1, 3072), np.uint8)
     return [python2_pickle({b"labels": [3], b"data": images, b"filenames": [b"0.png"]}),
+            pickle.dumps({"labels": [3], "data": images}, 0), pickle.dumps({"labels": [3], "data": images}, 5),
             python2_pickle({b"fine_labels": [3], b"coarse_labels": [1], b"data": images}),
-            python2_pickle({b"label_names": [b"%d" % i for i in range(10)]}), *evil_pickles()]
+            python2_pickle({b"label_names": [b"%d" % i for i in range(10)]}), *evil_pickles(),
+            # The unpickler in C made a memo of 170 million entries for these; the others double 60 times.
+            b"\x80\x02]q\x00rra?\n2\x00~\x00\x01\xe1\x9c\xef\xd1",
+            b"\x80\x02}X\x04\x00\x00\x00data](K\x01K\x02e" + b"2\x86" * 60 + b"s.",
+            b"\x80\x02})" + b"2\x86" * 60 + b"K\x01s.",
+            b"\x80\x05\x96\x00\x00\x00\x00\x04\x00\x00\x00."]
 
 
 def read_cifar_pickle(path):
