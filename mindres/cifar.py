@@ -13,7 +13,7 @@ from mindspore.dataset import vision
 from numpy.core.multiarray import _reconstruct
 from numpy.core.numeric import _frombuffer
 
-from mindres import files
+from mindres import archives, files
 from mindres.errors import UserError
 from mindres.pipeline import ImageDataset
 
@@ -122,7 +122,7 @@ class Cifar10(ImageDataset):
             archive = folder.parent / layout.archive
             if lacking and archive.is_file():
                 files.verify(archive, md5=layout.md5)
-                files.extract(archive, files.make_folder(folder), set(wanted))
+                archives.extract(archive, files.make_folder(folder), set(wanted))
                 lacking = []
             if not lacking:
                 return folder, layout

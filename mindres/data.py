@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from mindspore import dataset as ds
 from mindspore.dataset import transforms, vision
 
-from mindres import files
+from mindres import archives, files
 from mindres.cifar import Cifar10, Cifar100
 from mindres.errors import UserError
 from mindres.folder import ImageFolder
@@ -152,8 +151,8 @@ class Mnist(ImageDataset):
                 with files.replacing(target) as part, open(part, "wb") as out, \
                         (gzip.open if path.suffix == ".gz" else open)(path, "rb") as packed:
                     try:
-                        shutil.copyfileobj(packed, out)
-                    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                        archives.copy(packed, out)
+                    except (EOFError, gzip.BadGzipFile, zlib.error, ValueError) as error:
                         raise UserError(f"{path} is damaged: {error}; fetch the dataset again") from None
         return targets
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import email.utils
 import glob
 import hashlib
 import http.client
 import os
 import platform
-import shutil
-import tarfile
+import ssl
 import tempfile
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +23,11 @@ from tqdm import tqdm
 from mindres.errors import UserError
 
 TIMEOUT_S = 30
-ATTEMPTS = 4
+SLOWEST = 1000  # bytes a second, over as many seconds: a server that drips never times out
+ATTEMPTS = 4  # that bring nothing new
+MOST_ATTEMPTS = 30
+LONGEST_WAIT_S = 60
+LARGEST_DOWNLOAD = 4 << 30  # the largest published weights are VGG-16's, 0.6 GB
 
 
 def cache_dir() -> Path:
@@ -46,7 +49,7 @@ def make_folder(path: Path | str) -> Path:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise UserError(f"cannot write to the folder {path}: {_reason(error)}; name another one") from None
+        raise UserError(f"cannot write to the folder {path}: {reason(error)}; name another one") from None
     return path
 
 
@@ -76,7 +79,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
             for left in path.parent.glob(f"{glob.escape(temporary.name.removesuffix(path.suffix))}*"):
                 left.unlink(missing_ok=True)  # whoever wrote may have had a temporary file of its own
     except OSError as error:
-        raise UserError(f"cannot write {path}: {_reason(error)}; what was there is unchanged") from None
+        raise UserError(f"cannot write {path}: {reason(error)}; what was there is unchanged") from None
 
 
 def _clear(folder: Path, stem: str) -> None:
@@ -107,20 +110,27 @@ def download(url: str, path: Path | str, *, md5: str | None = None, sha256: str 
     if not. Raises `UserError` when the file cannot be had or is not the one that was promised.
     """
     path = Path(path)
-    shown = without_credentials(url)
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+    try:
+        shown, scheme = without_credentials(url), urllib.parse.urlsplit(url).scheme
+    except ValueError as error:
+        raise UserError(f"that is no address to download from: {error}") from None
+    if scheme not in ("http", "https"):
         raise UserError(f"{shown} is not an http or https address")
     with replacing(path) as part:
-        transfer = _Transfer(url, part, path.name, verified=bool(md5 or sha256))
-        for attempt in range(1, ATTEMPTS + 1):
+        transfer, in_vain = _Transfer(url, part, path.name, verified=bool(md5 or sha256)), 0
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            before = part.stat().st_size
             try:
                 transfer.attempt()
                 break
             except NETWORK_ERRORS as error:
-                if attempt == ATTEMPTS or not transfer.worth_another_try(error):
-                    raise UserError(f"cannot download {shown}: {_reason(error)}; check the network or its "
+                # A server that drips would bring something new for ever.
+                gained = part.stat().st_size > before and not isinstance(error, TimeoutError)
+                in_vain = 1 if gained else in_vain + 1
+                if in_vain == ATTEMPTS or attempt == MOST_ATTEMPTS or not transfer.worth_another_try(error):
+                    raise UserError(f"cannot download {shown}: {reason(error)}; check the network or its "
                                     f"proxy, or put the file at {path} by hand") from None
-                time.sleep(2 ** attempt / 2)
+                time.sleep(max(min(2 ** attempt / 2, 8), min(_retry_after(error), LONGEST_WAIT_S)))
         verify(part, md5=md5, sha256=sha256, name=shown)
     return path
 
@@ -141,6 +151,12 @@ class _Transfer:
         with _OPENER.open(request, timeout=TIMEOUT_S) as response:
             headers = response.headers
             resumed = response.status == 206 and headers.get("Content-Range", "").startswith(f"bytes {have}-")
+            if response.status != 200 and not (have and resumed):
+                self.validator = None
+                raise ConnectionError(f"the server answered {response.status} and not with what was asked for")
+            if headers.get("Content-Encoding", "identity") != "identity":
+                raise UserError(f"{without_credentials(self.url)} comes packed ({headers['Content-Encoding']}), though "
+                                "it was asked for as it is: fetch it by hand")
             have = have if resumed else 0
             etag = headers.get("ETag")
             self.validator = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
@@ -152,9 +168,17 @@ class _Transfer:
                     desc=self.label, total=expected, initial=have, unit="B", unit_scale=True, disable=None) as bar:
                 file.seek(have)
                 file.truncate()
-                while chunk := response.read(1 << 18):
+                mark, start = time.monotonic(), have
+                while chunk := response.read1(1 << 18):
                     file.write(chunk)
                     bar.update(len(chunk))
+                    if file.tell() > LARGEST_DOWNLOAD:
+                        raise UserError(f"{without_credentials(self.url)} sends more than {LARGEST_DOWNLOAD:,} bytes, "
+                                        "which no dataset and no weights have: name another address")
+                    if time.monotonic() - mark > TIMEOUT_S:
+                        if file.tell() - start < SLOWEST * TIMEOUT_S:
+                            raise TimeoutError(f"the server sends fewer than {SLOWEST:,} bytes a second")
+                        mark, start = time.monotonic(), file.tell()
                 if expected is not None and file.tell() < expected:
                     raise ConnectionError(f"the connection closed after {file.tell():,} of {expected:,} bytes")
 
@@ -165,9 +189,12 @@ class _Transfer:
 
 
 class _NoDowngrade(urllib.request.HTTPRedirectHandler):
-    """Follow redirects, but never from https to anything less."""
+    """Follow redirects, but never from https to anything less, nor to another protocol."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
+        if not newurl.startswith(("http:", "https:")):
+            raise UserError(f"{without_credentials(req.full_url)} redirects to {without_credentials(newurl)}, which is "
+                            "not an http or https address: refused")
         if req.full_url.startswith("https:") and not newurl.startswith("https:"):
             raise UserError(f"{without_credentials(req.full_url)} redirects to the unprotected address "
                             f"{without_credentials(newurl)}: refused")
@@ -175,8 +202,20 @@ class _NoDowngrade(urllib.request.HTTPRedirectHandler):
 
 
 _OPENER = urllib.request.build_opener(_NoDowngrade)
-# A full disk is an OSError too, and no reason to ask the server again.
-NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
+# A full disk is an OSError too, and no reason to ask the server again. An address that a redirect gives can be a
+# ValueError.
+NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError,
+                  ValueError)
+
+
+def _retry_after(error) -> float:
+    """The seconds that a server wants to be left in peace, in either form that it may say so."""
+    headers = getattr(error, "headers", None) or {}
+    said = headers.get("Retry-After", "")
+    try:
+        return float(said) if said.isdigit() else email.utils.parsedate_to_datetime(said).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return 0
 
 
 def verify(path: Path, *, md5: str | None = None, sha256: str | None = None, name: str | None = None) -> None:
@@ -198,27 +237,6 @@ def digest(path: Path, kind: str) -> str:
     return total.hexdigest()
 
 
-def extract(archive: Path, folder: Path, names: set[str]) -> None:
-    """Take the regular files called `names` out of a tar archive into `folder`; nothing else leaves it.
-
-    Only the last part of a member's name is looked at, so `..`, absolute paths and links have no
-    effect. `UserError` when the archive is damaged or lacks one of the files.
-    """
-    missing = set(names)
-    try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                name = Path(member.name).name
-                if member.isfile() and name in missing:
-                    with replacing(folder / name) as part, open(part, "wb") as out:
-                        shutil.copyfileobj(tar.extractfile(member), out)
-                    missing.discard(name)
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise UserError(f"{archive} cannot be unpacked: {_reason(error)}; delete it and fetch it again") from None
-    if missing:
-        raise UserError(f"{archive} does not hold {sorted(missing)[0]}; delete it and fetch it again")
-
-
 def mirrored(url: str) -> str:
     """`url`, or the same path below `$MINDRES_MIRROR` for machines that reach no publisher."""
     mirror = os.environ.get("MINDRES_MIRROR")
@@ -231,11 +249,14 @@ def without_credentials(url: str) -> str:
     return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def _reason(error) -> str:
+def reason(error) -> str:
+    """What went wrong, in the words of the system or the server."""
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answered {error.code} {error.reason}"
-    reason = getattr(error, "reason", None) or error
-    return getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+    cause = getattr(error, "reason", None) or error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"the server's certificate does not verify ({cause.verify_message}), so it may be anybody's"
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
 
 
 def _umask() -> int:

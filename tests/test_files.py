@@ -15,7 +15,7 @@ import urllib.response
 import pytest
 from conftest import clean_environment
 
-from mindres import files
+from mindres import archives, files
 from mindres.errors import UserError
 
 BODY = bytes(range(256)) * 2000
@@ -326,13 +326,13 @@ def link(name, target, kind):
 
 def test_extract_takes_only_what_is_asked_for(tmp_path):
     archive = archive_of(tmp_path / "a.tar.gz", [("set/one", b"1"), ("set/two", b"2"), ("set/readme", b"r")])
-    files.extract(archive, tmp_path / "out", {"one", "two"})
+    archives.extract(archive, tmp_path / "out", {"one", "two"})
     assert left_in(tmp_path / "out") == ["one", "two"] and (tmp_path / "out" / "two").read_bytes() == b"2"
 
 
 def test_no_member_leaves_the_folder(tmp_path):
     archive = archive_of(tmp_path / "a.tar.gz", [("../../one", b"1"), (f"{tmp_path}/two", b"2")])
-    files.extract(archive, tmp_path / "deep" / "out", {"one", "two"})
+    archives.extract(archive, tmp_path / "deep" / "out", {"one", "two"})
     assert left_in(tmp_path / "deep" / "out") == ["one", "two"]
     assert left_in(tmp_path) == ["a.tar.gz", "deep"] and left_in(tmp_path / "deep") == ["out"]
 
@@ -341,7 +341,7 @@ def test_no_member_leaves_the_folder(tmp_path):
 def test_links_and_devices_are_no_files(tmp_path, kind):
     archive = archive_of(tmp_path / "a.tar.gz", [link("set/one", "/etc/passwd", kind)])
     with pytest.raises(UserError, match="does not hold one"):
-        files.extract(archive, tmp_path / "out", {"one"})
+        archives.extract(archive, tmp_path / "out", {"one"})
     assert not (tmp_path / "out").exists()
 
 
@@ -349,7 +349,7 @@ def test_a_link_that_is_there_already_is_replaced_not_followed(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "precious").write_bytes(b"precious")
     (tmp_path / "out" / "one").symlink_to(tmp_path / "precious")
-    files.extract(archive_of(tmp_path / "a.tar", [("one", b"1")], "w"), tmp_path / "out", {"one"})
+    archives.extract(archive_of(tmp_path / "a.tar", [("one", b"1")], "w"), tmp_path / "out", {"one"})
     assert (tmp_path / "precious").read_bytes() == b"precious"
     assert not (tmp_path / "out" / "one").is_symlink() and (tmp_path / "out" / "one").read_bytes() == b"1"
 
@@ -357,7 +357,7 @@ def test_a_link_that_is_there_already_is_replaced_not_followed(tmp_path):
 def test_a_missing_member_is_named(tmp_path):
     archive = archive_of(tmp_path / "a.tar.gz", [("one", b"1")])
     with pytest.raises(UserError, match=r"a\.tar\.gz does not hold two"):
-        files.extract(archive, tmp_path / "out", {"one", "two"})
+        archives.extract(archive, tmp_path / "out", {"one", "two"})
 
 
 @pytest.mark.parametrize("keep", [0, 1, 10, 0.3, 0.9])
@@ -366,7 +366,7 @@ def test_a_truncated_archive(tmp_path, keep):
     content = archive.read_bytes()
     archive.write_bytes(content[:int(keep * len(content)) if isinstance(keep, float) else keep])
     with pytest.raises(UserError) as error:
-        files.extract(archive, tmp_path / "out", {"one", "two"})
+        archives.extract(archive, tmp_path / "out", {"one", "two"})
     assert str(archive) in one_line(error)
     if (tmp_path / "out").exists():
         assert all((tmp_path / "out" / name).stat().st_size == 50_000 for name in left_in(tmp_path / "out"))
@@ -375,9 +375,9 @@ def test_a_truncated_archive(tmp_path, keep):
 def test_no_archive_at_all(tmp_path):
     (tmp_path / "a.tar.gz").write_text("<html>Not found</html>")
     with pytest.raises(UserError, match="cannot be unpacked"):
-        files.extract(tmp_path / "a.tar.gz", tmp_path / "out", {"one"})
+        archives.extract(tmp_path / "a.tar.gz", tmp_path / "out", {"one"})
     with pytest.raises(UserError, match="No such file"):
-        files.extract(tmp_path / "b.tar.gz", tmp_path / "out", {"one"})
+        archives.extract(tmp_path / "b.tar.gz", tmp_path / "out", {"one"})
 
 
 # cache

@@ -6,12 +6,12 @@ from pathlib import Path
 import mindres
 
 PACKAGE = Path(mindres.__file__).parent
-ORDER = ["errors", "files", "gpu", "runtime", "_mindvision", "distributed", "names", "formats", "weights", "recipes",
-         "pipeline", "cifar", "folder", "data", "plots", "native", "folding", "pooling", "resnet", "cifar_resnet",
-         "classic", "inception", "accelerate", "zoo", "summary", "callbacks", "runs", "board", "steps", "features",
-         "training", "evaluation", "inspection", "prediction", "pictures", "export", "page", "report", "commands",
-         "doctor", "flags", "cli", "__main__"]
-FLOOR_0 = ["errors", "files", "gpu", "runtime"]
+ORDER = ["errors", "files", "archives", "gpu", "runtime", "_mindvision", "distributed", "names", "formats", "weights",
+         "recipes", "pipeline", "cifar", "folder", "data", "plots", "native", "folding", "pooling", "resnet",
+         "cifar_resnet", "classic", "inception", "accelerate", "zoo", "summary", "callbacks", "runs", "board", "steps",
+         "features", "training", "evaluation", "inspection", "prediction", "pictures", "export", "page", "report",
+         "commands", "doctor", "flags", "cli", "__main__"]
+FLOOR_0 = ["errors", "files", "archives", "gpu", "runtime"]
 
 
 def trees():

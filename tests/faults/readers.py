@@ -18,7 +18,6 @@ import pickle
 import re
 import resource
 import struct
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -29,7 +28,7 @@ if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
 
 import numpy as np
-from fault import Broken, Fault, Try, clean_environment, expect
+from fault import Fault, Try, expect
 
 MEMORY = 1 << 30  # that a small file may cost
 SECONDS = 10      # of the processor, that an input may take
@@ -333,8 +332,7 @@ def main(name: str, *arguments: str) -> None:
 
     with atheris.instrument_imports(include=["mindres", "PIL", "torch._weights_only_unpickler"],
                                     enable_loader_override=False):
-        import mindres  # noqa: F401
-        import mindres.report
+        import mindres.report  # noqa: F401
     import torch  # noqa: F401
     from PIL import Image
 
