@@ -174,6 +174,6 @@ def read_history(path):
 
 def _value(name, text):
     value = float("nan" if text == "" else text)
-    if name == "epoch" and not abs(value) <= 1e9:
-        raise ValueError(f"{text!r} is no epoch")
+    if (name == "epoch" and not abs(value) <= 1e9) or (name == "accuracy" and (value < 0 or value > 1)):
+        raise ValueError(f"{text!r} is no {name}")
     return float("inf") if abs(value) > 1e100 else value  # which no axis can show

@@ -19,6 +19,8 @@ from mindres.evaluation import inference, logits
 from mindres.folder import IMAGE_SUFFIXES
 
 BATCH_SIZE = 32
+LARGEST_IMAGE = 55_000_000  # pixels: with what its mode takes, less than a gigabyte; a telephone's photograph has 50
+LARGEST_DRAFT = (4096, 4096)  # where a larger JPEG may be read at a half, a quarter or an eighth
 LARGEST_PICTURE = 480  # pixels of the longer side of a Grad-CAM picture
 
 
@@ -71,7 +73,13 @@ def read_image(source) -> np.ndarray:
             # Pillow warns of metadata that it cannot use, and of images larger than 89 million pixels.
             warnings.simplefilter("ignore")
             with Image.open(source) as image:
-                return _rgb(ImageOps.exif_transpose(image))
+                if image.width * image.height > LARGEST_IMAGE:
+                    image.draft(None, LARGEST_DRAFT)  # JPEG alone can be read smaller
+                if image.width * image.height > LARGEST_IMAGE:
+                    raise ValueError(f"it has {image.width:,} x {image.height:,} pixels, and {LARGEST_IMAGE:,} in all "
+                                     "are the most")
+                ImageOps.exif_transpose(image, in_place=True)
+                return _rgb(image)
     except MemoryError:
         raise UserError(f"{shown(source)} is larger than the memory") from None
     except Exception as error:  # Pillow's decoders raise what the damaged field happens to cause
@@ -81,13 +89,16 @@ def read_image(source) -> np.ndarray:
 
 
 def _rgb(image):
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = np.asarray(image, np.float64)
-        # "F" has no fixed range: up to 1, 255 or 65535 are all common. "I" is Pillow's older name for 16 bits.
-        largest = next(top for top in (1, 255, 65535, np.inf) if values.max() <= top) if image.mode == "F" else 65535
-        largest = values.max() if largest == np.inf else largest
-        grey = np.rint(np.clip(values / largest, 0, 1) * 255).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode == "I" or image.mode.startswith("I;16"):  # "I" is Pillow's older name for 16 bits
+        eight_bits = np.rint(np.arange(65536) / 257).astype(np.uint8)
+        return np.repeat(eight_bits[np.clip(np.asarray(image), 0, 65535)][..., None], 3, axis=2)
+    if image.mode == "F":
+        values = np.array(image, np.float32)
+        # It has no fixed range: up to 1, 255 or 65535 are all common.
+        values /= next((top for top in (1, 255, 65535) if values.max() <= top), values.max())
+        np.clip(values, 0, 1, out=values)
+        values *= 255
+        return np.repeat(np.rint(values, out=values).astype(np.uint8)[..., None], 3, axis=2)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -232,12 +232,13 @@ def read_folder_image(path):
     """What `ImageFolder` does: Pillow looks at the file first, MindSpore's own decoder reads it."""
     from mindspore.dataset import vision
 
-    from mindres.data import _problem
     from mindres.errors import UserError
+    from mindres.folder import _check
 
-    if problem := _problem(path):
-        raise UserError(problem)
-    return vision.Decode()(np.fromfile(path, np.uint8))
+    found = _check(path) or {}
+    if "problem" in found:
+        raise UserError(found["problem"])
+    return vision.Decode()(np.fromfile(path, np.uint8)) if not found else None
 
 
 def runs():
