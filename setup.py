@@ -47,7 +47,8 @@ setup(
         "torch": TORCH,
         "tensorboard": TENSORBOARD,
         # The releases that parity was measured with; PyPI's newer PyTorch brings gigabytes of CUDA libraries.
-        "test": ["pytest", "ruff", "mindcv==0.3.0", "torch==2.13.0", *ONNX, *TENSORBOARD],
+        "test": ["pytest", "ruff", "mindcv==0.3.0", "torch==2.13.0", *ONNX, *TENSORBOARD,
+                 "atheris; sys_platform == 'linux' and platform_machine == 'x86_64'"],  # where it has wheels
     },
     entry_points={"console_scripts": ["mindres=mindres.cli:main"]},
 )

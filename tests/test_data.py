@@ -283,6 +283,20 @@ class Run:
         return self.call
 
 
+@pytest.mark.parametrize("content", [
+    b"\x80\x02]r\xff\xff\xff\x7f.",  # a memo of two thousand million entries
+    b"\x80\x05\x96\0\0\0\0\1\0\0\0.",  # a bytearray of four gigabytes
+    b"\x80\x02})" + b"2\x86" * 60 + b"K\x01s.",  # a field whose name takes years to hash
+    b"\x80\x02}X\4\0\0\0data]" + b"2l" * 3 + b"s.",
+    pickle.dumps({"data": np.zeros((1, 3072), np.uint8), "labels": [[1]]}),
+])
+def test_pickles_that_cost_more_than_they_are(tmp_path, content):
+    folder = write_cifar10_python(tmp_path / PYTHON, cifar10_batches(train=10, test=6))
+    (folder / "test_batch").write_bytes(content)
+    with pytest.raises(UserError, match=r"test_batch (is damaged|is refused|has no field)"):
+        Cifar10(folder, split="test")
+
+
 @pytest.mark.parametrize("file", ["test_batch", "batches.meta"])
 @pytest.mark.parametrize("call", ["os.system", "subprocess.run", "eval", "numpy.load", "getattr", "nested"])
 def test_a_hostile_pickle_runs_nothing(tmp_path, file, call):

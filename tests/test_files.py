@@ -4,11 +4,13 @@ import email.message
 import errno
 import hashlib
 import io
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import tarfile
+import urllib.error
 import urllib.request
 import urllib.response
 
@@ -243,6 +245,40 @@ def test_a_server_that_stays_busy(http_server, tmp_path):
     assert len(http_server.requests) == files.ATTEMPTS and left_in(tmp_path) == NOTHING
 
 
+@pytest.mark.parametrize(("said", "waited"), [("7", 7), ("9999", files.LONGEST_WAIT_S), ("soon", 1),
+                                              ("Thu, 01 Jan 1970 00:00:00 GMT", 1)])
+def test_the_server_says_how_long_to_wait(said, waited):
+    headers = email.message.Message()
+    headers["Retry-After"] = said
+    error = urllib.error.HTTPError("http://localhost", 429, "Too Many Requests", headers, None)
+    assert max(1, min(files._retry_after(error), files.LONGEST_WAIT_S)) == waited
+
+
+def test_nine_cuts_that_each_bring_something_new(http_server, tmp_path):
+    http_server.files["/a.bin"] = BODY
+    http_server.faults["/a.bin"] = [f"cut {len(BODY) // 10}"] * 9
+    assert files.download(http_server.url + "/a.bin", tmp_path / "a.bin").read_bytes() == BODY
+    assert len(http_server.requests) == 10
+
+
+def test_a_server_that_drips(http_server, tmp_path, monkeypatch):
+    http_server.files["/a.bin"] = BODY * 10
+    monkeypatch.setattr(files, "SLOWEST", 1e12)
+    clock = itertools.count(0, files.TIMEOUT_S + 1)
+    monkeypatch.setattr(files.time, "monotonic", lambda: next(clock))
+    with pytest.raises(UserError, match="the server sends fewer than"):
+        files.download(http_server.url + "/a.bin", tmp_path / "a.bin")
+    assert left_in(tmp_path) == NOTHING
+
+
+def test_a_body_without_end(http_server, tmp_path, monkeypatch):
+    http_server.files["/a.bin"] = BODY
+    monkeypatch.setattr(files, "LARGEST_DOWNLOAD", len(BODY) - 1)
+    with pytest.raises(UserError, match="sends more than 511,999 bytes"):
+        files.download(http_server.url + "/a.bin", tmp_path / "a.bin")
+    assert left_in(tmp_path) == NOTHING
+
+
 def test_nobody_listens(http_server, tmp_path):
     with pytest.raises(UserError, match="Connection refused"):
         files.download("http://127.0.0.1:9/a.bin", tmp_path / "a.bin")
@@ -370,6 +406,16 @@ def test_a_truncated_archive(tmp_path, keep):
     assert str(archive) in one_line(error)
     if (tmp_path / "out").exists():
         assert all((tmp_path / "out" / name).stat().st_size == 50_000 for name in left_in(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("limit", ["LARGEST_MEMBER", "LARGEST_ARCHIVE", "MOST_MEMBERS"])
+def test_an_archive_larger_than_any_dataset(tmp_path, monkeypatch, limit):
+    archive = archive_of(tmp_path / "a.tar.gz", [("other", bytes(3000)), ("one", bytes(3000))])
+    archives.extract(archive, tmp_path / "out", {"one"})
+    monkeypatch.setattr(archives, limit, 1)
+    with pytest.raises(UserError, match=r"more than any dataset|does not hold one"):
+        archives.extract(archive, tmp_path / "again", {"one"})
+    assert not (tmp_path / "again").exists() or left_in(tmp_path / "again") == NOTHING
 
 
 def test_no_archive_at_all(tmp_path):

@@ -8,9 +8,11 @@ import sys
 import mindspore
 import numpy as np
 import pytest
+import safetensors.numpy
 import safetensors.torch
 import torch
 import torch_reference
+from mindspore.train.checkpoint_pb2 import Checkpoint
 
 import mindres
 from mindres import UserError, cli
@@ -179,6 +181,41 @@ def test_damaged_files_are_refused_and_nothing_is_loaded(damage, theirs, tmp_pat
     with pytest.raises(UserError, match=r"is no .*, or a damaged one \(\w+\): delete it and fetch or write it again"):
         mindres.load_weights(ours, path)
     assert all(np.array_equal(before[name], value) for name, value in values(ours).items())
+
+
+@pytest.mark.parametrize(("dims", "kind", "size"), [
+    ([2], "Float32", 64),  # MindSpore's own reader writes these beyond the array's end
+    ([1 << 20, 1 << 10], "Float32", 4),  # and makes gigabytes of these
+    ([-1], "Float32", 4), ([4], "Int4", 2), ([1], "Object", 8)])
+def test_a_ckpt_whose_shape_lies(dims, kind, size, tmp_path):
+    message = Checkpoint()
+    tensor = message.value.add(tag="a").tensor
+    tensor.dims.extend(dims)
+    tensor.tensor_type, tensor.tensor_content = kind, bytes(size)
+    (tmp_path / "file.ckpt").write_bytes(message.SerializeToString())
+    with pytest.raises(UserError, match=r"is no MindSpore checkpoint, or a damaged one"):
+        read_checkpoint(tmp_path / "file.ckpt")
+
+
+def test_what_mindspore_saves_in_slices_and_with_a_checksum_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(mindspore.train.serialization, "SLICE_SIZE", 1)  # kilobytes
+    saved = {"a": X[:, :, :8], "b": np.float32(3), "c": np.array([True, False]), "d": np.arange(3)}
+    mindspore.save_checkpoint([{"name": k, "data": mindspore.Tensor(v)} for k, v in saved.items()],
+                              str(tmp_path / "file.ckpt"), append_dict={"note": "x"}, crc_check=True)
+    arrays, metadata = read_checkpoint(tmp_path / "file.ckpt")
+    assert metadata == {} and arrays.keys() == saved.keys()
+    for name, value in saved.items():
+        assert arrays[name].shape == np.shape(value) and np.array_equal(arrays[name], value)
+
+
+@pytest.mark.parametrize("noted", [[], {"architecture": 1}, {"architecture": {"arch": ["convnet"]}}, {"std": [0.0]},
+                                   {"mean": [float("nan")]}, {"input_size": [99999, 99999]}, {"classes": {}},
+                                   {"architecture": {"arch": "convnet", "num_classes": 10**9}}])
+def test_notes_that_cannot_be_are_refused(noted, tmp_path):
+    arrays = {parameter.name: parameter.asnumpy() for parameter in mindres.convnet().get_parameters()}
+    safetensors.numpy.save_file(arrays, tmp_path / "file.safetensors", {"mindres": json.dumps(noted)})
+    with pytest.raises(UserError, match="damaged"):
+        mindres.load_model(tmp_path / "file.safetensors")
 
 
 @pytest.mark.parametrize("content", [{"best_prec1": 3.0}, [torch.zeros(2)], torch.zeros(2), {"state_dict": {}}])

@@ -23,7 +23,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 
 from fault import Broken, Try  # noqa: E402
 
-MODULES = ("readers", "archives", "servers")
+MODULES = ("signals", "places", "readers", "archives", "servers")
 
 
 def main() -> int:

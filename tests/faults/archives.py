@@ -210,7 +210,7 @@ def image_bombs(attempt: Try) -> None:
 
 def lying_files() -> dict[str, bytes]:
     """Weight files whose headers promise more than they hold, and ones that are deep or long."""
-    from readers import mindspore_checkpoint
+    from seeds import mindspore_checkpoint
 
     def safetensors(header: bytes, promised=None) -> bytes:
         return struct.pack("<Q", promised or len(header)) + header
