@@ -109,16 +109,12 @@ def read_picture(path):
 
 
 def read_folder_image(path):
-    """What `ImageFolder` does: Pillow looks at the file first, MindSpore's own decoder reads it."""
-    from mindspore.dataset import vision
-
+    """What `ImageFolder` does: Pillow looks at the file, MindSpore's own decoder reads it or a copy in the cache."""
     from mindres.errors import UserError
     from mindres.folder import _check
 
-    found = _check(path) or {}
-    if "problem" in found:
-        raise UserError(found["problem"])
-    return vision.Decode()(np.fromfile(path, np.uint8)) if not found else None
+    if problem := (_check(path) or {}).get("problem"):
+        raise UserError(problem)
 
 
 def read_run(path):

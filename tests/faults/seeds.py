@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
 import json
@@ -125,7 +126,10 @@ def images():
         found.append(buffer.getvalue())
     buffer = io.BytesIO()
     Image.new("RGB", (9, 9)).save(buffer, "TIFF", compression="tiff_lzw")
-    return [*found, buffer.getvalue()]
+    # A palette of one colour, which Pillow reads and MindSpore does not.
+    short = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAcAAAAFAQMAAACzVGSbAAAAA1BMVEUAAACnej3agAAADUlEQVR4nGP4x8QAgQAJ"
+                             "IAEHNORfYwAAAABJRU5ErkJggg==")
+    return [*found, buffer.getvalue(), short]
 
 
 def runs():
