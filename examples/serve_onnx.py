@@ -19,8 +19,12 @@ def main():
     parser.add_argument("images", nargs="+", help="image files")
     parser.add_argument("--top_k", type=int, default=3, help="classes to name for each image (default: 3)")
     parser.add_argument("--batch_size", type=int, default=32, help="images at a time (default: 32)")
+    parser.error = fail
     args = parser.parse_args()
-    session = onnxruntime.InferenceSession(args.network, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(args.network, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has a class of its own for each reason
+        fail(f"{args.network} cannot be read as an ONNX file: {error}")
     metadata = {key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
     classes = metadata.get("classes")
     for start in range(0, len(args.images), args.batch_size):
@@ -32,20 +36,26 @@ def main():
             print(f"{name}: " + ", ".join(f"{classes[i] if classes else i} {probabilities[i]:.1%}" for i in best))
 
 
+def fail(message):
+    """End with one line and the status of a user's mistake."""
+    print("serve_onnx.py: error:", *str(message).split(), file=sys.stderr)
+    sys.exit(2)
+
+
 def read(name):
     """An image file as RGB, the right way up."""
     try:
         with Image.open(name) as image:
             return ImageOps.exif_transpose(image).convert("RGB")
     except (OSError, SyntaxError, ValueError) as error:
-        sys.exit(f"{name} cannot be read as an image: {error}")
+        fail(f"{name} cannot be read as an image: {error}")
 
 
 def prepare(image, metadata):
     """What the network takes for an RGB image: float32 (C, H, W), resized or cropped and normalised as in training."""
     lacking = {"input_size", "mean", "std"} - set(metadata)
     if lacking:
-        sys.exit(f"the network's file does not say how images are prepared: {', '.join(sorted(lacking))} missing")
+        fail(f"the network's file does not say how images are prepared: {', '.join(sorted(lacking))} missing")
     height, width = metadata["input_size"]
     pixels = np.asarray(image.convert("L") if len(metadata["mean"]) == 1 else image)
     pixels = pixels.reshape(*pixels.shape[:2], -1)
