@@ -29,6 +29,8 @@ WEIGHTS = {
 class LeNet5(nn.Cell):
     """LeCun et al. (1998), with max-pooling and ReLU as it is taught today: (N, C, 32, 32) to (N, 16, 5, 5)."""
 
+    sides = (32, 32)
+
     def __init__(self, in_channels=1):
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, 6, 5, pad_mode="valid", has_bias=True)
@@ -37,13 +39,15 @@ class LeNet5(nn.Cell):
         self.max_pool = nn.MaxPool2d(kernel_size=2, stride=2)
 
     def construct(self, x):
-        check_size(x.shape, 32, 32)
+        check_size(x.shape, *self.sides)
         x = self.max_pool(self.relu(self.conv1(x)))
         return self.max_pool(self.relu(self.conv2(x)))
 
 
 class ConvNet(nn.Cell):
     """Two 3x3 convolutions for MNIST, each with 2x2 max-pooling: (N, C, 28, 28) to (N, 16, 7, 7)."""
+
+    sides = (28, 28)
 
     def __init__(self, in_channels=1):
         super().__init__()
@@ -53,13 +57,15 @@ class ConvNet(nn.Cell):
         self.max_pool = nn.MaxPool2d(kernel_size=2, stride=2)
 
     def construct(self, x):
-        check_size(x.shape, 28, 28)
+        check_size(x.shape, *self.sides)
         x = self.max_pool(self.relu(self.conv1(x)))
         return self.max_pool(self.relu(self.conv2(x)))
 
 
 class AlexNet(nn.Cell):
     """Krizhevsky's one-tower AlexNet (arXiv:1404.5997): (N, C, 224, 224) to (N, 256, 6, 6); 63x63 up."""
+
+    sides = (63,)
 
     def __init__(self, in_channels=3):
         super().__init__()
@@ -72,12 +78,14 @@ class AlexNet(nn.Cell):
 
     def construct(self, x):
         # MindSpore takes a 3x3 maximum of a single pixel without a word.
-        check_size(x.shape, 63)
+        check_size(x.shape, *self.sides)
         return self.features(x)
 
 
 class VGG16(nn.Cell):
     """Simonyan and Zisserman's configuration D (arXiv:1409.1556): (N, C, 224, 224) to (N, 512, 7, 7); 32x32 up."""
+
+    sides = (32,)
 
     def __init__(self, in_channels=3):
         super().__init__()
@@ -90,7 +98,7 @@ class VGG16(nn.Cell):
         self.features = nn.SequentialCell(layers)
 
     def construct(self, x):
-        check_size(x.shape, 32)
+        check_size(x.shape, *self.sides)
         return self.features(x)
 
 

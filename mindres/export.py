@@ -15,7 +15,7 @@ from mindres import files
 from mindres.cifar_resnet import PadShortcut
 from mindres.errors import UserError
 from mindres.folding import fold_batch_norm
-from mindres.zoo import FACTS
+from mindres.zoo import FACTS, check_images
 
 FORMATS = ("onnx", "mindir")
 BATCH_SIZES = (1, 2, 5)  # that an exported file is tried with
@@ -58,6 +58,7 @@ def export_model(net, path, format=None, metadata=None) -> Path:
     facts = FACTS[net.architecture["arch"]]
     channels = net.architecture.get("in_channels", facts.input_shape[0])
     shape = (channels, *metadata.get("input_size", facts.input_shape[1:]))
+    check_images(net, shape[1:])
     network = fold_batch_norm(net)
     for _, cell in network.cells_and_names():
         if isinstance(cell, PadShortcut):

@@ -199,6 +199,8 @@ class InceptionV3(nn.Cell):
         pad_mode: how the average-pooling pads, see `AveragePool3x3`.
     """
 
+    sides = (75,)
+
     def __init__(self, in_channels=3, pad_mode="pad"):
         super().__init__()
         self.conv1a = ConvNorm(in_channels, 32, 3, 2, "valid")
@@ -229,7 +231,7 @@ class InceptionV3(nn.Cell):
 
     def stages(self, x):
         """The features of stage 6e, for the auxiliary classifier, and those of 7c."""
-        check_size(x.shape, 75)
+        check_size(x.shape, *self.sides)
         x = self.max_pool(self.conv2b(self.conv2a(self.conv1a(x))))
         x = self.max_pool(self.conv4a(self.conv3b(x)))
         x = self.mixed5d(self.mixed5c(self.mixed5b(x)))

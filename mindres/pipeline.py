@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -96,7 +97,7 @@ class ImageDataset(ABC):
             raise UserError("mixup and cutmix exclude each other: choose one")
         if (num_shards is None) != (shard_id is None) or (num_shards is not None and not 0 <= shard_id < num_shards):
             raise UserError(f"shard_id must be in [0, num_shards), not {shard_id} of {num_shards}")
-        self.path = None if path is None else Path(path).expanduser()
+        self.path = None if path is None else Path(os.path.expanduser(path))
         self.split, self.transform, self.target_transform = split, transform, target_transform
         self.batch_size, self.repeat_num = batch_size, repeat_num
         self.resize = (resize, resize) if isinstance(resize, int) else tuple(resize)

@@ -50,7 +50,7 @@ def predict(net, images) -> Prediction:
 
 def image_files(folder) -> list[Path]:
     """The image files below `folder`, in order; `UserError` when there are none."""
-    folder = Path(folder).expanduser()
+    folder = Path(os.path.expanduser(folder))
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}")
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())

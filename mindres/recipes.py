@@ -101,8 +101,8 @@ def make_recipe(name: str = "tutorial", **overrides) -> Recipe:
     for key in ("momentum", "label_smoothing", "ema", "warmup"):
         if not 0 <= getattr(recipe, key) < 1:
             raise UserError(f"{key} must be in [0, 1), not {getattr(recipe, key)}")
-    if not recipe.lr > 0 or (recipe.schedule in ("cosine", "onecycle") and not recipe.lr > recipe.min_lr):
-        raise UserError(f"the learning rate falls from lr to min_lr, so lr {recipe.lr} must be above min_lr "
+    if not 0 < recipe.lr < math.inf or (recipe.schedule in ("cosine", "onecycle") and not recipe.lr > recipe.min_lr):
+        raise UserError(f"the learning rate falls from lr to min_lr, so lr {recipe.lr} must be a number above min_lr "
                         f"{recipe.min_lr}")
     if not 0 < recipe.layer_decay <= 1:
         raise UserError(f"layer_decay must be in (0, 1], not {recipe.layer_decay}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -196,7 +197,7 @@ def find(source, others: str = "") -> tuple[Path, str]:
     text = str(source)
     if re.match(r"https?://", text):
         return fetch(Source(text), mirror=False), files.without_credentials(text)
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     if not path.is_file():
         raise UserError(f"there is no weight file {path}: name a file or an http(s) address{others}")
     return path, str(path)

@@ -11,7 +11,7 @@ from mindspore import nn
 
 from mindres import cifar_resnet, classic, inception, resnet
 from mindres.cifar_resnet import resnet20, resnet32, resnet44, resnet56, resnet110
-from mindres.classic import alexnet, convnet, lenet5, vgg16
+from mindres.classic import alexnet, check_size, convnet, lenet5, vgg16
 from mindres.errors import UserError
 from mindres.formats import read_checkpoint
 from mindres.inception import googlenet, inception_v3
@@ -103,6 +103,14 @@ def reset_head(net, num_classes):
     # MindSpore would go on with the graph that it has compiled of the old layers.
     net.compile_cache.clear()
     return net
+
+
+def check_images(net, size) -> None:
+    """Raise `UserError` where `net` takes no images of this `size` (height, width).
+
+    The network says so itself while it is compiled, but among pages of MindSpore's.
+    """
+    check_size((0, 0, *size), *getattr(net.backbone, "sides", (1,)))
 
 
 def load_model(path, **options):
