@@ -175,7 +175,7 @@ class ValAccMonitor(Callback):
 
     def _demote(self, path: Path) -> None:
         """Keep the checkpoint that was the best so far among the `keep_best`."""
-        if self.keep_best > 1:
+        if self.keep_best > 1 and path.exists():
             epoch = max((r for r in self.history[:-1] if r.metric is not None), key=lambda r: r.metric).epoch
             demoted = path.with_name(f"best-epoch-{epoch}.ckpt")
             demoted.unlink(missing_ok=True)
@@ -190,18 +190,21 @@ class ValAccMonitor(Callback):
 
     def kept_state(self) -> dict:
         """What `restore` needs to go on keeping the best."""
-        return {"best": self.best_res if self.history else None, "kept": self.kept,
-                "best_path": self.best_ckpt_path and str(self.best_ckpt_path)}
+        return {"best": self.best_res if self.history else None,
+                "kept": [(metric, Path(path).name) for metric, path in self.kept],
+                "best_path": self.best_ckpt_path and self.best_ckpt_path.name}
 
     def restore(self, history, losses, best, best_path, kept) -> None:
         """Go on as the run with this history would have."""
         self.history, self.losses_before = history, losses
         self.restored = history[-1].epoch if history else 0
         self.best_res = -float("inf") if best is None else best
-        self.kept = [tuple(item) for item in kept]
-        self.best_ckpt_path = best_path and Path(best_path)
-        if self.save_best_ckpt and (best_path is None or self.best_ckpt_path == self.target):
-            self.bar = self._earlier_best()
+        if self.save_best_ckpt:
+            # By name: the folder may have moved, or be called otherwise from another working directory.
+            self.kept = [(metric, str(self.target.with_name(Path(path).name))) for metric, path in kept]
+            self.best_ckpt_path = best_path and self.target.with_name(Path(best_path).name)
+            if best_path is None or self.best_ckpt_path == self.target:
+                self.bar = self._earlier_best()
 
     def _free_name(self) -> Path:
         number = 2

@@ -9,10 +9,14 @@ defect of this package and keeps its traceback. `--debug` shows every traceback.
 from __future__ import annotations
 
 import argparse
+import atexit
+import contextlib
 import os
 import platform
 import re
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 
@@ -26,6 +30,10 @@ class UserError(Exception):
         line = " ".join(super().__str__().split())
         # It may quote a hostile file, which could speak to the terminal.
         return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, answered as Ctrl-C is: what is under way has been saved."""
 
 
 class _Debug(argparse.Action):
@@ -50,29 +58,107 @@ class ArgumentParser(argparse.ArgumentParser):
 def run(main: Callable[[], int | None]) -> None:
     """Call `main` and leave the process with its status.
 
-    0; 2 for what the user can put right; 1 for a defect of this package; 130 for Ctrl-C; 141 where the reader has gone.
+    0; 2 for what the user can put right; 1 for a defect of this package; 130 for Ctrl-C; 143 for
+    SIGTERM; 141 where the reader has gone.
     """
     global _debug
     _debug = False
+    _prepare_streams()
+    signals = _Signals()
     try:
         status = main() or 0
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("mindres: interrupted", file=sys.stderr)
-        status = 130
+    except KeyboardInterrupt as interrupt:
+        terminated = isinstance(interrupt, Terminated)
+        status = _say("terminated" if terminated else "interrupted", 143 if terminated else 130)
+        # While MindSpore lets go of its threads, a second Ctrl-C has nothing left to interrupt.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     except BrokenPipeError:
-        # The reader has gone (`| head`): Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141
     except Exception as error:
         told = error if isinstance(error, UserError) else translated(error)
-        if _debug or told is None:
-            traceback.print_exc()
-        print(f"mindres: error: {told}" if told else
-              f"mindres: this is a defect of mindres: please report it with the lines above and these: {_versions()}",
-              file=sys.stderr)
-        status = 2 if told else 1
+        if _debug or not (told or signals.seen):
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
+        if told:
+            status = _say(f"error: {told}", 2)
+        elif signals.seen:  # libraries make other exceptions of it, NumPy an ImportError while it is imported
+            status = _say("interrupted", 130)
+        else:
+            status = _say("this is a defect of mindres: please report it with the lines above and these: "
+                          f"{_versions()}", 1)
+    if status:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            # The reader has gone (`| head`), or the disk is full: Python would complain once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
+
+
+def _say(text: str, status: int) -> int:
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(f"mindres: {text}", file=sys.stderr, flush=True)
+    return status
+
+
+class _Signals:
+    """Turns Ctrl-C and SIGTERM into exceptions, so that what is half written is cleared away, and remembers them.
+
+    MindSpore's compiler, which has its own handler while it works, turns Ctrl-C into SIGTERM.
+    """
+
+    def __init__(self):
+        self.seen = False
+        if threading.current_thread() is threading.main_thread():
+            for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+                if signal.getsignal(number) is usual:
+                    signal.signal(number, self)
+
+    def __call__(self, number, _):
+        self.seen = True
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def interrupted_later():
+    """Answer Ctrl-C and SIGTERM when this block is done: half an import of MindSpore makes Python abort."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen = []
+    before = {number: signal.signal(number, lambda *signal: seen.append(signal))
+              for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number, _ in seen[:1]:
+        signal.raise_signal(number)
+
+
+def _prepare_streams() -> None:
+    """Make every name printable, and give what the shell has closed (`>&-`) a place to go.
+
+    A closed descriptor would be the next opened file's, and what libraries print would end in a checkpoint.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(descriptor)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)  # takes the lowest free one
+            setattr(sys, name, open(os.devnull, "w" if descriptor else "r", encoding="utf-8"))  # noqa: SIM115
+        if descriptor and getattr(getattr(sys, name), "errors", None) == "strict":
+            getattr(sys, name).reconfigure(errors="backslashreplace")
+
+
+def listen() -> None:
+    """Give Python its signals back: MindSpore puts handlers that end the process in place with every data iterator."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.getsignal(number))
 
 
 def translated(error: Exception) -> UserError | None:

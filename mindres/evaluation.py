@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from mindres.accelerate import accelerated
 from mindres.data import DATASETS, Mnist
-from mindres.errors import UserError
+from mindres.errors import UserError, listen
 from mindres.training import batches
-from mindres.zoo import FACTS
+from mindres.zoo import FACTS, check_images
 
 BATCH_SIZE = 64
 
@@ -94,6 +94,8 @@ def evaluate(net, data, classes=None, tta=False) -> Evaluation:
         for images, batch_labels in tqdm(loader.create_tuple_iterator(num_epochs=1, output_numpy=True),
                                          total=loader.get_dataset_size(), desc="evaluating", unit="batch",
                                          disable=None, leave=False):
+            listen()
+            check_images(net, images.shape[2:])
             size = max(size, len(images))
             answer = logits(net, images, size)
             answers.append((answer + logits(net, images[..., ::-1], size)) / 2 if tta else answer)
@@ -197,6 +199,7 @@ def visit(data, positions):
     """
     wanted, start = np.unique(np.asarray(positions, np.int64)), 0
     for images, _ in batches(data).create_tuple_iterator(num_epochs=1, output_numpy=True):
+        listen()
         while len(wanted) and wanted[0] < start + len(images):
             yield int(wanted[0]), images[wanted[0] - start]
             wanted = wanted[1:]

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from mindres import files
 from mindres.accelerate import accelerated
+from mindres.errors import listen
 
 
 class Body(nn.Cell):
@@ -63,6 +64,7 @@ def features_of(net, data) -> tuple[np.ndarray, np.ndarray]:
     found, labels = [], []
     for image, label in tqdm(batches.create_tuple_iterator(num_epochs=1, output_numpy=True), unit="batch",
                              total=batches.get_dataset_size(), desc="computing features", disable=None):
+        listen()
         # The last batch is filled up: another shape would be another compilation.
         missing = data.batch_size - len(image)
         filled = np.pad(image, ((0, missing), (0, 0), (0, 0), (0, 0)))

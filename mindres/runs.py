@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import math
+import os
 import platform
 import secrets
 import shlex
@@ -22,7 +23,12 @@ from mindspore.train import Callback
 
 from mindres import distributed, files, weights
 from mindres.callbacks import EpochRecord, learning_rate, loss_of, steps_at_once
-from mindres.errors import UserError
+from mindres.errors import Terminated, UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 class RunState(Callback):
@@ -129,34 +135,53 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+def hold(folder) -> int | None:
+    """Keep other runs out of `folder`: a descriptor to close at the end, which the system does for a killed process.
+
+    On a file system without locks nothing is kept out.
+    """
+    folder = files.make_folder(folder)
+    if fcntl is None:
+        return None
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise UserError(f"another run is training in {folder}: wait for its end, or name another --ckpt_dir") from None
+    except OSError:
+        pass
+    return held
+
+
 class Interrupt(Callback):
-    """Ctrl-C ends the step, saves, and then interrupts; a second one interrupts at once.
+    """Ctrl-C or SIGTERM ends the step, saves, and then interrupts; a second one interrupts at once.
 
     Where there are several workers it interrupts at once too: they would not all stop at the same step.
     """
 
     def __init__(self, state):
         super().__init__()
-        self.state, self.requested = state, False
+        self.state, self.requested = state, None
         self.listens = threading.current_thread() is threading.main_thread() and distributed.size() == 1
-        self.previous = signal.getsignal(signal.SIGINT)
+        self.previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def on_train_step_begin(self, run_context):
-        # Again and again: MindSpore puts a handler that ends the process in its place with every data iterator.
-        if self.listens:
-            signal.signal(signal.SIGINT, self._request)
+        # Again and again: MindSpore puts handlers that end the process in their place with every data iterator.
+        for number in self.previous if self.listens else ():
+            signal.signal(number, self._request)
 
     on_train_begin = on_eval_step_begin = on_eval_end = on_train_step_begin
 
     def close(self):
-        """Give Ctrl-C back to whoever had it."""
-        if self.listens:
-            signal.signal(signal.SIGINT, self.previous)
+        """Give the signals back to whoever had them."""
+        for number, handler in self.previous.items() if self.listens else ():
+            signal.signal(number, handler)
 
-    def _request(self, *_):
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+    def _request(self, number, _):
+        again, self.requested = self.requested, Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        if again:
+            raise self.requested
 
     def on_train_step_end(self, run_context):
         if self.requested:
@@ -169,7 +194,7 @@ class Interrupt(Callback):
             if self.state.folder is not None:
                 print(f"\ninterrupted in epoch {self.state.epoch + 1} after step {self.state.step}: saved in "
                       f"{self.state.last}; the same command with --resume goes on", flush=True)
-            raise KeyboardInterrupt
+            raise self.requested
 
 
 class FiniteLoss(Callback):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,8 +19,9 @@ from mindres.errors import UserError
 from mindres.features import Tail, feature_batches
 from mindres.pipeline import ImageDataset
 from mindres.recipes import learning_rates, make_recipe
-from mindres.runs import EarlyStop, FiniteLoss, Interrupt, RunState
+from mindres.runs import EarlyStop, FiniteLoss, Interrupt, RunState, hold
 from mindres.runtime import DEFAULTS
+from mindres.zoo import check_images
 
 MODES = {"graph": mindspore.GRAPH_MODE, "pynative": mindspore.PYNATIVE_MODE}
 
@@ -39,7 +41,7 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
     """Train `net` and keep the weights with the best validation accuracy in `ckpt_dir/best.ckpt`.
 
     One line is printed for each epoch. `ckpt_dir` also gets `last.ckpt`, from which a run goes on, `history.csv` and
-    `config.json`. Ctrl-C ends the step, saves, and raises KeyboardInterrupt.
+    `config.json`. Ctrl-C and SIGTERM end the step, save, and raise KeyboardInterrupt.
 
     Args:
         net: a network of this package; its weights change in place.
@@ -49,7 +51,7 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
             "layer4", normalisation statistics included.
         amp_level: mixed precision as in `mindspore.amp`: "O0" to "O3"; "auto" is O0 on CPU, O2 elsewhere.
         mode: "graph", or "pynative" to step through the network with a debugger.
-        ckpt_dir: folder of the checkpoints; None keeps none.
+        ckpt_dir: folder of the checkpoints; None keeps none. One run at a time trains in it.
         keep_best: how many checkpoints to keep by accuracy; those after the first are called `best-epoch-N.ckpt`.
         overwrite: let this run replace a better best.ckpt of an earlier one, see `ValAccMonitor`.
         resume: go on from `ckpt_dir/last.ckpt` if it is there. On CPU the losses are those of a run that was never
@@ -64,8 +66,8 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
         overrides: fields of `recipes.Recipe` by name, such as epochs=5 or lr=0.1; None leaves the recipe's value.
 
     Raises:
-        UserError: an argument is out of range, the checkpoints cannot be written or read, or the loss is no longer
-            finite.
+        UserError: an argument is out of range, another run is training in `ckpt_dir`, the checkpoints cannot be
+            written or read, or the loss is no longer finite.
     """
     plan = make_recipe(recipe, **overrides)
     if max_steps is not None and max_steps < 1:
@@ -79,9 +81,12 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
         and isinstance(train_data, ImageDataset) and isinstance(val_data, ImageDataset)
     tta = plan.tta and getattr(train_data, "mirrored", True) and not cached
     metadata = {**describe(train_data), "tta": tta}
+    if isinstance(train_data, ImageDataset):
+        check_images(net, train_data.resize)
     freeze_stages(net, freeze)
     if plan.zero_gamma and not resume:
         zero_last_gammas(net)
+    held = hold(ckpt_dir) if ckpt_dir is not None and distributed.rank() == 0 else None
     before, interrupt = mindspore.get_context("mode"), None
     mindspore.set_context(mode=MODES[mode])
     try:
@@ -125,6 +130,8 @@ def train(net, train_data, val_data, *, recipe="tutorial", freeze="none", amp_le
     finally:
         if interrupt:
             interrupt.close()
+        if held is not None:
+            os.close(held)
         mindspore.set_context(mode=before)
     return History(monitor.history, monitor.best_res, monitor.best_ckpt_path)
 
@@ -147,6 +154,8 @@ def run(model, data, epochs, callbacks, state, sink) -> None:
 
 def set_seed(seed: int) -> None:
     """Make weights, data order and augmentation follow from `seed`, for what is built afterwards."""
+    if not 0 <= seed < 2**32:
+        raise UserError(f"the seed must be in [0, 4294967296), not {seed}")
     mindspore.set_seed(seed)
 
 
