@@ -90,6 +90,9 @@ def write_checkpoint(arrays: dict, path: Path | str, metadata: dict) -> Path:
         # Asked first, because MindSpore answers a full disk with lines of its own.
         if shutil.disk_usage(path.parent).free < 1.1 * needed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if hasattr(os, "posix_fallocate"):  # which knows quotas and limits on a file's size too
+            with open(part, "rb+") as file:
+                os.posix_fallocate(file.fileno(), 0, max(needed, 1))
         if path.suffix == ".safetensors":
             plain = {name: value.asnumpy() if isinstance(value, mindspore.Tensor) else value
                      for name, value in arrays.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -91,7 +92,7 @@ class ImageDataset(ABC):
             raise UserError(f"validation_fraction must be in [0, 1), not {validation_fraction}")
         if auto_augment not in AUTO_AUGMENT:
             raise UserError(f"unknown auto_augment {auto_augment!r}: choose one of {', '.join(AUTO_AUGMENT)}")
-        if not 0 <= random_erasing <= 1 or min(mixup, cutmix) < 0:
+        if not (0 <= random_erasing <= 1 and 0 <= mixup < math.inf and 0 <= cutmix < math.inf):
             raise UserError("random_erasing must be in [0, 1], and mixup and cutmix at least 0")
         if mixup and cutmix:
             raise UserError("mixup and cutmix exclude each other: choose one")

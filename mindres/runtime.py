@@ -7,14 +7,16 @@ why `import mindres` comes first. This file never imports MindSpore at module le
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from importlib.abc import MetaPathFinder
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import NamedTuple
 
 from mindres import gpu
-from mindres.errors import UserError
+from mindres.errors import UserError, interrupted_later
 
 DEVICES = ("auto", "CPU", "GPU", "Ascend")
 ISA = "ONEDNN_MAX_CPU_ISA"
@@ -62,8 +64,24 @@ class _BeforeMindSpore(MetaPathFinder):
     """Prepares the GPU when MindSpore is about to be imported, and not for a process that never imports it."""
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname == "mindspore" and (_asked_for or requested_device()) in (None, "auto", "GPU"):
+        if fullname != "mindspore":
+            return None
+        if (_asked_for or requested_device()) in (None, "auto", "GPU"):
             gpu.prepare()
+        if spec := PathFinder.find_spec(fullname, path, target):
+            execute = spec.loader.exec_module
+
+            def whole(module):
+                try:
+                    with interrupted_later():
+                        execute(module)
+                except KeyboardInterrupt:
+                    # The import is undone, but MindSpore looks for itself when the process ends.
+                    atexit.register(sys.modules.__setitem__, fullname, module)
+                    raise
+
+            spec.loader.exec_module = whole
+        return spec
 
 
 def requested_device() -> str | None:

@@ -1,0 +1,313 @@
+"""Full disks, read-only folders, files that vanish, names nobody would choose, closed streams and plain mistakes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mistakes
+import numpy as np
+from fault import Broken, Fault, clean_environment, expect, one_line_error
+from forks import EXAMPLES, forks, zombie
+from PIL import Image
+
+from mindres.weights import read_checkpoint
+
+LENET = [EXAMPLES / "finetune_resnet50.py", "--device_target", "CPU", "--arch", "lenet5", "--pretrained", "false"]
+# Whoever may do everything, as root may, gives that up.
+AS_ANYONE = "import ctypes; ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())"
+SMALL_FILES = ("import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+               "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))")
+CLOCK = "import time; now = iter(range(4_000_000_000, 0, -1000)); time.time = lambda: next(now)"
+IN_CHINESE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+COMMAND = "import sys; from mindres import cli; cli.main(sys.argv[1:])"
+# Names that a file may have; the last is no UTF-8.
+NAMES = ("a b", "猫 и пёс", "line\nbreak", "-dash", "%s{0}*?[x]", os.fsdecode(b"\xff\xfe"))
+
+
+@functools.cache
+def a_run() -> Path:
+    """A folder with what a training leaves, of a network that is compiled at once and of a residual one."""
+    folder = Path(forks().folder.name)
+    for arch in ("lenet5", "resnet20"):
+        done = forks().run(folder, [*LENET, "--arch", arch, "--max_steps", "1", "--ckpt_dir", arch])
+        expect(done.returncode == 0, done.stderr[-500:])
+    return folder
+
+
+def given(folder) -> None:
+    """`run` and `run20` in `folder`, each left by a training."""
+    shutil.copytree(a_run() / "lenet5", folder / "run")
+    shutil.copytree(a_run() / "resnet20", folder / "run20")
+
+
+def contents(folder) -> dict:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def mistake(attempt, rows) -> None:
+    """Each of `rows`, a command line, is answered with one line, and nothing is written."""
+    given(attempt.folder)
+    for kind in ("ckpt", "onnx", "png"):
+        (attempt.folder / f"dir.{kind}").mkdir()
+    before = contents(attempt.folder)
+    for row in rows:
+        attempt.tries += 1
+        command = [EXAMPLES / row[0] if row[0].endswith(".py") else row[0], *row[1:]]
+        done = forks().run(attempt.folder, command)
+        if row[0] == "serve_onnx.py":  # which knows nothing of mindres
+            done.stderr = done.stderr.replace("serve_onnx.py: ", "mindres: ", 1)
+        try:
+            one_line_error(done)
+        except Broken as error:
+            raise Broken(f"{' '.join(row)[:200]}: {error}") from None
+        written = contents(attempt.folder)
+        expect(written == before, f"{' '.join(row)[:200]} wrote {sorted(set(written) ^ set(before))}")
+
+
+# What is written where, by a command line with {} for the folder.
+WRITERS = [
+    ("last.ckpt", [*LENET, "--max_steps", "1", "--lr", "0.1", "--overwrite", "--ckpt_dir", "{}"]),
+    ("out.ckpt", ["mindres", "convert", "run20/best.ckpt", "{}/out.ckpt"]),
+    ("out.safetensors", ["mindres", "convert", "run20/best.ckpt", "{}/out.safetensors"]),
+    ("out.onnx", ["mindres", "export", "--ckpt", "run20/best.ckpt", "--out", "{}/out.onnx"]),
+    ("out.png", ["mindres", "plot", "dataset", "--out", "{}/out.png"]),
+    ("out.html", ["mindres", "report", "run", "--out", "{}/out.html"]),
+    ("features", [*LENET, "--arch", "resnet20", "--freeze", "backbone", "--max_steps", "1", "--ckpt_dir", "new"]),
+]
+
+
+def write(attempt, place) -> None:
+    """Every writer fails with one line in a folder that takes no more, and what was there stays."""
+    given(attempt.folder)
+    for name, command in WRITERS:
+        attempt.tries += 1
+        folder = attempt.folder / f"full-{name}"
+        folder.mkdir()
+        with place(folder, ["last.ckpt", *({name} - {"features"})]) as before:
+            if before == SMALL_FILES and name == "out.onnx":
+                continue  # its draft, which lies elsewhere, is as large
+            left = contents(folder)
+            done = forks().run(attempt.folder, [str(part).replace("{}", str(folder)) for part in command], before,
+                               MINDRES_CACHE=str(folder) if name == "features" else forks().cache(attempt.folder))
+            one_line_error(done, str(folder))
+            now = {path: data for path, data in contents(folder).items() if not path.startswith(("config", "native"))}
+            expect(now == left, f"{name}: what was there has changed: {sorted(set(now) ^ set(left))}")
+
+
+def fill(folder, names) -> None:
+    for name in names:
+        shutil.copy(a_run() / "lenet5" / "last.ckpt", folder / name)
+
+
+@contextlib.contextmanager
+def small_files(folder, names):
+    fill(folder, names)
+    yield SMALL_FILES
+
+
+@contextlib.contextmanager
+def read_only(folder, names):
+    fill(folder, names)
+    folder.chmod(0o555)
+    yield AS_ANYONE
+    folder.chmod(0o755)
+
+
+@contextlib.contextmanager
+def full_disk(folder, names):
+    """A disk of its own for `folder`; where none can be mounted, the limit on a file's size must do."""
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True).returncode:
+        with small_files(folder, names) as before:
+            yield before
+        return
+    try:
+        fill(folder, names)
+        (folder / "filler").write_bytes(bytes(shutil.disk_usage(folder).free - 20_000))
+        yield ""
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def vanish(attempt) -> None:
+    """The training goes on, and in the end its checkpoints are there."""
+    for victims in (["best.ckpt"], ["last.ckpt"], ["best.ckpt", "last.ckpt", "history.csv", "config.json"], ["."]):
+        attempt.tries += 1
+        folder = attempt.folder / f"run{attempt.tries}"
+        child = forks().start(attempt.folder, [*LENET, "--epochs", "12", "--ckpt_dir", folder, "--keep_best", "2"])
+        until(folder / "last.ckpt", child)
+        for name in victims:
+            shutil.rmtree(folder) if name == "." else (folder / name).unlink(missing_ok=True)
+        done = forks().wait(child)
+        expect(done.returncode == 0, f"without {victims}: {done.stderr[-500:]}")
+        read_checkpoint(folder / "last.ckpt")
+
+
+def until(path, child) -> None:
+    """Wait until the file is there, or the child has ended."""
+    while not path.exists() and not zombie(child):
+        time.sleep(0.005)
+
+
+def pictures(folder, classes=("猫", "狗")) -> Path:
+    """A folder of pictures, train/ and val/, two classes."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for name in classes:
+            (folder / split / name).mkdir(parents=True)
+            for i in range(4):
+                pixels = rng.integers(0, 256, (40, 40, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / split / name / f"{i}.png")
+    return folder
+
+
+def vanishing_images(attempt) -> None:
+    """Images deleted, cut short or made folders under a training end it with one line."""
+    for number, harm in enumerate((Path.unlink, lambda p: os.truncate(p, 60), lambda p: p.write_bytes(b"no image"))):
+        attempt.tries += 1
+        data = pictures(attempt.folder / f"data{number}")
+        child = forks().start(attempt.folder, [*LENET, "--dataset", "folder", "--dataset_path", data, "--batch_size",
+                                               "2", "--epochs", "2000", "--ckpt_dir", f"run{number}"])
+        until(attempt.folder / f"run{number}" / "last.ckpt", child)
+        for path in data.glob("train/*/*.png"):
+            harm(path)
+        one_line_error(forks().wait(child), "images")
+        read_checkpoint(attempt.folder / f"run{number}" / "last.ckpt")
+
+
+def two_runs(attempt) -> None:
+    """The second is refused; when the first is killed, the folder is free at once."""
+    for _ in attempt.times(2):
+        attempt.tries += 1
+        child = forks().start(attempt.folder, [*LENET, "--epochs", "2000", "--ckpt_dir", "run"])
+        until(attempt.folder / "run" / "last.ckpt", child)
+        second = forks().run(attempt.folder, [*LENET, "--epochs", "2000", "--ckpt_dir", "run", "--resume"])
+        os.kill(child, signal.SIGKILL)
+        forks().wait(child)
+        one_line_error(second, "another run is training in run")
+        third = forks().run(attempt.folder, [*LENET, "--epochs", "2000", "--ckpt_dir", "run", "--resume",
+                                             "--max_steps", "1"])
+        expect(third.returncode == 0 and "going on from" in third.stdout, third.stderr[-500:])
+        shutil.rmtree(attempt.folder / "run")
+
+
+def clock(attempt) -> None:
+    """A run under a clock that goes backwards, over files of the year 2100, ends as any other."""
+    given(attempt.folder)
+    for path in attempt.folder.rglob("*"):
+        os.utime(path, (4.1e9, 4.1e9))
+    for command in ([*LENET, "--epochs", "2", "--ckpt_dir", "run"], ["mindres", "report", "run"],
+                    [*LENET, "--arch", "resnet20", "--freeze", "backbone", "--epochs", "2", "--ckpt_dir", "frozen"]):
+        attempt.tries += 1
+        done = forks().run(attempt.folder, command, CLOCK, MINDRES_CACHE=forks().cache(attempt.folder))
+        expect(done.returncode == 0, done.stderr[-500:])
+        expect(", -" not in done.stdout, f"a negative time is left: {done.stdout}")
+
+
+def elsewhere(attempt) -> None:
+    """A run that is moved and resumed from another working directory keeps its best checkpoint where it is."""
+    (attempt.folder / "b").mkdir()
+    command = [*LENET, "--epochs", "3", "--lr", "0.01", "--keep_best", "2", "--ckpt_dir"]
+    forks().run(attempt.folder, [*command, "whole"])
+    forks().run(attempt.folder, [*command, "part", "--max_steps", "50"])
+    (attempt.folder / "part").rename(attempt.folder / "b" / "moved")
+    attempt.tries += 1
+    done = forks().run(attempt.folder / "b", [*command, attempt.folder / "b" / "moved", "--resume"])
+    expect(done.returncode == 0, done.stderr[-500:])
+    left = {path.name for path in (attempt.folder / "b" / "moved").iterdir()}
+    expect(left == {path.name for path in (attempt.folder / "whole").iterdir()}, f"it left {sorted(left)}")
+    expect(not (attempt.folder / "b" / "part").exists(), "it wrote to the old place")
+
+
+def strange_names(attempt) -> None:
+    """Folders, images and files of every name: train, predict, report, plot, convert and export."""
+    for name in NAMES:
+        attempt.tries += 1
+        folder = attempt.folder / name
+        data = pictures(folder / "data", classes=(name, "b"))
+        # A name may look like a flag.
+        own = f"./{name}" if name.startswith("-") else name
+        for command in (
+                [*LENET, "--dataset", "folder", "--dataset_path", data, "--batch_size", "2", "--epochs", "1",
+                 "--ckpt_dir", folder / "run"],
+                ["mindres", "predict", f"{own}/data/val/{name}/0.png", "--ckpt", f"{own}/run/best.ckpt"],
+                ["mindres", "report", folder / "run"],
+                ["mindres", "plot", "predictions", "--ckpt", f"{own}/run/best.ckpt", "--images", data / "val",
+                 "--out", f"{own}/p.svg"],
+                ["mindres", "convert", f"{own}/run/best.ckpt", f"{own}/{name}.safetensors"],
+                ["mindres", "export", "--ckpt", f"{own}/run/best.ckpt", "--out", folder / f"{name}.onnx"]):
+            done = forks().run(attempt.folder, command)
+            expect(done.returncode == 0, f"{name!a}: {command[:2]!s}: {done.stderr[-600:]}")
+
+
+def locale(attempt) -> None:
+    """Chinese class names where only ASCII can be printed."""
+    data = pictures(attempt.folder / "data")
+    for script, *arguments in (
+            ["train", *LENET[1:], "--dataset", "folder", "--dataset_path", data, "--batch_size", "2", "--epochs", "1"],
+            [COMMAND, "predict", data / "val" / "猫" / "0.png", "--ckpt", "ckpt/best.ckpt"],
+            [COMMAND, "report", "ckpt"]):
+        attempt.tries += 1
+        done = attempt.run(*([LENET[0]] if script == "train" else ["-c", script]), *arguments, **IN_CHINESE)
+        expect(done.returncode == 0, done.stderr[-600:])
+    classes = read_checkpoint(attempt.folder / "ckpt" / "best.ckpt")[1]["classes"]
+    expect(set(classes) == {"猫", "狗"}, f"the checkpoint notes {classes}")
+
+
+def no_home(attempt) -> None:
+    """Without a home folder, or with one that cannot be written, what needs none works and the rest says so."""
+    given(attempt.folder)
+    for home in (None, "/proc/nothing", str(attempt.folder / "run" / "last.ckpt")):
+        attempt.tries += 1
+        environment = {"HOME": home, "MINDRES_CACHE": None, "XDG_CACHE_HOME": None}
+        done = attempt.run("-c", COMMAND, "eval", "--ckpt", "run/best.ckpt", "--json", **environment)
+        expect(done.returncode == 0 and json.loads(done.stdout)["num_images"], done.stderr[-600:])
+        if home:
+            done = attempt.run(LENET[0], *LENET[1:], "--freeze", "backbone", "--max_steps", "1", **environment)
+            one_line_error(done, home)
+
+
+STREAMS = [  # shell redirection, and the statuses that are right
+    ("models | head -n 1", (0,)), ("models >&-", (0,)), ("models 2>&-", (0,)), ("models <&- >&- 2>&-", (0,)),
+    ("models >/dev/full", (2,)), ("nonsense 2>&-", (2,)), ("nonsense 2>/dev/full", (2,)), ("models | true", (0, 141)),
+    ("convert run/best.ckpt new.ckpt <&- >&- 2>&-", (0,)),
+]
+
+
+def streams(attempt) -> None:
+    given(attempt.folder)
+    for command, statuses in STREAMS:
+        attempt.tries += 1
+        done = subprocess.run(["bash", "-c", f"{sys.executable} -m mindres {command}; exit ${{PIPESTATUS[0]}}"],
+                              cwd=attempt.folder, env=clean_environment(attempt.folder), capture_output=True, text=True)
+        right = (0, 141) if "|" in command else statuses
+        expect(done.returncode in right and "Traceback" not in done.stderr and "Exception" not in done.stderr,
+               f"{command}: status {done.returncode}, {done.stderr[-500:]!r}")
+    expect(read_checkpoint(attempt.folder / "new.ckpt")[1]["architecture"]["arch"] == "lenet5", "it wrote no network")
+
+
+ONE_LINE = "one line says what is wrong, status 2, and nothing is written"
+FAULTS = [
+    *(Fault(f"mistakes: {name}", ONE_LINE, functools.partial(mistake, rows=rows))
+      for name, rows in mistakes.ROWS.items()),
+    Fault("disk full", "one line, and the old file stays", functools.partial(write, place=full_disk)),
+    Fault("file over the limit", "one line, and the old file stays", functools.partial(write, place=small_files)),
+    Fault("read-only folder", "one line, and the old file stays", functools.partial(write, place=read_only)),
+    Fault("checkpoints deleted while training", "the run goes on and writes them again", vanish),
+    Fault("images deleted or damaged while training", "one line, and the last checkpoint stays", vanishing_images),
+    Fault("two runs in one --ckpt_dir", "the second is refused; a killed one keeps nobody out", two_runs),
+    Fault("clock going backwards", "the same run, and no negative time left", clock),
+    Fault("run moved, resumed from elsewhere", "it goes on in its new place", elsewhere),
+    Fault("names with spaces, newlines, Chinese, no UTF-8", "every command takes them", strange_names),
+    Fault("locale without UTF-8, Chinese class names", "the names are kept, what cannot be printed is escaped", locale),
+    Fault("no home folder, or not writable", "what needs a cache says so in one line, the rest works", no_home),
+    Fault("streams closed early, closed or full", "no traceback, and no output in a file that is written", streams),
+]
