@@ -21,6 +21,7 @@ import mindres
 from mindres.data import Digits
 from mindres.errors import UserError
 from mindres.recipes import make_recipe
+from mindres.runs import hold
 from mindres.weights import read_checkpoint
 
 COLUMNS = ("epoch", "loss", "accuracy", "lr")
@@ -136,17 +137,35 @@ def test_kills_change_nothing(tmp_path, own_cache):
         {path.name for path in (tmp_path / "whole").iterdir()}
 
 
-def test_control_c_saves_and_says_how_to_go_on(tmp_path, own_cache):
+@pytest.mark.parametrize("number, status, word", [(signal.SIGINT, 130, "interrupted"),
+                                                  (signal.SIGTERM, 143, "terminated")])
+def test_control_c_saves_and_says_how_to_go_on(tmp_path, own_cache, number, status, word):
     process = start(tmp_path / "run", own_cache, epochs=400)
     while "Epoch" not in process.stdout.readline():
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == status
     assert "saved in" in out and "--resume" in out
-    assert err == "mindres: interrupted\n"
+    assert err == f"mindres: {word}\n"
     state = read_checkpoint(tmp_path / "run" / "last.ckpt")[1]["state"]
     assert len(state["losses"]) == state["step"] and state["epoch"] + state["step"] > 0
+
+
+def test_one_run_at_a_time_trains_in_a_folder(tmp_path):
+    held = hold(tmp_path)
+    with pytest.raises(UserError, match="another run is training in"):
+        train(tmp_path, max_steps=1)
+    assert not list(tmp_path.iterdir())
+    os.close(held)
+    train(tmp_path, max_steps=1)
+
+
+def test_a_run_goes_on_where_its_folder_was_moved_to(tmp_path, whole):
+    train(tmp_path / "a", max_steps=50)
+    (tmp_path / "a").rename(tmp_path / "b")
+    _, result = train(tmp_path / "b", seed=99, resume=True)
+    assert history(tmp_path / "b") == whole and result.best_ckpt_path == tmp_path / "b" / "best.ckpt"
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path):
