@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -67,6 +68,7 @@ class ImageFolder(ImageDataset):
             raise UserError(f"{folder} has the class {strangers[0]!r}, which {names} does not have")
         self.images = [(path, label) for label, name in enumerate(self.classes)
                        for path in sorted((folder / name).rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
+        self.classes = tuple(os.fsencode(name).decode("utf-8", "surrogateescape") for name in self.classes)
         self.images = self._checked()
         if not self.images:
             raise UserError(f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)}) in its class folders")
@@ -89,8 +91,8 @@ class ImageFolder(ImageDataset):
 
     def source(self, sampler):
         names = [str(i) for i in range(len(self.classes))]
-        lines = [json.dumps({"source": str(path.absolute()), "usage": "train", "annotation": [{"name": names[label]}]})
-                 for path, label in self.images]
+        lines = [json.dumps({"source": _in_utf8(path.absolute()), "usage": "train",
+                             "annotation": [{"name": names[label]}]}) for path, label in self.images]
         manifest = self._cache_file("manifest", lines)
         with files.replacing(manifest) as part:
             part.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -142,6 +144,14 @@ class ImageFolder(ImageDataset):
             with Image.open(stat[0]) as image, files.replacing(target) as part:
                 image.convert("RGB").save(part, "PNG")
         return target
+
+
+def _in_utf8(path: Path) -> str:
+    """The name of a file as MindSpore takes it, in whatever locale this process runs."""
+    try:
+        return os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"MindSpore reads no file whose name is not UTF-8: rename {path}") from None
 
 
 def _check(path: Path) -> dict[str, str] | None:
