@@ -137,7 +137,7 @@ def vanish(attempt) -> None:
     for victims in (["best.ckpt"], ["last.ckpt"], ["best.ckpt", "last.ckpt", "history.csv", "config.json"], ["."]):
         attempt.tries += 1
         folder = attempt.folder / f"run{attempt.tries}"
-        child = forks().start(attempt.folder, [*LENET, "--epochs", "12", "--ckpt_dir", folder, "--keep_best", "2"])
+        child = forks().start(attempt.folder, [*LENET, "--epochs", "6", "--ckpt_dir", folder, "--keep_best", "2"])
         until(folder / "last.ckpt", child)
         for name in victims:
             shutil.rmtree(folder) if name == "." else (folder / name).unlink(missing_ok=True)

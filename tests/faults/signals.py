@@ -191,7 +191,9 @@ def strike(phase, number, attempt) -> None:
         done = forks().wait(child)
         expect(done.returncode in (0, *STATUS[number]), f"status {done.returncode}: {done.stderr[-600:]!r}")
         said = SAYS.get(done.returncode, "")
-        expect(done.stderr == said, f"status {done.returncode}, and standard error is {done.stderr[-600:]!r}")
+        # MindSpore warns of a tensor that was interrupted while it was made.
+        heard = "".join(line for line in done.stderr.splitlines(keepends=True) if not line.startswith("[WARNING]"))
+        expect(heard == said, f"status {done.returncode}, and standard error is {done.stderr[-600:]!r}")
         phase.whole(attempt.folder)
     done = forks().wait(run(phase, attempt.folder))
     expect(done.returncode == 0, f"it does not go on: {done.stderr[-600:]!r}")
