@@ -17,6 +17,7 @@ GPU = [
 ONNX = ["onnx>=1.16.0", "onnxruntime>=1.17.0"]
 # The first with `weights_only`. Not tested: PyPI's older Linux wheels bring gigabytes of CUDA libraries.
 TORCH = ["torch>=1.13.0"]
+LINUX = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 TENSORBOARD = ["tensorboardX>=2.6.2.2"]
 
 setup(
@@ -48,7 +49,9 @@ setup(
         "tensorboard": TENSORBOARD,
         # The releases that parity was measured with; PyPI's newer PyTorch brings gigabytes of CUDA libraries.
         "test": ["pytest", "ruff", "mindcv==0.3.0", "torch==2.13.0", *ONNX, *TENSORBOARD,
-                 "atheris; sys_platform == 'linux' and platform_machine == 'x86_64'"],  # where it has wheels
+                 # Where it has wheels; elsewhere pip would try to build it.
+                 f"atheris; {LINUX} and python_version >= '3.11'",
+                 f"atheris==2.3.0; {LINUX} and python_version < '3.11'"],
     },
     entry_points={"console_scripts": ["mindres=mindres.cli:main"]},
 )
