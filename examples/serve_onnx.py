@@ -38,7 +38,7 @@ def main():
 
 def fail(message):
     """End with one line and the status of a user's mistake."""
-    print("serve_onnx.py: error:", *str(message).split(), file=sys.stderr)
+    print("mindres: error:", *str(message).split(), file=sys.stderr)
     sys.exit(2)
 
 

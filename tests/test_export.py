@@ -188,4 +188,5 @@ def test_serving_without_mindspore(tmp_path):
     broken.write_bytes(b"no image")
     done = subprocess.run([sys.executable, SERVE, path, broken], env=clean_environment(), capture_output=True,
                           text=True)
-    assert done.returncode == 1 and "cannot be read as an image" in done.stderr
+    assert done.returncode == 2 and done.stderr.startswith("mindres: error: ") and done.stderr.count("\n") == 1
+    assert "cannot be read as an image" in done.stderr

@@ -62,8 +62,6 @@ def mistake(attempt, rows) -> None:
         attempt.tries += 1
         command = [EXAMPLES / row[0] if row[0].endswith(".py") else row[0], *row[1:]]
         done = forks().run(attempt.folder, command)
-        if row[0] == "serve_onnx.py":  # which knows nothing of mindres
-            done.stderr = done.stderr.replace("serve_onnx.py: ", "mindres: ", 1)
         try:
             one_line_error(done)
         except Broken as error:
