@@ -145,14 +145,14 @@ def dripping() -> str:
 
 
 PHASES = [
-    Phase("training", TRAIN, nothing, trained, 4),
+    Phase("training", TRAIN, nothing, trained, 3),
     Phase("saving a checkpoint", SAVE, first_version, one_version, 12),
     Phase("downloading", dripping, old_bytes("fetched.bin"), new_or_old("fetched.bin", a_body), 12),
     Phase("converting", ["mindres", "convert", "best.ckpt", "out.ckpt"], old_network,
           new_or_old("out.ckpt", read_checkpoint), 6),
     Phase("exporting", ["mindres", "export", "--ckpt", "best.ckpt", "--out", "out.onnx"], old_network,
           new_or_old("out.onnx", an_onnx), 5),
-    Phase("building the feature cache", FREEZE, nothing, cached, 4),
+    Phase("building the feature cache", FREEZE, nothing, cached, 3),
 ]
 # What a process may end with when it was not done already. Shells call -15 and -2 by 143 and 130 too, and MindSpore's
 # compiler turns Ctrl-C into SIGTERM.
