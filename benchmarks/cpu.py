@@ -49,7 +49,7 @@ SIDES = {"train": ["mindres", "no compiler", "MindSpore", "PyTorch", "compiled"]
 WORDS = {"train": "training", "infer": "inference of", "load": "reading"}
 ENVIRONMENT = {"no compiler": {"MINDRES_NATIVE": "0"},
                "MindSpore": {"MINDRES_NATIVE": "0", "ONEDNN_MAX_CPU_ISA": "DEFAULT"}}
-IMAGES = 10_000  # in the files that the pipelines read
+IMAGES = 50_000  # for training in the files that the pipelines read, as published
 
 
 def batch_of(network: str, size: int, batch: int):

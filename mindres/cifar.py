@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from mindspore import dataset as ds
-from mindspore.dataset import vision
 from numpy.core.multiarray import _reconstruct
 from numpy.core.numeric import _frombuffer
 
@@ -46,6 +45,7 @@ class Cifar10(ImageDataset):
     std = (0.2023, 0.1994, 0.2010)
     mirrored = True
     native_size = (32, 32)
+    shift = 4
     url = "https://www.cs.toronto.edu/~kriz/"
     # The C++ reader takes the first as it is, and `download` fetches it.
     layouts = (
@@ -89,9 +89,6 @@ class Cifar10(ImageDataset):
         images = records.reshape(-1, self.label_bytes + 3072)[:, self.label_bytes:].reshape(-1, 3, 32, 32)
         return ds.NumpySlicesDataset((images.transpose(0, 2, 3, 1), self._labels), ["image", "label"],
                                      sampler=sampler, num_parallel_workers=1)
-
-    def augmentation(self):
-        return [vision.RandomCrop(32, 4), vision.RandomHorizontalFlip()]
 
     def download(self):
         root, layout = self.path, self.layouts[0]

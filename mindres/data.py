@@ -31,6 +31,8 @@ class Digits(ImageDataset):
 
     mean = (0.3053,) * 3
     std = (0.3760,) * 3
+    native_size = (8, 8)
+    shift = 1  # never mirrored: a digit has a left and a right
     classes = tuple("0123456789")
 
     def prepare(self):
@@ -52,10 +54,6 @@ class Digits(ImageDataset):
     def source(self, sampler):
         return ds.NumpySlicesDataset(self.arrays, ["image", "label"], sampler=sampler, num_parallel_workers=1)
 
-    def augmentation(self):
-        # A digit has a left and a right: it is shifted, never mirrored.
-        return [vision.RandomCrop(8, 1)]
-
     def download(self):
         """Nothing to fetch."""
 
@@ -72,6 +70,7 @@ class Mnist(ImageDataset):
     mean = (0.1307,)
     std = (0.3081,)
     native_size = (28, 28)
+    shift = 2
     classes = tuple("0123456789")
     url = "https://ossci-datasets.s3.amazonaws.com/mnist/"
     # Of the packed files, as torchvision pins them.
@@ -105,9 +104,6 @@ class Mnist(ImageDataset):
     def source(self, sampler):
         return ds.MnistDataset(str(self.folder), "test" if self.split == "test" else "train", sampler=sampler,
                                num_parallel_workers=self.num_parallel_workers)
-
-    def augmentation(self):
-        return [vision.RandomCrop(28, 2)]
 
     def default_transform(self):
         operations = super().default_transform()

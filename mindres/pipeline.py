@@ -13,6 +13,7 @@ import numpy as np
 from mindspore import dataset as ds, int32
 from mindspore.dataset import transforms, vision
 
+from mindres.batched import BatchTransform
 from mindres.errors import UserError
 
 # MindSpore 2.10's own RandAugment, AutoAugment and TrivialAugmentWide turn one image in ten to four entirely black;
@@ -53,7 +54,7 @@ class ImageDataset(ABC):
         repeat_num: how often `run()` repeats the images.
         shuffle: new order every epoch; None is True for "train" alone. Order and augmentation follow from
             `mindspore.set_seed`.
-        num_parallel_workers: threads of each step. One augments about 19,000 CIFAR images a second.
+        num_parallel_workers: threads of each step.
         num_shards, shard_id: keep the images of one worker of several.
         resize: side of the square images, or (height, width), in pixels.
         download: fetch the dataset if it is not there.
@@ -76,6 +77,7 @@ class ImageDataset(ABC):
     classes: tuple[str, ...] = ()
     crop_fraction = 1.0  # of the shorter side, kept when an image that is not for training is cropped
     mirrored = False  # whether a mirror image belongs to the same class
+    shift = 0  # by up to how many of its own pixels a training image is shifted
     native_size: tuple[int, int] | None = None  # of the files, where all have the same
     splits = ("train", "val", "test")
 
@@ -152,7 +154,8 @@ class ImageDataset(ABC):
 
     def augmentation(self) -> list:
         """This dataset's own random operations on training images."""
-        return []
+        return [*([vision.RandomCrop(self.native_size, self.shift)] if self.shift else []),
+                *([vision.RandomHorizontalFlip()] if self.mirrored else [])]
 
     def default_transform(self) -> list:
         """Augmentation for "train", then resizing and normalisation."""
@@ -209,22 +212,34 @@ class ImageDataset(ABC):
         """The MindSpore dataset of batches."""
         workers = self.num_parallel_workers
         data = self.source(self._sampler())
-        data = data.map(self.transform or self.default_transform(), "image", num_parallel_workers=workers)
+        whole = self._whole_batches()
+        if not whole:
+            data = data.map(self.transform or self.default_transform(), "image", num_parallel_workers=workers)
         if self.random_erasing and self.augment:
             data = data.map(vision.RandomErasing(self.random_erasing), "image", num_parallel_workers=workers)
         if self.target_transform:
             data = data.map(self.target_transform, "label", num_parallel_workers=workers)
         mixing = self._mixing()
-        to_label = transforms.OneHot(len(self.classes)) if mixing else transforms.TypeCast(int32)
-        data = data.map(to_label, "label", num_parallel_workers=workers)
+        if mixing:
+            data = data.map(transforms.OneHot(len(self.classes)), "label", num_parallel_workers=workers)
         images = data.get_dataset_size()
         if self.drop_remainder and images < self.batch_size:
             raise UserError(f"batch_size {self.batch_size} is larger than the {images} training images of "
                             f"{self.name}: lower it")
         data = data.batch(self.batch_size, drop_remainder=self.drop_remainder)
-        if mixing:
-            data = data.map(mixing, ["image", "label"], num_parallel_workers=workers)
+        if whole:
+            data = data.map(whole, "image", num_parallel_workers=1)
+        data = data.map(mixing, ["image", "label"], num_parallel_workers=workers) if mixing else \
+            data.map(transforms.TypeCast(int32), "label")
         return data.repeat(self.repeat_num)
+
+    def _whole_batches(self) -> BatchTransform | None:
+        """What does the work of `default_transform()`, where no image needs anything of its own."""
+        if self.transform or self.resize != self.native_size or \
+                (self.augment and (self.random_erasing or self.auto_augment != "none")):
+            return None
+        return BatchTransform(self.shift * self.augment, self.mirrored and self.augment, self.mean, self.std,
+                              self.shard_id or 0)
 
     def _mixing(self):
         if self.mixup and self.augment:
