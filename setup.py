@@ -1,8 +1,16 @@
-"""Package metadata. Lower bounds are the oldest releases that the tests have passed with: make test-oldest."""
+"""Package metadata; where a C++ compiler is at hand, a wheel holds the native operators.
 
+Lower bounds are the oldest releases that the tests have passed with: make test-oldest.
+"""
+
+import runpy
 from pathlib import Path
 
 from setuptools import setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_py import build_py
+
+compile_for_wheel = runpy.run_path(str(Path(__file__).with_name("mindres") / "compiling.py"))["compile_for_wheel"]
 
 GPU = [
     "nvidia-cuda-runtime-cu11==11.8.89",
@@ -19,6 +27,29 @@ ONNX = ["onnx>=1.16.0", "onnxruntime>=1.17.0"]
 TORCH = ["torch>=1.13.0"]
 LINUX = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 TENSORBOARD = ["tensorboardX>=2.6.2.2"]
+
+
+
+class Build(build_py):
+    """With the operators. A package that is used where it lies compiles them for its own processor instead."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode and compile_for_wheel(Path(self.build_lib, "mindres")):
+            self.distribution.has_ext_modules = lambda: True
+
+
+class Wheel(bdist_wheel):
+    """For every Python, as the operators know nothing of it, on this platform if they are there."""
+
+    def run(self):
+        self.run_command("build")
+        self.root_is_pure = not self.distribution.has_ext_modules()
+        super().run()
+
+    def get_tag(self):
+        return "py3", "none", super().get_tag()[2]
+
 
 setup(
     name="mindres",
@@ -48,10 +79,11 @@ setup(
         "torch": TORCH,
         "tensorboard": TENSORBOARD,
         # The releases that parity was measured with; PyPI's newer PyTorch brings gigabytes of CUDA libraries.
-        "test": ["pytest", "ruff", "mindcv==0.3.0", "torch==2.13.0", *ONNX, *TENSORBOARD,
+        "test": ["pytest", "ruff", "setuptools>=70.1", "mindcv==0.3.0", "torch==2.13.0", *ONNX, *TENSORBOARD,
                  # Where it has wheels; elsewhere pip would try to build it.
                  f"atheris; {LINUX} and python_version >= '3.11'",
                  f"atheris==2.3.0; {LINUX} and python_version < '3.11'"],
     },
+    cmdclass={"build_py": Build, "bdist_wheel": Wheel},
     entry_points={"console_scripts": ["mindres=mindres.cli:main"]},
 )

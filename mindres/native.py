@@ -1,7 +1,8 @@
-"""Operators for CPU over MindSpore's own oneDNN, in the layouts that oneDNN prefers; compiled at first use.
+"""Operators for CPU over MindSpore's own oneDNN, in the layouts that oneDNN prefers.
 
-The C++ is in convolution.cc, norm.h and onednn.h. `mindres.accelerate` puts the operators into networks. Where they
-cannot be had (another device, no compiler, `MINDRES_NATIVE=0`) networks run as they are, and slower.
+The C++ is in convolution.cc, norm.h and onednn.h; a wheel brings it compiled, else that is done at first use.
+`mindres.accelerate` puts the operators into networks. Where they cannot be had (another device, neither wheel nor
+compiler, `MINDRES_NATIVE=0`) networks run as they are, and slower.
 
 A tensor between two of these operators may be "blocked": its memory is in another order than MindSpore takes it for,
 its shape is the usual one. Whatever treats all values alike, such as an addition, works on it all the same.
@@ -23,12 +24,10 @@ from pathlib import Path
 import mindspore
 from mindspore import ops
 
-from mindres import files, runtime
+from mindres import compiling, files, runtime
 from mindres.errors import UserError
 
 SWITCH = "MINDRES_NATIVE"
-SOURCES = [Path(__file__).with_name(name) for name in ("convolution.cc", "norm.h", "onednn.h")]
-FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-Wno-psabi", "-fPIC", "-shared", "-pthread")
 ISA = 0  # oneDNN's dnnl_cpu_isa_t: all that the processor has
 
 
@@ -60,19 +59,18 @@ def load() -> tuple[Path | None, str | None, int]:
 
 
 def _compiled() -> Path:
-    """The shared library made of the C++ sources for this processor, from the user's cache or compiled into it."""
-    key = hashlib.sha256(" ".join([*FLAGS, *sorted(runtime.processor_flags())]).encode())
-    for source in SOURCES:
+    """The operators' shared library for this processor: the wheel's, or compiled into the user's cache."""
+    flags = runtime.processor_flags()
+    if library := compiling.from_wheel(flags):
+        return library
+    key = hashlib.sha256(" ".join([*compiling.FLAGS, *compiling.NATIVE, *sorted(flags)]).encode())
+    for source in compiling.SOURCES:
         key.update(source.read_bytes())
     library = files.cache_dir() / "native" / f"convolution-{key.hexdigest()[:16]}.so"
     if not library.exists():
-        compiler = next(filter(None, map(shutil.which, (os.environ.get("CXX", ""), "g++", "c++", "clang++"))), None)
-        if not compiler:
-            raise UserError("there is no C++ compiler: install g++")
         # Processes that come here together each make a whole file, and the last one stays.
         with files.replacing(library) as part:
-            subprocess.run([compiler, *FLAGS, str(SOURCES[0]), "-o", str(part), "-ldl"], check=True,
-                           capture_output=True, text=True)
+            compiling.compile_operators(part)
     return library
 
 

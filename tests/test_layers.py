@@ -7,10 +7,10 @@ import mindres
 
 PACKAGE = Path(mindres.__file__).parent
 ORDER = ["errors", "files", "archives", "gpu", "runtime", "_mindvision", "distributed", "names", "formats", "weights",
-         "recipes", "batched", "pipeline", "cifar", "folder", "data", "plots", "native", "folding", "pooling", "resnet",
-         "cifar_resnet", "classic", "inception", "accelerate", "zoo", "summary", "callbacks", "runs", "board", "steps",
-         "features", "training", "evaluation", "inspection", "prediction", "pictures", "export", "page", "report",
-         "commands", "doctor", "flags", "cli", "__main__"]
+         "recipes", "batched", "pipeline", "cifar", "folder", "data", "plots", "compiling", "native", "folding",
+         "pooling", "resnet", "cifar_resnet", "classic", "inception", "accelerate", "zoo", "summary", "callbacks",
+         "runs", "board", "steps", "features", "training", "evaluation", "inspection", "prediction", "pictures",
+         "export", "page", "report", "commands", "doctor", "flags", "cli", "__main__"]
 FLOOR_0 = ["errors", "files", "archives", "gpu", "runtime"]
 
 

@@ -5,18 +5,20 @@ import copy
 import ctypes
 import gc
 import os
+import shutil
 import subprocess
 import sys
 import weakref
+import zipfile
 
 import mindspore
 import numpy as np
 import pytest
-from conftest import clean_environment
+from conftest import ROOT, clean_environment
 from mindspore import nn
 
 import mindres
-from mindres import native
+from mindres import compiling, native
 from mindres.accelerate import NativeConv2d, accelerated
 
 ABSENT = native.why_not()
@@ -201,6 +203,61 @@ def test_absent_without_a_word(variable, value, reason, monkeypatch, tmp_path, c
         assert type(net) is nn.Conv2d
         assert net(tensor(1, 3, 8, 8)).shape == (1, 4, 8, 8)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture(scope="module", params=["with", "without"])
+def wheel(request, tmp_path_factory):
+    """A wheel, unpacked, that was built with or without a compiler at hand."""
+    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "mindres", source / "mindres", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    without = {"PATH": "", "CXX": ""} if request.param == "without" else {}
+    done = subprocess.run([sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir",
+                           str(folder), str(source)], env=clean_environment(**without), capture_output=True, text=True)
+    [path] = folder.glob("*.whl")
+    assert done.returncode == 0 and path.name.endswith("none-any.whl" if without else "-py3-none-linux_x86_64.whl")
+    zipfile.ZipFile(path).extractall(folder)
+    return folder, not without
+
+
+@needs_native
+def test_a_wheel_brings_the_operators_where_no_compiler_is(wheel, tmp_path):
+    folder, built_with_a_compiler = wheel
+    code = """
+import mindres, mindspore
+from mindres import native
+from mindres.accelerate import accelerated
+from mindspore import nn
+net = nn.Conv2d(16, 16, 3)
+x = mindspore.ops.randn(2, 16, 9, 9)
+plain = net(x)
+with accelerated(net):
+    assert float(abs(net(x) - plain).max()) < 1e-5
+print(mindres.__file__, native.why_not(), native.load()[0], sep="\\n")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True,
+                          env=clean_environment(PYTHONPATH=str(folder), PATH="", CXX="", MINDRES_CACHE=str(tmp_path)))
+    assert done.returncode == 0, done.stderr
+    file, reason, library = done.stdout.splitlines()
+    assert file.startswith(str(folder))
+    if built_with_a_compiler:
+        assert reason == "None" and library.startswith(str(folder / "mindres" / "convolution-x86-64-v"))
+    else:
+        assert "no C++ compiler" in reason and library == "None"
+
+
+def test_the_library_is_the_one_for_the_processor(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiling, "SOURCES", [tmp_path / "convolution.cc"])
+    three = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
+    four = three | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
+    assert compiling.from_wheel(four) is None
+    for level in (3, 4):
+        (tmp_path / f"convolution-x86-64-v{level}.so").touch()
+    assert compiling.from_wheel(three - {"fma"}) is None
+    assert compiling.from_wheel(three).name == "convolution-x86-64-v3.so"
+    assert compiling.from_wheel(four - {"avx512dq"}).name == "convolution-x86-64-v3.so"
+    assert compiling.from_wheel(four).name == "convolution-x86-64-v4.so"
 
 
 def test_nothing_of_a_network_is_kept_alive():
