@@ -5,8 +5,10 @@
 
 Sides:
     mindres              as `mindres.train` and `mindres.evaluate` run it: graph mode, native operators
-    no compiler          the same without the native operators (MINDRES_NATIVE=0): MindSpore's, and the oneDNN cap
     MindSpore            MindSpore as it comes, with MindCV's network, or mindres's where MindCV has none
+    capped               step 1: mindres without native operators (MINDRES_NATIVE=0): MindSpore's, oneDNN kept to AVX2
+    convolutions         step 2: native operators for convolutions alone
+    fused                step 3: native operators for convolution, normalisation and ReLU in one; plain layouts between
     PyTorch, compiled    eager, and with torch.compile
     ONNX Runtime         the network that `mindres export` wrote
     MindVision           its CIFAR-10 pipeline
@@ -43,11 +45,11 @@ NETWORKS = [("resnet20", 32, 128), ("resnet50", 32, 32), ("resnet18", 32, 32), (
             ("convnet", 28, 32)]
 CASES = [*((what, *network) for network in NETWORKS for what in ("train", "infer")), ("load", "cifar10", 32, 128)]
 QUICK = [case for case in CASES if case[1:] in NETWORKS[:2]]
-SIDES = {"train": ["mindres", "no compiler", "MindSpore", "PyTorch", "compiled"],
-         "infer": ["mindres", "no compiler", "MindSpore", "PyTorch", "compiled", "ONNX Runtime"],
+SIDES = {"train": ["mindres", "MindSpore", "capped", "convolutions", "fused", "PyTorch", "compiled"],
+         "infer": ["mindres", "MindSpore", "capped", "convolutions", "fused", "PyTorch", "compiled", "ONNX Runtime"],
          "load": ["mindres", "MindVision", "PyTorch"]}
 WORDS = {"train": "training", "infer": "inference of", "load": "reading"}
-ENVIRONMENT = {"no compiler": {"MINDRES_NATIVE": "0"},
+ENVIRONMENT = {"capped": {"MINDRES_NATIVE": "0"},
                "MindSpore": {"MINDRES_NATIVE": "0", "ONEDNN_MAX_CPU_ISA": "DEFAULT"}}
 IMAGES = 50_000  # for training in the files that the pipelines read, as published
 
@@ -64,8 +66,12 @@ def mindspore_step(side: str, what: str, network: str, size: int, batch: int, st
     import mindspore
     from mindspore import nn
 
-    from mindres import evaluation, recipes, steps
-    from mindres.accelerate import accelerated
+    from mindres import accelerate, evaluation, recipes, steps
+
+    if side in ("convolutions", "fused"):
+        accelerate._chain = lambda backbone: {}
+    if side == "convolutions":
+        accelerate._fits = lambda cell: False
 
     net = None
     if side == "MindSpore":
@@ -80,7 +86,7 @@ def mindspore_step(side: str, what: str, network: str, size: int, batch: int, st
     if what == "infer":
         stack.enter_context(evaluation.inference(net))
         return lambda: net(images).asnumpy()
-    stack.enter_context(accelerated(net))
+    stack.enter_context(accelerate.accelerated(net))
     optimizer = nn.Momentum(net.trainable_params(), 0.001, 0.9)
     step = steps.training_step(net, optimizer, recipes.make_recipe("tutorial")).set_train()
     return lambda: step(images, labels).asnumpy()

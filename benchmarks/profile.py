@@ -3,10 +3,10 @@
     python -m benchmarks.profile                          training ResNet-20 at 32x32, batch 128
     python -m benchmarks.profile --what infer --network resnet50 --batch 32
 
-A process runs the step with ONEDNN_VERBOSE=1, in which oneDNN prints every primitive and how long it took. The rest of
-the step is MindSpore's: its own kernels, copies and the graph's scheduling. The limit is the step's multiply-adds
-(three times inference's in training, for the gradients of inputs and weights) at the rate of NumPy's product of large
-matrices, taken in the same process.
+A process runs the step with ONEDNN_VERBOSE=1, in which oneDNN prints every primitive, mindres every operator, and how
+long it took. The rest of the step is MindSpore's: its own kernels, copies and the graph's scheduling. The limit is the
+step's multiply-adds (three times inference's in training, for the gradients of inputs and weights) at the rate of
+NumPy's product of large matrices, taken in the same process.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 EXECUTED = re.compile(r"onednn_verbose,v\d+,primitive,exec,cpu,(\w+),([^,]*),(\w+),.*,([\d.]+)$")
+NORM = re.compile(r"mindres_verbose,((?:frozen_)?norm\w*),([\d.e-]+)$")
 STEPS = 20
 
 
@@ -66,20 +67,24 @@ def profile(what: str, network: str, size: int, batch: int) -> str:
         if match := EXECUTED.search(line):
             kind, implementation, direction, milliseconds = match.groups()
             name = f"{kind}, {direction.replace('_', ' ')}, {implementation}"
-            spent[name] += float(milliseconds) / STEPS / 1000
-            count[name] += 1 / STEPS
+        elif match := NORM.search(line):
+            name, milliseconds = f"batch normalisation, addition and ReLU, {match[1]}", match[2]
+        else:
+            continue
+        spent[name] += float(milliseconds) / STEPS / 1000
+        count[name] += 1 / STEPS
     net = mindres.create_model(network, num_classes=10)
     work = summarize(net, (1 if network == "convnet" else 3, size, size)).multiply_adds * batch
     limit = work * (3 if what == "train" else 1) / rate
     named = [name for name, _ in spent.most_common(12)]
     rows = [f"| {name} | {count[name]:.0f} | {spent[name] * 1000:.1f} | {spent[name] / step:.0%} |" for name in named]
     others = [sum(table[name] for name in table if name not in named) for table in (count, spent)]
-    rows.append(f"| other oneDNN primitives | {others[0]:.0f} | {others[1] * 1000:.1f} | {others[1] / step:.0%} |")
+    rows.append(f"| others | {others[0]:.0f} | {others[1] * 1000:.1f} | {others[1] / step:.0%} |")
     rest = step - sum(spent.values())
     rows.append(f"| MindSpore: its own kernels, copies, scheduling | | {rest * 1000:.1f} | {rest / step:.0%} |")
     return (f"{what} {network}, {size}x{size}, batch {batch}: {step * 1000:.1f} ms a step; arithmetic alone "
             f"{limit * 1000:.1f} ms ({rate / 1e9:.0f} G multiply-adds a second), {limit / step:.0%} of it\n\n"
-            "| primitive | calls | ms | share |\n| --- | --- | --- | --- |\n" + "\n".join(rows))
+            "| primitive or operator | calls | ms | share |\n| --- | --- | --- | --- |\n" + "\n".join(rows))
 
 
 def main() -> None:

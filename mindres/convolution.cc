@@ -9,7 +9,9 @@
 
 #include "norm.h"
 
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 
@@ -155,6 +157,19 @@ int guarded(const std::function<void()> &function) {
   }
 }
 
+// Prints what an operator took, as oneDNN does its primitives, if ONEDNN_VERBOSE is set.
+struct Timer {
+  explicit Timer(const char *name) : name(name) {}
+  ~Timer() {
+    static const bool verbose = getenv("ONEDNN_VERBOSE");
+    if (!verbose) return;
+    std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - started;
+    printf("mindres_verbose,%s,%g\n", name, spent.count());
+  }
+  const char *name;
+  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+};
+
 void backward_of_norm(const Call &c, const float *rstd, bool frozen) {
   auto backward = block == 16 ? batch_norm_gradient<16> : batch_norm_gradient<8>;
   backward(Shape(c.shapes[0]), c.tensor(0), c.tensor(1), c.tensor(2), c.tensor(3), c.tensor(4), rstd,
@@ -185,6 +200,7 @@ int mindres_block() { return block; }
     return guarded([&] {                                                                                             \
       if (types && (strcmp(types[0], "float32") || strcmp(types[1], "float32")))                                     \
         throw std::runtime_error(#name " is for float32 alone");                                                     \
+      Timer timer(#name);                                                                                            \
       run_##name({n, data, shapes});                                                                                 \
     });                                                                                                              \
   }                                                                                                                  \

@@ -281,3 +281,4 @@ def test_a_limit_for_mindspores_onednn_does_not_bind_the_copy(run_python):
     kernels = [line.split(",")[6] for line in done.stdout.splitlines() if "exec,cpu,convolution" in line]
     assert done.returncode == 0 and len(kernels) == 2, done.stdout + done.stderr
     assert "avx512" not in kernels[0] and "avx512" in kernels[1]
+    assert done.stdout.count("mindres_verbose,convolution,") == 1, "benchmarks/profile.py reads it"
