@@ -9,6 +9,7 @@ exported. Where the operators cannot be had (see `native.why_not`) the block cha
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from contextlib import contextmanager
 
@@ -99,21 +100,22 @@ class NativeCifarResNet(nn.Cell):
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 BACKBONES = {ResNet: NativeResNet, CifarResNet: NativeCifarResNet}
 BLOCKS = {ResidualBlock: NativeBlock, ResidualBlockBase: NativeBlockBase}
-_seen = weakref.WeakSet()
+_numbers = weakref.WeakKeyDictionary()  # of the cells that have been seen
+_next_number = itertools.count(1)
 
 
 @contextmanager
-def accelerated(*nets):
+def accelerated(*nets, fixed=False):
     """Inside the block, `nets` run with the native operators, where these can be had; blocks may nest.
 
     In graph mode convolution, normalisation and ReLU become one operator, and whole ResNets stay in oneDNN's memory
     layout; in PyNative mode, where one can look at every tensor, convolutions alone are replaced. Graphs that were
-    compiled inside stay compiled, and are used again the next time.
+    compiled inside stay compiled, and are used again the next time. `fixed` says that no weight changes inside.
     """
     cells = [] if native.why_not() else list(dict.fromkeys(cell for net in nets for _, cell in net.cells_and_names()))
     for cell in cells:
-        if cell not in _seen:
-            _seen.add(cell)
+        if cell not in _numbers:
+            _numbers[cell] = next(_next_number)
             cell.compile_cache.clear()  # graphs without the operators would be taken for the ones with them
     changes = _changes(cells)
     before = {cell: type(cell) for cell in changes}
@@ -121,7 +123,8 @@ def accelerated(*nets):
         cell.__class__ = kind
         vars(cell).update(attributes)  # not set as attributes: a cell keeps operators that are in a list
     try:
-        yield
+        with native.fixed([_numbers[cell] for cell in changes] if fixed else []):
+            yield
     finally:
         for cell, (_, attributes) in changes.items():
             cell.__class__ = before[cell]
@@ -134,7 +137,8 @@ def _changes(cells) -> dict:
     changes = {}
     for cell in cells:
         if type(cell) is nn.Conv2d and cell.mixed_precision_type is None:
-            changes[cell] = NativeConv2d, {"operator": native.convolution(cell), "settings": native.settings(cell)}
+            changes[cell] = NativeConv2d, {"operator": native.convolution(cell),
+                                           "settings": native.settings(cell, _numbers[cell])}
     if mindspore.get_context("mode") == mindspore.GRAPH_MODE:
         for cell in cells:
             if _fits(cell):
@@ -163,7 +167,7 @@ def _conv_norm(cell, x_blocked, relu, chained):
         "convolution": native.convolution(convolution), "norm": native.norm(), "norm_plus": native.norm(True),
         "convolution_norm": native.convolution_norm(convolution), "to_plain": native.reorders()[1], "chained": chained,
         "convolution_norm_plus": native.convolution_norm(convolution, True),
-        "settings": native.settings(convolution, x_blocked, True, norm, relu)}
+        "settings": native.settings(convolution, _numbers[cell], x_blocked, True, norm, relu)}
 
 
 def _chain(backbone) -> dict:

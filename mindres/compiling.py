@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SOURCES = [Path(__file__).with_name(name) for name in ("convolution.cc", "norm.h", "onednn.h")]
+SOURCES = [Path(__file__).with_name(name) for name in ("convolution.cc", "held.h", "norm.h", "onednn.h")]
 FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-Wno-psabi", "-fPIC", "-shared", "-pthread")
 NATIVE = ("-march=native",)
 # The levels of processors, the higher first, that a wheel has a library for, and what Linux calls their instructions.

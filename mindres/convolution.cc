@@ -28,6 +28,7 @@ struct Settings {
   double stride[2], before[2], dilation[2];
   double x_blocked, y_blocked;  // else plain
   double eps, momentum, relu;   // of the normalisation, whose tensors are all blocked
+  double id;                    // of the operator, under which its weights may be held
 };
 
 // The shapes of x (N, C, H, W), w (K, C / groups, R, S) and y (N, K, P, Q), and how w leads from x to y.
@@ -118,8 +119,8 @@ const Plan &kept(const std::vector<Dims> &key, const std::function<std::unique_p
 
 const Plan &convolution_plan(Operation operation, const int64_t *x, const int64_t *w, const int64_t *y,
                              const Settings &settings, bool more) {
-  Dims bits(sizeof(Settings) / sizeof(int64_t));
-  memcpy(bits.data(), &settings, sizeof(Settings));
+  Dims bits(offsetof(Settings, id) / sizeof(int64_t));
+  memcpy(bits.data(), &settings, offsetof(Settings, id));
   std::vector<Dims> key{{operation, more}, {x, x + 4}, {w, w + 4}, {y, y + 4}, bits};
   return kept(key, [&] { return make(operation, {key[1], key[2], key[3], settings}, settings, more); });
 }
@@ -183,7 +184,7 @@ extern "C" {
 int mindres_open(const char *path, int threads, int isa) {
   return guarded([&] {
     open_onednn(path, threads, isa);
-    Geometry usual({1, 64, 9, 9}, {64, 64, 3, 3}, {1, 64, 9, 9}, {{1, 1}, {1, 1}, {1, 1}, 0, 0, 0, 0, 0});
+    Geometry usual({1, 64, 9, 9}, {64, 64, 3, 3}, {1, 64, 9, 9}, {{1, 1}, {1, 1}, {1, 1}, 0, 0, 0, 0, 0, 0});
     Handle pd = usual.forward(FORWARD_TRAINING, nullptr, attributes);
     Handle preferred = dnnl.primitive_desc_query_md(pd, QUERY_ARGUMENT, SRC);
     block = dnnl.memory_desc_equal(preferred, formatted(usual.x, NCHW16C))  ? 16
@@ -193,6 +194,8 @@ int mindres_open(const char *path, int threads, int isa) {
 }
 
 int mindres_block() { return block; }
+void mindres_hold(int64_t id) { Held::hold(id); }
+void mindres_release(int64_t id) { Held::release(id); }
 
 #define OPERATOR(name)                                                                                               \
   static void run_##name(const Call &c);                                                                             \
@@ -211,9 +214,9 @@ OPERATOR(convolution) {
   bool bias = c.n == 5;
   const Plan &plan = convolution_plan(FORWARD, c.shapes[0], c.shapes[1], c.shapes[c.n - 1], c.settings(2), bias);
   if (bias)
-    plan.run({c.data[0], c.data[1], c.data[3], c.data[4]});
+    plan.run({c.data[0], c.data[1], c.data[3], c.data[4]}, c.settings(2).id);
   else
-    plan.run({c.data[0], c.data[1], c.data[3]});
+    plan.run({c.data[0], c.data[1], c.data[3]}, c.settings(2).id);
 }
 
 // dy, w, settings, x to dx
@@ -243,9 +246,9 @@ OPERATOR(convolution_norm) {
   }
   const Plan &plan = convolution_plan(NORMALISED, c.shapes[0], c.shapes[1], c.shapes[c.n - 1], settings, identity);
   if (identity)
-    plan.run({c.data[0], c.data[1], scale.data(), shift.data(), c.data[7], c.data[8]});
+    plan.run({c.data[0], c.data[1], scale.data(), shift.data(), c.data[7], c.data[8]}, settings.id);
   else
-    plan.run({c.data[0], c.data[1], scale.data(), shift.data(), c.data[7]});
+    plan.run({c.data[0], c.data[1], scale.data(), shift.data(), c.data[7]}, settings.id);
 }
 
 // z, gamma, beta, moving mean, moving variance, settings, [identity] to y, mean, rstd; the moving statistics change

@@ -144,7 +144,7 @@ def inference(net, mode=mindspore.GRAPH_MODE):
     mindspore.set_context(mode=mode)
     net.set_train(False)
     try:
-        with accelerated(net):
+        with accelerated(net, fixed=True):
             yield
     finally:
         net.set_train(training)

@@ -63,15 +63,15 @@ def features_of(net, data) -> tuple[np.ndarray, np.ndarray]:
     body.set_train(False)
     batches = data.run()
     found, labels = [], []
-    for image, label in tqdm(batches.create_tuple_iterator(num_epochs=1, output_numpy=True), unit="batch",
-                             total=batches.get_dataset_size(), desc="computing features", disable=None):
-        listen()
-        # The last batch is filled up: another shape would be another compilation.
-        missing = data.batch_size - len(image)
-        filled = np.pad(image, ((0, missing), (0, 0), (0, 0), (0, 0)))
-        with accelerated(body):
+    with accelerated(body, fixed=True):
+        for image, label in tqdm(batches.create_tuple_iterator(num_epochs=1, output_numpy=True), unit="batch",
+                                 total=batches.get_dataset_size(), desc="computing features", disable=None):
+            listen()
+            # The last batch is filled up: another shape would be another compilation.
+            missing = data.batch_size - len(image)
+            filled = np.pad(image, ((0, missing), (0, 0), (0, 0), (0, 0)))
             found.append(body(mindspore.Tensor(filled)).asnumpy()[:len(image)])
-        labels.append(label)
+            labels.append(label)
     features, labels = np.concatenate(found), np.concatenate(labels)
     # In one piece: where the disk is full, a zip file that is written bit by bit complains on its own too.
     archive = io.BytesIO()

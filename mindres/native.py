@@ -1,6 +1,6 @@
 """Operators for CPU over MindSpore's own oneDNN, in the layouts that oneDNN prefers.
 
-The C++ is in convolution.cc, norm.h and onednn.h; a wheel brings it compiled, else that is done at first use.
+The C++ is in convolution.cc and three headers; a wheel brings it compiled, else that is done at first use.
 `mindres.accelerate` puts the operators into networks. Where they cannot be had (another device, neither wheel nor
 compiler, `MINDRES_NATIVE=0`) networks run as they are, and slower.
 
@@ -18,6 +18,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -100,13 +101,29 @@ def _operator(name, kind, out_shape, bprop=None, outputs=1):
     return operator
 
 
-def settings(convolution, x_blocked=False, y_blocked=False, norm=None, relu=False):
-    """The `settings` tensor, see convolution.cc, of an `nn.Conv2d` and an `nn.BatchNorm2d` after it."""
+def settings(convolution, number, x_blocked=False, y_blocked=False, norm=None, relu=False):
+    """The `settings` tensor, see convolution.cc, of an `nn.Conv2d` and an `nn.BatchNorm2d` after it.
+
+    The operators with one `number` have the same weights, for `fixed`.
+    """
     padding = padding_of(convolution)
     before = (-1, -1) if padding is None else (padding[0], padding[2])
     eps, momentum = (norm.eps, norm.momentum) if norm else (0, 0)
     return mindspore.Tensor([*convolution.stride, *before, *convolution.dilation, x_blocked, y_blocked, eps, momentum,
-                             relu], mindspore.float64)
+                             relu, number], mindspore.float64)
+
+
+@contextmanager
+def fixed(numbers):
+    """Inside the block the weights of the operators with these numbers do not change: they are reordered once."""
+    library = ctypes.CDLL(str(load()[0])) if numbers else None
+    for number in numbers:
+        library.mindres_hold(ctypes.c_int64(number))
+    try:
+        yield
+    finally:
+        for number in numbers:
+            library.mindres_release(ctypes.c_int64(number))
 
 
 def padding_of(convolution):

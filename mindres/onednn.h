@@ -4,6 +4,8 @@
 // headers of oneDNN 3 (https://github.com/uxlfoundation/oneDNN, dnnl_types.h and dnnl_common_types.h), which its binary
 // interface fixes.
 
+#include "held.h"
+
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -213,8 +215,8 @@ class Plan {
     scratch_offset_ = reserve(scratch_size_);
   }
 
-  // `data` are the tensors in the order in which they were added.
-  void run(const std::vector<const void *> &data) const {
+  // `data` are the tensors in the order in which they were added; of fixed weights the reordered ones are kept by `id`.
+  void run(const std::vector<const void *> &data, int64_t id = 0) const {
     Buffer buffer(size_);
     Stream stream;
     std::vector<std::unique_ptr<Memory>> memories;
@@ -227,11 +229,21 @@ class Plan {
       CALL(primitive_execute, primitive.handle, stream.handle, int(arguments.size()), arguments.data());
     };
     std::vector<Argument> arguments;
+    std::shared_ptr<char> weights;
     for (size_t i = 0; i < tensors_.size(); ++i) {
       const Tensor &t = tensors_[i];
-      Handle inner = memory(t.inner, t.reorder.handle ? buffer.at(t.offset) : data[i]);
-      arguments.push_back({t.name, inner});
-      if (t.reorder.handle && !t.output) execute(t.reorder, {{SRC, memory(t.outer, data[i])}, {DST, inner}});
+      auto reordered = [&](char *place) {
+        Handle inner = memory(t.inner, place);
+        if (!t.output) execute(t.reorder, {{SRC, memory(t.outer, data[i])}, {DST, inner}});
+        return inner;
+      };
+      if (!t.reorder.handle)
+        arguments.push_back({t.name, memory(t.inner, data[i])});
+      else if (t.name == WEIGHTS &&
+               (weights = Held::get(id, this, data[i], dnnl.memory_desc_get_size(t.inner), reordered)))
+        arguments.push_back({t.name, memory(t.inner, weights.get())});
+      else
+        arguments.push_back({t.name, reordered(buffer.at(t.offset))});
     }
     execute(primitive_, arguments);
     for (size_t i = 0; i < tensors_.size(); ++i) {

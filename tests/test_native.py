@@ -151,7 +151,7 @@ def test_blocks_nest_and_end_with_an_exception():
 @needs_native
 def test_threads_share_it():
     library = ctypes.CDLL(str(native.load()[0]))
-    settings = native.settings(nn.Conv2d(1, 1, 3)).asnumpy()
+    settings = native.settings(nn.Conv2d(1, 1, 3), 0).asnumpy()
     expected = {}
 
     def run(seed):
@@ -268,6 +268,45 @@ def test_nothing_of_a_network_is_kept_alive():
     del net
     gc.collect()
     assert left() is None
+
+
+@needs_native
+def test_fixed_weights_are_reordered_once_and_only_inside(run_python):
+    code = """
+import mindres, mindspore
+from mindspore import nn
+from mindres.accelerate import accelerated
+net = nn.Conv2d(16, 16, 3)
+x = mindspore.ops.ones((1, 16, 8, 8))
+for fixed in (True, False, True):
+    with accelerated(net, fixed=fixed):
+        for _ in range(2):
+            print("CALL", flush=True)
+            net(x).asnumpy()
+"""
+    done = run_python("-c", code, ONEDNN_VERBOSE="1", MINDRES_CACHE=os.environ["MINDRES_CACHE"])
+    assert done.returncode == 0, done.stderr
+    counts = [call.count("exec,cpu,reorder") for call in done.stdout.split("CALL")[1:]]
+    every = counts[0]
+    assert counts == [every, every - 1, every, every, every, every - 1], "a block begins anew"
+
+
+@needs_native
+def test_new_weights_count_in_the_next_block(mode):
+    mode(mindspore.GRAPH_MODE)
+    net, images = mindres.resnet20(), tensor(4, 3, 32, 32)
+    for scale in (1, 0.5):
+        for parameter in net.trainable_params():
+            parameter.set_data(parameter * scale + 0.01)
+        other = copy.deepcopy(net)
+        for parameter in other.trainable_params():
+            parameter.set_data(parameter * 0.9)
+        nets = net.set_train(False), other.set_train(False)
+        theirs = [net(images).asnumpy() for net in nets]
+        with accelerated(*nets, fixed=True):
+            ours = [net(images).asnumpy() for _ in range(2) for net in nets]
+        assert np.abs(theirs[0] - theirs[1]).max() > 1e-3
+        assert_close(ours, theirs * 2, 1e-4)
 
 
 @needs_native
