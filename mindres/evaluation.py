@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mindres.accelerate import accelerated
 from mindres.data import DATASETS, Mnist
-from mindres.errors import UserError, listen
+from mindres.errors import UserError, interrupted_later, listen
 from mindres.training import batches
 from mindres.zoo import FACTS, check_images
 
@@ -131,7 +131,8 @@ def logits(net, images: np.ndarray, size: int = 0) -> np.ndarray:
     count = len(images)
     if count < size:
         images = np.concatenate([images, np.broadcast_to(images[:1], (size - count, *images.shape[1:]))])
-    return net(mindspore.Tensor(np.ascontiguousarray(images))).asnumpy()[:count]
+    with interrupted_later():  # where MindSpore is stopped while it compiles, it leaves files behind
+        return net(mindspore.Tensor(np.ascontiguousarray(images))).asnumpy()[:count]
 
 
 @contextlib.contextmanager

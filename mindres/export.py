@@ -13,7 +13,7 @@ from mindspore import Tensor, nn, ops
 
 from mindres import files
 from mindres.cifar_resnet import PadShortcut
-from mindres.errors import UserError
+from mindres.errors import UserError, interrupted_later
 from mindres.folding import fold_batch_norm
 from mindres.zoo import FACTS, check_images
 
@@ -67,7 +67,8 @@ def export_model(net, path, format=None, metadata=None) -> Path:
     # MindSpore writes where it likes and only to names without spaces: it gets a folder of its own.
     with tempfile.TemporaryDirectory() as folder, files.replacing(path) as part:
         draft = Path(folder) / f"network.{format}"
-        _write(network, draft, format, shape)
+        with interrupted_later():  # MindSpore leaves files behind where it is stopped while it compiles
+            _write(network, draft, format, shape)
         if format == "onnx":
             _finish_onnx(draft, metadata)
         _compare(net, _runner(draft, format), shape, path)
@@ -79,7 +80,8 @@ def require_onnx() -> None:
     """Raise `UserError` unless the packages are there that ONNX files take."""
     for package in ("onnx", "onnxruntime"):
         try:
-            importlib.import_module(package)
+            with interrupted_later():  # else Ctrl-C inside may come out as an ImportError
+                importlib.import_module(package)
         except ImportError:
             raise UserError(f"ONNX files take the package {package}: pip install onnx onnxruntime") from None
 

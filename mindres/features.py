@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mindres import files
 from mindres.accelerate import accelerated
-from mindres.errors import listen
+from mindres.errors import interrupted_later, listen
 
 
 class Body(nn.Cell):
@@ -70,7 +70,8 @@ def features_of(net, data) -> tuple[np.ndarray, np.ndarray]:
             # The last batch is filled up: another shape would be another compilation.
             missing = data.batch_size - len(image)
             filled = np.pad(image, ((0, missing), (0, 0), (0, 0), (0, 0)))
-            found.append(body(mindspore.Tensor(filled)).asnumpy()[:len(image)])
+            with interrupted_later():  # as in `evaluation.logits`
+                found.append(body(mindspore.Tensor(filled)).asnumpy()[:len(image)])
             labels.append(label)
     features, labels = np.concatenate(found), np.concatenate(labels)
     # In one piece: where the disk is full, a zip file that is written bit by bit complains on its own too.
