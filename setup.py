@@ -29,7 +29,6 @@ LINUX = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 TENSORBOARD = ["tensorboardX>=2.6.2.2"]
 
 
-
 class Build(build_py):
     """With the operators. A package that is used where it lies compiles them for its own processor instead."""
 

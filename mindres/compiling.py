@@ -19,25 +19,30 @@ V3 = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
 LEVELS = {"x86-64-v4": V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}, "x86-64-v3": V3}
 
 
-def compile_operators(library: Path, options: tuple[str, ...] = NATIVE) -> None:
-    """Make the shared `library`; OSError without a compiler, CalledProcessError when it fails."""
-    compiler = next(filter(None, map(shutil.which, (os.environ.get("CXX", ""), "g++", "c++", "clang++"))), None)
-    if not compiler:
-        raise OSError("there is no C++ compiler: install g++")
+def find_compiler() -> str | None:
+    """The path of `$CXX` or of another C++ compiler."""
+    return next(filter(None, map(shutil.which, (os.environ.get("CXX", ""), "g++", "c++", "clang++"))), None)
+
+
+def compile_operators(compiler: str, library: Path, options: tuple[str, ...] = NATIVE) -> None:
+    """Make the shared `library`; CalledProcessError when the compiler fails."""
     subprocess.run([compiler, *FLAGS, *options, str(SOURCES[0]), "-o", str(library), "-ldl"], check=True,
                    capture_output=True, text=True)
 
 
 def compile_for_wheel(folder: Path) -> bool:
     """Put a library for each level beside the sources in `folder`; False where that cannot be done here."""
-    if sys.platform != "linux" or os.uname().machine != "x86_64":
+    compiler = find_compiler()
+    if not compiler or sys.platform != "linux" or os.uname().machine != "x86_64":
         return False
+    libraries = {level: folder / f"convolution-{level}.so" for level in LEVELS}
     try:
-        for level in LEVELS:
+        for level, library in libraries.items():
             # The wheel may come to a system with an older C++ library.
-            compile_operators(folder / f"convolution-{level}.so",
-                              (f"-march={level}", "-static-libstdc++", "-static-libgcc"))
+            compile_operators(compiler, library, (f"-march={level}", "-static-libstdc++", "-static-libgcc"))
     except (OSError, subprocess.CalledProcessError):
+        for library in libraries.values():
+            library.unlink(missing_ok=True)
         return False
     return True
 

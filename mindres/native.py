@@ -18,7 +18,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -48,12 +48,12 @@ def load() -> tuple[Path | None, str | None, int]:
         return None, "it is for Linux on x86-64", 0
     try:
         path, onednn = _compiled(), _onednn()
+        library = ctypes.CDLL(str(path))
     except (UserError, OSError) as error:
         return None, str(error), 0
     except subprocess.CalledProcessError as error:
         return None, f"the compiler failed: {error.stderr.strip().splitlines()[-1] if error.stderr else error}", 0
     threads = min(len(os.sched_getaffinity(0)), mindspore.get_context("runtime_num_threads"))
-    library = ctypes.CDLL(str(path))
     if library.mindres_open(os.fsencode(onednn), threads, ISA):
         return None, f"{onednn} cannot be used", 0
     return path, None, library.mindres_block()
@@ -63,15 +63,20 @@ def _compiled() -> Path:
     """The operators' shared library for this processor: the wheel's, or compiled into the user's cache."""
     flags = runtime.processor_flags()
     if library := compiling.from_wheel(flags):
-        return library
+        with suppress(OSError):  # built for a newer C library than this system's
+            ctypes.CDLL(str(library))
+            return library
     key = hashlib.sha256(" ".join([*compiling.FLAGS, *compiling.NATIVE, *sorted(flags)]).encode())
     for source in compiling.SOURCES:
         key.update(source.read_bytes())
     library = files.cache_dir() / "native" / f"convolution-{key.hexdigest()[:16]}.so"
     if not library.exists():
+        compiler = compiling.find_compiler()
+        if not compiler:
+            raise UserError("there is no C++ compiler: install g++")
         # Processes that come here together each make a whole file, and the last one stays.
         with files.replacing(library) as part:
-            compiling.compile_operators(part)
+            compiling.compile_operators(compiler, part)
     return library
 
 

@@ -54,7 +54,7 @@ class ImageDataset(ABC):
         repeat_num: how often `run()` repeats the images.
         shuffle: new order every epoch; None is True for "train" alone. Order and augmentation follow from
             `mindspore.set_seed`.
-        num_parallel_workers: threads of each step.
+        num_parallel_workers: threads of each step that takes single images; batches are made in one.
         num_shards, shard_id: keep the images of one worker of several.
         resize: side of the square images, or (height, width), in pixels.
         download: fetch the dataset if it is not there.

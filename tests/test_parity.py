@@ -64,7 +64,7 @@ def test_pytorch_both_ways(arch, shortcut, tmp_path):
     assert not report.missing and len(report.loaded) == len(list(net.get_parameters()))
     assert set(report.skipped.values()) <= {"a counter that nothing here uses"}
     x = images(shape_for(arch))
-    agree(run(net, x), run(theirs, x))
+    assert agree(run(net, x), run(theirs, x))
     assert net.architecture.get("pad_mode", "pad") == "pad"
     save_torch(net, tmp_path / "ours.safetensors")
     back = safetensors.torch.load_file(tmp_path / "ours.safetensors")
@@ -87,7 +87,7 @@ def test_auxiliary_classifiers(arch, size, tmp_path):
     features = net.backbone.stages(mindspore.Tensor(x))
     assert len(expected) == len(net.aux) == {"googlenet": 2, "inception_v3": 1}[arch]
     for head, given, wanted in zip(net.aux, features, expected):
-        agree(head(given).asnumpy(), wanted.numpy())
+        assert agree(head(given).asnumpy(), wanted.numpy())
 
 
 @pytest.mark.parametrize("arch", ["resnet20", "googlenet"])
@@ -104,7 +104,7 @@ def test_gradients_of_a_training_step(arch, tmp_path):
     gradient = mindspore.grad(lambda image, label: measure(net(image), label), None, [weight])(
         mindspore.Tensor(x), mindspore.Tensor(y, mindspore.int32))
     gradient = gradient[0] if isinstance(gradient, tuple) else gradient
-    agree(gradient.asnumpy(), (theirs.conv1 if arch == "resnet20" else theirs.conv1.conv).weight.grad.numpy())
+    assert agree(gradient.asnumpy(), (theirs.conv1 if arch == "resnet20" else theirs.conv1.conv).weight.grad.numpy())
 
 
 def test_the_checkpoint_remembers_how_to_pool(tmp_path):
@@ -116,13 +116,13 @@ def test_the_checkpoint_remembers_how_to_pool(tmp_path):
     try:
         run(net, x)  # so that there is a graph of the old pooling
         mindres.load_weights(net, tmp_path / "theirs.safetensors")
-        agree(run(net, x), run(theirs, x))
+        assert agree(run(net, x), run(theirs, x))
     finally:
         mindspore.set_context(mode=before)
     mindres.save_checkpoint(net, tmp_path / "file.ckpt")
     again, metadata = mindres.load_model(tmp_path / "file.ckpt")
     assert metadata["architecture"]["pad_mode"] == again.architecture["pad_mode"] == "pad"
-    agree(run(again, x), run(theirs, x))
+    assert agree(run(again, x), run(theirs, x))
     same = mindres.resnet18(3)
     mindres.load_weights(same, tmp_path / "file.ckpt")
     assert same.architecture["pad_mode"] == "pad"
@@ -137,7 +137,7 @@ def test_a_convolution_bias_before_batch_normalisation(tmp_path):
     net, x = mindres.resnet20(), images((3, 32, 32))
     report = mindres.load_weights(net, tmp_path / "theirs.pt")
     assert report.skipped["backbone.conv1.features.0.bias"].startswith("batch normalisation cancels it")
-    agree(run(net, x), run(theirs, x))
+    assert agree(run(net, x), run(theirs, x))
 
 
 def test_timm_has_convolutions_for_vgg_fully_connected_layers(tmp_path):
@@ -151,7 +151,7 @@ def test_timm_has_convolutions_for_vgg_fully_connected_layers(tmp_path):
     safetensors.torch.save_file(state, tmp_path / "theirs.safetensors")
     net, x = mindres.vgg16(7), images(shape_for("vgg16"))
     assert not mindres.load_weights(net, tmp_path / "theirs.safetensors").missing
-    agree(run(net, x), run(theirs, x))
+    assert agree(run(net, x), run(theirs, x))
 
 
 def mindcv_network(arch, **options):
@@ -181,7 +181,7 @@ def test_mindcv(arch, shape, tmp_path):
     del theirs
     net = mindres.create_model(arch, num_classes=11)
     report = mindres.load_weights(net, path)
-    agree(run(net, x), expected)
+    assert agree(run(net, x), expected)
     assert net.architecture.get("pad_mode", "same") == "same" and not report.skipped
     if arch == "vgg16":
         assert set(report.missing.values()) == {"trained without: zero"} and len(report.missing) == 13
@@ -209,6 +209,6 @@ def test_mindvision(arch, options, shape, tmp_path):
     mindspore.save_checkpoint(theirs, str(tmp_path / "theirs.ckpt"))
     net, x = mindres.create_model(arch, num_classes=10), images(shape)
     report = mindres.load_weights(net, tmp_path / "theirs.ckpt")
-    agree(run(net, x), run(theirs, x))
+    assert agree(run(net, x), run(theirs, x))
     # MindVision's LeNet has no biases at its convolutions.
     assert list(report.missing) == (["backbone.conv1.bias", "backbone.conv2.bias"] if arch == "lenet5" else [])
