@@ -24,6 +24,7 @@ _NETWORKS = {
 }
 _HOME = {name: module for module, names in {
     **_NETWORKS,
+    "resnet": [*_NETWORKS["resnet"], "ResNet", "ResidualBlock", "ResidualBlockBase", "make_layer"],
     "runtime": ["set_device"],
     "weights": ["load_weights", "save_checkpoint"],
     "zoo": ["create_model", "list_models", "load_model", "reset_head"],
