@@ -29,10 +29,10 @@ test-browser: $(VENV)/.installed-test
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
 		test "$$(id -u)" = 0 || { echo "make: no Chromium was found: apt-get install chromium" >&2; exit 2; }; \
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends chromium; }
-	$(BIN)/python -m pytest tests/browser_report.py
+	$(BIN)/python -m pytest tests/report/browser_report.py
 
 test-long: $(VENV)/.installed-test
-	TEST_KILLS=20 $(BIN)/python -m pytest tests/test_runs.py
+	TEST_KILLS=20 $(BIN)/python -m pytest tests/training/test_runs.py
 
 test-faults: $(VENV)/.installed-test
 	$(BIN)/python tests/faults --scale $(TRIES)

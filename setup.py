@@ -6,11 +6,13 @@ Lower bounds are the oldest releases that the tests have passed with: make test-
 import runpy
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
-compile_for_wheel = runpy.run_path(str(Path(__file__).with_name("mindres") / "compiling.py"))["compile_for_wheel"]
+compile_for_wheel = runpy.run_path(
+    str(Path(__file__).with_name("mindres") / "native" / "build.py")
+)["compile_for_wheel"]
 
 GPU = [
     "nvidia-cuda-runtime-cu11==11.8.89",
@@ -57,8 +59,8 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    packages=["mindres"],
-    package_data={"mindres": ["*.cc", "*.h", "*.html"]},
+    packages=find_packages(include=["mindres", "mindres.*"]),
+    package_data={"mindres.native": ["cpp/*.cc", "cpp/*.h"], "mindres.report": ["*.html"]},
     python_requires=">=3.10,<3.13",  # what MindSpore 2.10 has wheels for
     install_requires=[
         "mindspore>=2.10.0",
@@ -78,11 +80,19 @@ setup(
         "torch": TORCH,
         "tensorboard": TENSORBOARD,
         # The releases that parity was measured with; PyPI's newer PyTorch brings gigabytes of CUDA libraries.
-        "test": ["pytest", "ruff", "setuptools>=70.1", "mindcv==0.3.0", "torch==2.13.0", *ONNX, *TENSORBOARD,
-                 # Where it has wheels; elsewhere pip would try to build it.
-                 f"atheris; {LINUX} and python_version >= '3.11'",
-                 f"atheris==2.3.0; {LINUX} and python_version < '3.11'"],
+        "test": [
+            "pytest",
+            "ruff",
+            "setuptools>=70.1",
+            "mindcv==0.3.0",
+            "torch==2.13.0",
+            *ONNX,
+            *TENSORBOARD,
+            # Where it has wheels; elsewhere pip would try to build it.
+            f"atheris; {LINUX} and python_version >= '3.11'",
+            f"atheris==2.3.0; {LINUX} and python_version < '3.11'",
+        ],
     },
     cmdclass={"build_py": Build, "bdist_wheel": Wheel},
-    entry_points={"console_scripts": ["mindres=mindres.cli:main"]},
+    entry_points={"console_scripts": ["mindres=mindres.cli.program:main"]},
 )

@@ -41,23 +41,46 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "benchmarks" / "results" / "cpu.md"
 # What is done, with which network, side of the image, images in a batch.
-NETWORKS = [("resnet20", 32, 128), ("resnet50", 32, 32), ("resnet18", 32, 32), ("resnet50", 224, 8),
-            ("convnet", 28, 32)]
-CASES = [*((what, *network) for network in NETWORKS for what in ("train", "infer")), ("load", "cifar10", 32, 128)]
+NETWORKS = [
+    ("resnet20", 32, 128),
+    ("resnet50", 32, 32),
+    ("resnet18", 32, 32),
+    ("resnet50", 224, 8),
+    ("convnet", 28, 32),
+]
+CASES = [
+    *((what, *network) for network in NETWORKS for what in ("train", "infer")),
+    ("load", "cifar10", 32, 128),
+]
 QUICK = [case for case in CASES if case[1:] in NETWORKS[:2]]
-SIDES = {"train": ["mindres", "MindSpore", "capped", "convolutions", "fused", "PyTorch", "compiled"],
-         "infer": ["mindres", "MindSpore", "capped", "convolutions", "fused", "PyTorch", "compiled", "ONNX Runtime"],
-         "load": ["mindres", "MindVision", "PyTorch"]}
+SIDES = {
+    "train": ["mindres", "MindSpore", "capped", "convolutions", "fused", "PyTorch", "compiled"],
+    "infer": [
+        "mindres",
+        "MindSpore",
+        "capped",
+        "convolutions",
+        "fused",
+        "PyTorch",
+        "compiled",
+        "ONNX Runtime",
+    ],
+    "load": ["mindres", "MindVision", "PyTorch"],
+}
 WORDS = {"train": "training", "infer": "inference of", "load": "reading"}
-ENVIRONMENT = {"capped": {"MINDRES_NATIVE": "0"},
-               "MindSpore": {"MINDRES_NATIVE": "0", "ONEDNN_MAX_CPU_ISA": "DEFAULT"}}
+ENVIRONMENT = {
+    "capped": {"MINDRES_NATIVE": "0"},
+    "MindSpore": {"MINDRES_NATIVE": "0", "ONEDNN_MAX_CPU_ISA": "DEFAULT"},
+}
 IMAGES = 50_000  # for training in the files that the pipelines read, as published
 
 
 def batch_of(network: str, size: int, batch: int):
     random = np.random.default_rng(0)
     channels = 1 if network == "convnet" else 3
-    return random.standard_normal((batch, channels, size, size), np.float32), random.integers(0, 10, batch)
+    return random.standard_normal((batch, channels, size, size), np.float32), random.integers(
+        0, 10, batch
+    )
 
 
 def mindspore_step(side: str, what: str, network: str, size: int, batch: int, stack):
@@ -66,7 +89,9 @@ def mindspore_step(side: str, what: str, network: str, size: int, batch: int, st
     import mindspore
     from mindspore import nn
 
-    from mindres import accelerate, evaluation, recipes, steps
+    from mindres.evaluation import inference
+    from mindres.native import accelerate
+    from mindres.training import recipes, step
 
     if side in ("convolutions", "fused"):
         accelerate._chain = lambda backbone: {}
@@ -84,11 +109,11 @@ def mindspore_step(side: str, what: str, network: str, size: int, batch: int, st
     images, labels = mindspore.Tensor(images), mindspore.Tensor(labels, mindspore.int32)
     mindspore.set_context(mode=mindspore.GRAPH_MODE)
     if what == "infer":
-        stack.enter_context(evaluation.inference(net))
+        stack.enter_context(inference.inference(net))
         return lambda: net(images).asnumpy()
     stack.enter_context(accelerate.accelerated(net))
     optimizer = nn.Momentum(net.trainable_params(), 0.001, 0.9)
-    step = steps.training_step(net, optimizer, recipes.make_recipe("tutorial")).set_train()
+    step = step.training_step(net, optimizer, recipes.make_recipe("tutorial")).set_train()
     return lambda: step(images, labels).asnumpy()
 
 
@@ -113,6 +138,7 @@ def torch_step(side: str, what: str, network: str, size: int, batch: int):
     def infer():
         with torch.inference_mode():
             return forward(images).numpy()
+
     return train if what == "train" else infer
 
 
@@ -121,8 +147,10 @@ def onnx_step(network: str, size: int, batch: int, folder: str):
 
     path = Path(folder) / f"{network}-{size}.onnx"
     if not path.exists():  # by another process, whose memory is not counted
-        code = (f"import mindres; net = mindres.create_model({network!r}, num_classes=10); "
-                f"mindres.export_model(net, {str(path)!r}, metadata={{'input_size': ({size}, {size})}})")
+        code = (
+            f"import mindres; net = mindres.create_model({network!r}, num_classes=10); "
+            f"mindres.export_model(net, {str(path)!r}, metadata={{'input_size': ({size}, {size})}})"
+        )
         subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     images, _ = batch_of(network, size, batch)
@@ -134,9 +162,13 @@ def write_cifar10(folder: Path, key) -> None:
     folder.mkdir(parents=True)
     random, count = np.random.default_rng(0), IMAGES // 5
     for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
-        batch = {"data": random.integers(0, 256, (count, 3072), np.uint8),
-                 "labels": random.integers(0, 10, count).tolist()}
-        (folder / name).write_bytes(pickle.dumps({key(field): value for field, value in batch.items()}, 2))
+        batch = {
+            "data": random.integers(0, 256, (count, 3072), np.uint8),
+            "labels": random.integers(0, 10, count).tolist(),
+        }
+        (folder / name).write_bytes(
+            pickle.dumps({key(field): value for field, value in batch.items()}, 2)
+        )
     names = {key("label_names"): [key(f"class {i}") for i in range(10)]}
     (folder / "batches.meta").write_bytes(pickle.dumps(names, 2))
 
@@ -147,18 +179,35 @@ def pipeline(side: str, size: int, batch: int, folder: str):
         loader = torch_loader(Path(folder, "bytes", "cifar-10-batches-py"), batch)
         return lambda: sum(len(labels) for _, labels in loader)
     if side == "mindres":
-        from mindres.data import Cifar10
+        from mindres.data.cifar import Cifar10
 
-        data = Cifar10(Path(folder, "bytes"), split="train", batch_size=batch, resize=size, num_parallel_workers=2)
+        data = Cifar10(
+            Path(folder, "bytes"),
+            split="train",
+            batch_size=batch,
+            resize=size,
+            num_parallel_workers=2,
+        )
     else:
         import mindres  # noqa: F401  # isort: skip  lets MindVision be imported
         import mindspore.dataset.vision as vision
         from mindvision.classification.dataset import Cifar10
 
-        transform = [vision.RandomCrop(size, (4, 4, 4, 4)), vision.RandomHorizontalFlip(), vision.Rescale(1 / 255, 0),
-                     vision.Normalize((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)), vision.HWC2CHW()]
-        data = Cifar10(str(Path(folder, "text")), split="train", batch_size=batch, resize=size, transform=transform,
-                       num_parallel_workers=2)
+        transform = [
+            vision.RandomCrop(size, (4, 4, 4, 4)),
+            vision.RandomHorizontalFlip(),
+            vision.Rescale(1 / 255, 0),
+            vision.Normalize((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+            vision.HWC2CHW(),
+        ]
+        data = Cifar10(
+            str(Path(folder, "text")),
+            split="train",
+            batch_size=batch,
+            resize=size,
+            transform=transform,
+            num_parallel_workers=2,
+        )
     iterator = data.run().create_tuple_iterator(num_epochs=-1, output_numpy=True)
     return lambda: sum(len(labels) for _, labels in iterator)
 
@@ -168,8 +217,13 @@ def torch_loader(path: Path, batch: int):
 
     class Cifar(torch.utils.data.Dataset):
         def __init__(self):
-            batches = [pickle.loads((path / f"data_batch_{i}").read_bytes(), encoding="bytes") for i in range(1, 6)]
-            self.images = torch.from_numpy(np.concatenate([b[b"data"] for b in batches]).reshape(-1, 3, 32, 32))
+            batches = [
+                pickle.loads((path / f"data_batch_{i}").read_bytes(), encoding="bytes")
+                for i in range(1, 6)
+            ]
+            self.images = torch.from_numpy(
+                np.concatenate([b[b"data"] for b in batches]).reshape(-1, 3, 32, 32)
+            )
             self.labels = np.concatenate([b[b"labels"] for b in batches])
             self.mean = torch.tensor((0.4914, 0.4822, 0.4465))[:, None, None]
             self.std = torch.tensor((0.2023, 0.1994, 0.2010))[:, None, None]
@@ -180,11 +234,14 @@ def torch_loader(path: Path, batch: int):
         def __getitem__(self, i):
             image = torch.nn.functional.pad(self.images[i], (4, 4, 4, 4))
             top, left, mirror = torch.randint(9, ()), torch.randint(9, ()), torch.rand(()) < 0.5
-            image = image[:, top:top + 32, left:left + 32]
-            return ((image.flip(2) if mirror else image) / 255 - self.mean) / self.std, int(self.labels[i])
+            image = image[:, top : top + 32, left : left + 32]
+            return ((image.flip(2) if mirror else image) / 255 - self.mean) / self.std, int(
+                self.labels[i]
+            )
 
-    return torch.utils.data.DataLoader(Cifar(), batch, shuffle=True, num_workers=2, drop_last=True,
-                                       persistent_workers=True)
+    return torch.utils.data.DataLoader(
+        Cifar(), batch, shuffle=True, num_workers=2, drop_last=True, persistent_workers=True
+    )
 
 
 def worker(side: str, folder: str, case) -> None:
@@ -215,13 +272,20 @@ class Side:
     """A worker process that has warmed up and waits for its turn."""
 
     def __init__(self, name: str, case, folder: str):
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("ONEDNN_", "MINDRES_NATIVE"))}
+        environment = {
+            k: v for k, v in os.environ.items() if not k.startswith(("ONEDNN_", "MINDRES_NATIVE"))
+        }
         # Not into a pipe, which nobody would empty.
         self.noise = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.cpu", "--worker", name, folder, *map(str, case)], text=True, cwd=ROOT,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.noise,
-            env={**environment, **ENVIRONMENT.get(name, {})})
+            [sys.executable, "-m", "benchmarks.cpu", "--worker", name, folder, *map(str, case)],
+            text=True,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.noise,
+            env={**environment, **ENVIRONMENT.get(name, {})},
+        )
         self.answer()
 
     def answer(self) -> float:
@@ -256,8 +320,10 @@ def measure(case, names, args, folder: str) -> list[str]:
     rows = []
     for name, side in sides.items():
         ratios = [ours / theirs for ours, theirs in zip(results["mindres"], results[name])]
-        rows.append(f"| {title} | {name} | {show(results[name])} | {'' if name == 'mindres' else show(ratios)} | "
-                    f"{side.close():,.0f} |")
+        rows.append(
+            f"| {title} | {name} | {show(results[name])} | {'' if name == 'mindres' else show(ratios)} | "
+            f"{side.close():,.0f} |"
+        )
         print(rows[-1], flush=True)
     return rows
 
@@ -274,31 +340,56 @@ def machine() -> str:
         lines = cpuinfo.read_text()
         model = lines.partition("model name")[2].partition(":")[2].partition("\n")[0].strip()
         model += ", AVX-512" if "avx512f" in lines else ""
-    packages = ", ".join(f"{name} {version(name)}"
-                         for name in ("mindspore", "mindcv", "mindvision", "torch", "onnxruntime", "numpy"))
+    packages = ", ".join(
+        f"{name} {version(name)}"
+        for name in ("mindspore", "mindcv", "mindvision", "torch", "onnxruntime", "numpy")
+    )
     return f"{model}, {len(os.sched_getaffinity(0))} cores; Python {platform.python_version()}, {packages}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="four cases, two sides, three short rounds")
-    parser.add_argument("--rounds", type=int, help="turns of each side (default: 7, with --quick 3)")
-    parser.add_argument("--seconds", type=float, help="length of a turn (default: 3, with --quick 2)")
-    parser.add_argument("--cases", nargs="+", metavar="WHAT,NETWORK,SIZE,BATCH", help="default: all")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="four cases, two sides, three short rounds"
+    )
+    parser.add_argument(
+        "--rounds", type=int, help="turns of each side (default: 7, with --quick 3)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, help="length of a turn (default: 3, with --quick 2)"
+    )
+    parser.add_argument(
+        "--cases", nargs="+", metavar="WHAT,NETWORK,SIZE,BATCH", help="default: all"
+    )
     parser.add_argument("--sides", nargs="+", help="default: all; mindres is always there")
-    parser.add_argument("--out", type=Path,
-                        help="file for the table (default, but for --quick: benchmarks/results/cpu.md)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="file for the table (default, but for --quick: benchmarks/results/cpu.md)",
+    )
     parser.add_argument("--worker", nargs=6, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
         return worker(args.worker[0], args.worker[1], args.worker[2:])
-    args.rounds, args.seconds = args.rounds or (3 if args.quick else 7), args.seconds or (2 if args.quick else 3)
-    cases = [(*case.split(",")[:2], *map(int, case.split(",")[2:])) for case in args.cases] if args.cases else \
-        QUICK if args.quick else CASES
+    args.rounds, args.seconds = (
+        args.rounds or (3 if args.quick else 7),
+        args.seconds or (2 if args.quick else 3),
+    )
+    cases = (
+        [(*case.split(",")[:2], *map(int, case.split(",")[2:])) for case in args.cases]
+        if args.cases
+        else QUICK
+        if args.quick
+        else CASES
+    )
     wanted = args.sides or (["PyTorch"] if args.quick else None)
     head = "| case | side | images/s | mindres is faster by | peak memory, MiB |\n| --- | --- | --- | --- | --- |"
-    about = (f"Command: `{' '.join(['python -m benchmarks.cpu', *sys.argv[1:]])}`, {date.today()}, {args.rounds} turns "
-             f"of {args.seconds:g} s. {machine()}.")
+    about = (
+        f"Command: `{' '.join(['python -m benchmarks.cpu', *sys.argv[1:]])}`, {date.today()}, {args.rounds} turns "
+        f"of {args.seconds:g} s. {machine()}."
+    )
     print(f"{about}\n\n{head}", flush=True)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -306,14 +397,20 @@ def main() -> None:
             if case[0] == "load":
                 write_cifar10(Path(folder, "bytes", "cifar-10-batches-py"), str.encode)
                 write_cifar10(Path(folder, "text", "cifar-10-batches-py"), str)
-            names = [side for side in SIDES[case[0]] if side == "mindres" or not wanted or side in wanted]
+            names = [
+                side for side in SIDES[case[0]] if side == "mindres" or not wanted or side in wanted
+            ]
             rows += measure(case, names, args, folder)
     out = args.out or (None if args.quick else OUT)
     if out:
         sides = __doc__.partition("Sides:\n")[2]
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(f"# Speed and memory on CPU\n\n{about}\n\n```\n{sides.rstrip()}\n```\n\n{head}\n" +
-                       "\n".join(rows) + "\n", encoding="utf-8")
+        out.write_text(
+            f"# Speed and memory on CPU\n\n{about}\n\n```\n{sides.rstrip()}\n```\n\n{head}\n"
+            + "\n".join(rows)
+            + "\n",
+            encoding="utf-8",
+        )
 
 
 if __name__ == "__main__":

@@ -29,16 +29,26 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "benchmarks" / "results" / "gpu.md"
 # What is done, side of the image, images in a batch.
-CASES = ["train,224,64", "train,224,256", "train,32,64", "train,32,256",
-         "infer,224,64", "infer,224,256", "infer,32,64", "infer,32,256"]
+CASES = [
+    "train,224,64",
+    "train,224,256",
+    "train,32,64",
+    "train,32,256",
+    "infer,224,64",
+    "infer,224,256",
+    "infer,32,64",
+    "infer,32,256",
+]
 PEERS = ["float16", "float16+compile", "bfloat16", "bfloat16+compile"]
 PARAMETERS = 25_557_032
 
 
 def data(size: int, batch: int):
     random = np.random.default_rng(0)
-    return (random.standard_normal((batch, 3, size, size), np.float32),
-            random.integers(0, 1000, batch).astype(np.int32))
+    return (
+        random.standard_normal((batch, 3, size, size), np.float32),
+        random.integers(0, 1000, batch).astype(np.int32),
+    )
 
 
 def mindres_step(device: str, what: str, size: int, batch: int):
@@ -49,7 +59,8 @@ def mindres_step(device: str, what: str, size: int, batch: int):
     import mindspore
     from mindspore import nn
 
-    from mindres import recipes, runtime, steps
+    from mindres.devices import runtime
+    from mindres.training import recipes, step
 
     net = mindres.resnet50()
     assert sum(p.size for p in net.trainable_params()) == PARAMETERS
@@ -59,7 +70,9 @@ def mindres_step(device: str, what: str, size: int, batch: int):
     images, labels = map(mindspore.Tensor, data(size, batch))
     if what == "train":
         optimizer = nn.Momentum(net.trainable_params(), 0.001, 0.9)
-        cell = steps.training_step(network, optimizer, recipes.make_recipe("tutorial"), mixed_precision=level != "O0")
+        cell = step.training_step(
+            network, optimizer, recipes.make_recipe("tutorial"), mixed_precision=level != "O0"
+        )
         cell.set_train()
         arguments = images, labels
     else:
@@ -69,6 +82,7 @@ def mindres_step(device: str, what: str, size: int, batch: int):
         for _ in range(count):
             result = cell(*arguments)
         return (result[0] if isinstance(result, tuple) else result).asnumpy()
+
     return run
 
 
@@ -109,18 +123,21 @@ def torch_step(device: str, what: str, size: int, batch: int, peer: str):
             train() if what == "train" else infer()
         if device == "GPU":
             torch.cuda.synchronize()
+
     return run
 
 
 def describe(side: str, device: str) -> dict:
     """The versions of a side, and the GPU as it is called there."""
     if side == "mindres":
-        from mindres import gpu
+        from mindres.devices import gpu
 
         found = {"mindspore": version("mindspore")}
         if device == "GPU":
             card = gpu.query()[0][0]
-            found["gpu"] = f"{card.name}, compute capability {card.capability[0]}.{card.capability[1]}"
+            found["gpu"] = (
+                f"{card.name}, compute capability {card.capability[0]}.{card.capability[1]}"
+            )
         return found
     import torch
 
@@ -129,12 +146,16 @@ def describe(side: str, device: str) -> dict:
 
 def worker(side: str, device: str, what: str, size: int, batch: int) -> None:
     """Answer each line `n` on standard input with the seconds that n steps take, as JSON lines after `BENCH `."""
+
     def say(**answer):
         print("BENCH", json.dumps(answer), flush=True)
 
     try:
-        run = mindres_step(device, what, size, batch) if side == "mindres" else \
-            torch_step(device, what, size, batch, side)
+        run = (
+            mindres_step(device, what, size, batch)
+            if side == "mindres"
+            else torch_step(device, what, size, batch, side)
+        )
         run(3)
         started = time.perf_counter()
         run(3)
@@ -144,7 +165,9 @@ def worker(side: str, device: str, what: str, size: int, batch: int) -> None:
             run(int(line))
             say(seconds=time.perf_counter() - started)
     except Exception as error:  # it is a row of the table
-        lines = [line for line in str(error).splitlines() if line.strip(" -")] or [type(error).__name__]
+        lines = [line for line in str(error).splitlines() if line.strip(" -")] or [
+            type(error).__name__
+        ]
         memory = next((line for line in lines if "memory" in line.lower()), None)
         say(error="out of memory" if memory else lines[0][:120])
 
@@ -156,8 +179,22 @@ class Side:
         python = sys.executable if name == "mindres" else args.torch_python
         self.batch, self.error = int(case.split(",")[2]), None
         self.process = subprocess.Popen(
-            [python, "-m", "benchmarks.gpu", "--worker", name, *case.split(","), "--device_target", args.device],
-            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT)
+            [
+                python,
+                "-m",
+                "benchmarks.gpu",
+                "--worker",
+                name,
+                *case.split(","),
+                "--device_target",
+                args.device,
+            ],
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=ROOT,
+        )
         self.about = self.answer()
         self.steps = max(1, math.ceil(args.seconds / self.about.get("step_s", 1)))
 
@@ -196,10 +233,14 @@ def measure(case: str, args):
             pairs.append((ours.images_per_second(), theirs.images_per_second()))
         theirs.close()
         if ours.error or theirs.error:
-            rows.append(f"| {name} | {ours.error or 'runs'} | {peer} | {theirs.error or 'runs'} | |")
+            rows.append(
+                f"| {name} | {ours.error or 'runs'} | {peer} | {theirs.error or 'runs'} | |"
+            )
         else:
-            rows.append(f"| {name} | {show([a for a, _ in pairs])} | {peer} | {show([b for _, b in pairs])} | "
-                        f"{show([a / b for a, b in pairs])} |")
+            rows.append(
+                f"| {name} | {show([a for a, _ in pairs])} | {peer} | {show([b for _, b in pairs])} | "
+                f"{show([a / b for a, b in pairs])} |"
+            )
         print(rows[-1], flush=True)
     ours.close()
     return rows, about
@@ -211,15 +252,28 @@ def show(values) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="GPU", choices=("GPU", "CPU"), help="CPU is a rehearsal (default: GPU)")
-    parser.add_argument("--cases", nargs="+", default=CASES, metavar="WHAT,SIZE,BATCH", help="default: all eight")
-    parser.add_argument("--peers", nargs="+", default=PEERS, choices=PEERS, help="default: all four")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--device", default="GPU", choices=("GPU", "CPU"), help="CPU is a rehearsal (default: GPU)"
+    )
+    parser.add_argument(
+        "--cases", nargs="+", default=CASES, metavar="WHAT,SIZE,BATCH", help="default: all eight"
+    )
+    parser.add_argument(
+        "--peers", nargs="+", default=PEERS, choices=PEERS, help="default: all four"
+    )
     parser.add_argument("--rounds", type=int, default=7, help="turns of each side (default: 7)")
     parser.add_argument("--seconds", type=float, default=3, help="length of a turn (default: 3)")
-    parser.add_argument("--torch_python", default=sys.executable,
-                        help="interpreter that has PyTorch, where it is another (default: this one)")
-    parser.add_argument("--out", type=Path, help="file for the table (default on GPU: benchmarks/results/gpu.md)")
+    parser.add_argument(
+        "--torch_python",
+        default=sys.executable,
+        help="interpreter that has PyTorch, where it is another (default: this one)",
+    )
+    parser.add_argument(
+        "--out", type=Path, help="file for the table (default on GPU: benchmarks/results/gpu.md)"
+    )
     parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--device_target", help=argparse.SUPPRESS)  # where mindres looks for it
     args = parser.parse_args()
@@ -227,7 +281,7 @@ def main() -> None:
         side, what, size, batch = args.worker
         return worker(side, args.device_target, what, int(size), int(batch))
     if args.device == "GPU":
-        from mindres import runtime
+        from mindres.devices import runtime
 
         if lacks := runtime.missing("GPU"):
             sys.exit(f"no GPU to measure on: {lacks}")
@@ -239,14 +293,29 @@ def main() -> None:
         rows += found
         about.update(told)
     command = " ".join(["python -m benchmarks.gpu", *sys.argv[1:]])
-    made = "; ".join([*(f"{key} {value}" for key, value in about.items() if key not in ("step_s", "error") and value),
-                      f"Python {platform.python_version()}"])
+    made = "; ".join(
+        [
+            *(
+                f"{key} {value}"
+                for key, value in about.items()
+                if key not in ("step_s", "error") and value
+            ),
+            f"Python {platform.python_version()}",
+        ]
+    )
     print(f"\nCommand: `{command}`, {date.today()}. {made}.")
     out = args.out or (OUT if args.device == "GPU" else None)
     if out:
-        text = [f"# ResNet-50 on {args.device}: mindres against PyTorch", "",
-                "Median (range) over turns of each side; the ratio is the median of the turns' ratios.", "",
-                f"Command: `{command}`, {date.today()}. {made}.", "", head, *rows]
+        text = [
+            f"# ResNet-50 on {args.device}: mindres against PyTorch",
+            "",
+            "Median (range) over turns of each side; the ratio is the median of the turns' ratios.",
+            "",
+            f"Command: `{command}`, {date.today()}. {made}.",
+            "",
+            head,
+            *rows,
+        ]
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text("\n".join(text) + "\n", encoding="utf-8")
 

@@ -48,18 +48,32 @@ def worker(what: str, network: str, size: int, batch: int) -> None:
     for _ in range(12):
         started = time.perf_counter()
         matrix @ matrix
-        rates.append(side ** 3 / (time.perf_counter() - started))
+        rates.append(side**3 / (time.perf_counter() - started))
     print("BENCH rate", max(rates), flush=True)
 
 
 def profile(what: str, network: str, size: int, batch: int) -> str:
     """The table, as Markdown."""
     import mindres
-    from mindres.summary import summarize
+    from mindres.models.summary import summarize
 
-    out = subprocess.run([sys.executable, "-m", "benchmarks.profile", "--worker", what, network, str(size), str(batch)],
-                         cwd=ROOT, env={**os.environ, "ONEDNN_VERBOSE": "1"}, text=True, stdout=subprocess.PIPE,
-                         check=True).stdout
+    out = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.profile",
+            "--worker",
+            what,
+            network,
+            str(size),
+            str(batch),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "ONEDNN_VERBOSE": "1"},
+        text=True,
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
     found = dict(re.findall(r"BENCH (\w+) ?(.*)", out))
     step, rate = float(found["end"]), float(found["rate"])
     spent, count = Counter(), Counter()
@@ -77,19 +91,31 @@ def profile(what: str, network: str, size: int, batch: int) -> str:
     work = summarize(net, (1 if network == "convnet" else 3, size, size)).multiply_adds * batch
     limit = work * (3 if what == "train" else 1) / rate
     named = [name for name, _ in spent.most_common(12)]
-    rows = [f"| {name} | {count[name]:.0f} | {spent[name] * 1000:.1f} | {spent[name] / step:.0%} |" for name in named]
+    rows = [
+        f"| {name} | {count[name]:.0f} | {spent[name] * 1000:.1f} | {spent[name] / step:.0%} |"
+        for name in named
+    ]
     others = [sum(table[name] for name in table if name not in named) for table in (count, spent)]
     rows.append(f"| others | {others[0]:.0f} | {others[1] * 1000:.1f} | {others[1] / step:.0%} |")
     rest = step - sum(spent.values())
-    rows.append(f"| MindSpore: its own kernels, copies, scheduling | | {rest * 1000:.1f} | {rest / step:.0%} |")
-    return (f"{what} {network}, {size}x{size}, batch {batch}: {step * 1000:.1f} ms a step; arithmetic alone "
-            f"{limit * 1000:.1f} ms ({rate / 1e9:.0f} G multiply-adds a second), {limit / step:.0%} of it\n\n"
-            "| primitive or operator | calls | ms | share |\n| --- | --- | --- | --- |\n" + "\n".join(rows))
+    rows.append(
+        f"| MindSpore: its own kernels, copies, scheduling | | {rest * 1000:.1f} | {rest / step:.0%} |"
+    )
+    return (
+        f"{what} {network}, {size}x{size}, batch {batch}: {step * 1000:.1f} ms a step; arithmetic alone "
+        f"{limit * 1000:.1f} ms ({rate / 1e9:.0f} G multiply-adds a second), {limit / step:.0%} of it\n\n"
+        "| primitive or operator | calls | ms | share |\n| --- | --- | --- | --- |\n"
+        + "\n".join(rows)
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--what", choices=("train", "infer"), default="train", help="default: train")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--what", choices=("train", "infer"), default="train", help="default: train"
+    )
     parser.add_argument("--network", default="resnet20", help="default: resnet20")
     parser.add_argument("--size", type=int, default=32, help="side of the images (default: 32)")
     parser.add_argument("--batch", type=int, default=128, help="images in a batch (default: 128)")

@@ -4,7 +4,10 @@ from torch import nn
 
 
 def _convolution(inputs, outputs, kernel, stride=1, activation=True):
-    layers = [nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)]
+    layers = [
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+    ]
     return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if activation else []))
 
 
@@ -15,13 +18,21 @@ class Block(nn.Module):
         super().__init__()
         outputs = 4 * width if bottleneck else width
         if bottleneck:
-            self.branch = nn.Sequential(_convolution(inputs, width, 1), _convolution(width, width, 3, stride),
-                                        _convolution(width, outputs, 1, activation=False))
+            self.branch = nn.Sequential(
+                _convolution(inputs, width, 1),
+                _convolution(width, width, 3, stride),
+                _convolution(width, outputs, 1, activation=False),
+            )
         else:
-            self.branch = nn.Sequential(_convolution(inputs, width, 3, stride),
-                                        _convolution(width, width, 3, activation=False))
-        self.shortcut = nn.Identity() if stride == 1 and inputs == outputs else \
-            _convolution(inputs, outputs, 1, stride, activation=False)
+            self.branch = nn.Sequential(
+                _convolution(inputs, width, 3, stride),
+                _convolution(width, width, 3, activation=False),
+            )
+        self.shortcut = (
+            nn.Identity()
+            if stride == 1 and inputs == outputs
+            else _convolution(inputs, outputs, 1, stride, activation=False)
+        )
         self.activation = nn.ReLU(inplace=True)
 
     def forward(self, x):
@@ -34,7 +45,9 @@ def _resnet(stem, stages, bottleneck, num_classes):
         for block in range(blocks):
             layers.append(Block(inputs, width, 2 if stage and not block else 1, bottleneck))
             inputs = 4 * width if bottleneck else width
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, num_classes))
+    return nn.Sequential(
+        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, num_classes)
+    )
 
 
 def _large_stem():
@@ -54,6 +67,13 @@ def resnet20(num_classes=10):
 
 
 def convnet(num_classes=10):
-    return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2),
-                         nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2),
-                         nn.Flatten(), nn.Linear(16 * 7 * 7, num_classes))
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 16, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16 * 7 * 7, num_classes),
+    )

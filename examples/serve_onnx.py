@@ -1,7 +1,7 @@
 """Say what is in images with a network that `mindres export` wrote, by ONNX Runtime: without MindSpore and mindres.
 
-    pip install onnxruntime numpy pillow
-    python serve_onnx.py resnet20.onnx photo.jpg another.png
+pip install onnxruntime numpy pillow
+python serve_onnx.py resnet20.onnx photo.jpg another.png
 """
 
 import argparse
@@ -14,10 +14,14 @@ from PIL import Image, ImageOps
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("network", help="file of mindres export --format onnx")
     parser.add_argument("images", nargs="+", help="image files")
-    parser.add_argument("--top_k", type=int, default=3, help="classes to name for each image (default: 3)")
+    parser.add_argument(
+        "--top_k", type=int, default=3, help="classes to name for each image (default: 3)"
+    )
     parser.add_argument("--batch_size", type=int, default=32, help="images at a time (default: 32)")
     parser.error = fail
     args = parser.parse_args()
@@ -25,15 +29,20 @@ def main():
         session = onnxruntime.InferenceSession(args.network, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has a class of its own for each reason
         fail(f"{args.network} cannot be read as an ONNX file: {error}")
-    metadata = {key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
+    metadata = {
+        key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()
+    }
     classes = metadata.get("classes")
     for start in range(0, len(args.images), args.batch_size):
-        names = args.images[start:start + args.batch_size]
+        names = args.images[start : start + args.batch_size]
         inputs = np.stack([prepare(read(name), metadata) for name in names])
         (logits,) = session.run(["logits"], {"input": inputs})
         for name, probabilities in zip(names, softmax(logits)):
-            best = np.argsort(-probabilities, kind="stable")[:args.top_k]
-            print(f"{name}: " + ", ".join(f"{classes[i] if classes else i} {probabilities[i]:.1%}" for i in best))
+            best = np.argsort(-probabilities, kind="stable")[: args.top_k]
+            print(
+                f"{name}: "
+                + ", ".join(f"{classes[i] if classes else i} {probabilities[i]:.1%}" for i in best)
+            )
 
 
 def fail(message):
@@ -55,7 +64,9 @@ def prepare(image, metadata):
     """What the network takes for an RGB image: float32 (C, H, W), resized or cropped and normalised as in training."""
     lacking = {"input_size", "mean", "std"} - set(metadata)
     if lacking:
-        fail(f"the network's file does not say how images are prepared: {', '.join(sorted(lacking))} missing")
+        fail(
+            f"the network's file does not say how images are prepared: {', '.join(sorted(lacking))} missing"
+        )
     height, width = metadata["input_size"]
     pixels = np.asarray(image.convert("L") if len(metadata["mean"]) == 1 else image)
     pixels = pixels.reshape(*pixels.shape[:2], -1)
@@ -64,10 +75,12 @@ def prepare(image, metadata):
         scale = round(min(height, width) / fraction) / min(pixels.shape[:2])
         pixels = resize(pixels, [int(side * scale) for side in pixels.shape[:2]])
         top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
-        pixels = pixels[top:top + height, left:left + width]
+        pixels = pixels[top : top + height, left : left + width]
     else:
         pixels = resize(pixels, (height, width))
-    return ((pixels / 255 - metadata["mean"]) / metadata["std"]).transpose(2, 0, 1).astype(np.float32)
+    return (
+        ((pixels / 255 - metadata["mean"]) / metadata["std"]).transpose(2, 0, 1).astype(np.float32)
+    )
 
 
 def resize(pixels, size):
@@ -81,7 +94,9 @@ def resize(pixels, size):
         total = 0
         for tap in range(4):
             d = np.abs(position - first - tap)
-            weight = np.where(d <= 1, (1.25 * d - 2.25) * d**2 + 1, ((-0.75 * d + 3.75) * d - 6) * d + 3)
+            weight = np.where(
+                d <= 1, (1.25 * d - 2.25) * d**2 + 1, ((-0.75 * d + 3.75) * d - 6) * d + 3
+            )
             taken = np.take(pixels, np.clip(first + tap, 0, old - 1), axis)
             total = total + taken * weight.reshape([-1, *[1] * (2 - axis)])
         pixels = total

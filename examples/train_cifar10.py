@@ -1,15 +1,26 @@
 """Train ResNet-20, ResNet-18 or any other network from random weights on CIFAR-10, 5,000 images held out."""
 
 import mindres
-from mindres.errors import run
-from mindres.flags import load_dataset, load_datasets, recipe_values, train_as_asked, training_parser
-from mindres.recipes import make_recipe
+from mindres.cli.flags import (
+    load_dataset,
+    load_datasets,
+    recipe_values,
+    train_as_asked,
+    training_parser,
+)
+from mindres.cli.program import run
+from mindres.training.recipes import make_recipe
 
 
 def main():
     parser = training_parser(
-        __doc__, "python examples/train_cifar10.py --arch resnet20 --recipe fast --epochs 12 --download",
-        dataset="cifar10", arch="resnet20", recipe="fast", validation_fraction=0.1)
+        __doc__,
+        "python examples/train_cifar10.py --arch resnet20 --recipe fast --epochs 12 --download",
+        dataset="cifar10",
+        arch="resnet20",
+        recipe="fast",
+        validation_fraction=0.1,
+    )
     args = parser.parse_args()
     recipe = make_recipe(args.recipe, **recipe_values(args))
     mindres.set_device(args.device_target, args.device_id)
@@ -21,7 +32,9 @@ def main():
 
     # The last epoch's weights, on images that neither training nor the choice of weights has seen.
     result = mindres.evaluate(net, load_dataset(args, recipe, "test"), tta=recipe.tta)
-    print(f"Test accuracy of the last epoch: {result.accuracy:.4f} over {result.num_images:,} images")
+    print(
+        f"Test accuracy of the last epoch: {result.accuracy:.4f} over {result.num_images:,} images"
+    )
 
 
 if __name__ == "__main__":

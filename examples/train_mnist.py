@@ -1,14 +1,20 @@
 """Train the ConvNet or LeNet-5 on MNIST, validated on the test images."""
 
 import mindres
-from mindres.errors import run
-from mindres.flags import load_datasets, recipe_values, train_as_asked, training_parser
-from mindres.recipes import make_recipe
+from mindres.cli.flags import load_datasets, recipe_values, train_as_asked, training_parser
+from mindres.cli.program import run
+from mindres.training.recipes import make_recipe
 
 
 def main():
-    parser = training_parser(__doc__, "python examples/train_mnist.py --arch lenet5 --recipe fast --download",
-                             dataset="mnist", arch="convnet", recipe="sgd_mnist", resize=None)
+    parser = training_parser(
+        __doc__,
+        "python examples/train_mnist.py --arch lenet5 --recipe fast --download",
+        dataset="mnist",
+        arch="convnet",
+        recipe="sgd_mnist",
+        resize=None,
+    )
     args = parser.parse_args()
     # LeNet-5 takes images of 32 pixels, so that strokes at the edge meet whole filters (LeCun et al., section II.B).
     args.resize = args.resize or (28 if args.arch == "convnet" else 32)

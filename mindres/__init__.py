@@ -11,31 +11,46 @@ import importlib as _importlib
 import sys as _sys
 import types as _types
 
-from mindres import _mindvision, runtime as _runtime
+from mindres.compat import mindvision as _mindvision
+from mindres.devices import runtime as _runtime
 from mindres.errors import UserError
 
 __version__ = "0.1.0"
 
 _NETWORKS = {
-    "resnet": ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"],
-    "cifar_resnet": ["resnet20", "resnet32", "resnet44", "resnet56", "resnet110"],
-    "classic": ["lenet5", "convnet", "alexnet", "vgg16"],
-    "inception": ["googlenet", "inception_v3"],
+    "models.resnet": ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"],
+    "models.cifar_resnet": ["resnet20", "resnet32", "resnet44", "resnet56", "resnet110"],
+    "models.classic": ["lenet5", "convnet", "alexnet", "vgg16"],
+    "models.inception": ["googlenet", "inception_v3"],
 }
-_HOME = {name: module for module, names in {
-    **_NETWORKS,
-    "resnet": [*_NETWORKS["resnet"], "ResNet", "ResidualBlock", "ResidualBlockBase", "make_layer"],
-    "runtime": ["set_device"],
-    "weights": ["load_weights", "save_checkpoint"],
-    "zoo": ["create_model", "list_models", "load_model", "reset_head"],
-    "distributed": ["say", "start_workers"],
-    "callbacks": ["LossMonitor", "ValAccMonitor"],
-    "training": ["History", "set_seed", "train"],
-    "evaluation": ["evaluate"],
-    "prediction": ["predict"],
-    "folding": ["fold_batch_norm"],
-    "export": ["export_model"],
-}.items() for name in names}
+_HOME = {
+    name: module
+    for module, names in {
+        **_NETWORKS,
+        "models.resnet": [
+            *_NETWORKS["models.resnet"],
+            "ResNet",
+            "ResidualBlock",
+            "ResidualBlockBase",
+            "make_layer",
+        ],
+        "models.build": ["create_model", "reset_head"],
+        "models.registry": ["list_models"],
+        "models.load": ["load_weights"],
+        "models.save": ["save_checkpoint"],
+        "models.checkpoints": ["load_model"],
+        "models.folding": ["fold_batch_norm"],
+        "devices.runtime": ["set_device"],
+        "devices.workers": ["say", "start_workers"],
+        "callbacks.monitor": ["ValAccMonitor"],
+        "callbacks.loss_monitor": ["LossMonitor"],
+        "training.trainer": ["History", "set_seed", "train"],
+        "evaluation.evaluator": ["evaluate"],
+        "evaluation.predictor": ["predict"],
+        "export.exporter": ["export_model"],
+    }.items()
+    for name in names
+}
 __all__ = ["UserError", *_HOME]
 
 
@@ -53,7 +68,9 @@ class _NetworkModule(_types.ModuleType):
     """Stands in for `mindres.resnet50` as a module: what is asked of it is asked of its family's file."""
 
     def __getattr__(self, name):
-        return getattr(_importlib.import_module(f"mindres.{_HOME[self.__name__.rpartition('.')[2]]}"), name)
+        return getattr(
+            _importlib.import_module(f"mindres.{_HOME[self.__name__.rpartition('.')[2]]}"), name
+        )
 
 
 # `import mindres.resnet50` and `from mindres.resnet50 import resnet50` find these here. An import that

@@ -1,5 +1,5 @@
 """`python -m mindres`: the same as `mindres`."""
 
-from mindres.cli import main
+from mindres.cli.program import main
 
 main()

@@ -6,7 +6,7 @@ import mindspore
 import numpy as np
 
 import mindres
-from mindres import weights
+from mindres.models import save
 
 HISTORY = """epoch,loss,accuracy,lr,images_per_second,seconds
 1,2.3,0.25,0.1,80.5,3.5
@@ -20,22 +20,42 @@ def network(arch="lenet5", seed=0, in_channels=3):
     mindspore.set_seed(seed)
     net = mindres.create_model(arch, num_classes=10, in_channels=in_channels)
     head = net.head.dense.weight
-    head.set_data(mindspore.Tensor(np.random.default_rng(seed).normal(0, 0.1, head.shape).astype(np.float32)))
+    head.set_data(
+        mindspore.Tensor(np.random.default_rng(seed).normal(0, 0.1, head.shape).astype(np.float32))
+    )
     return net
 
 
 def metadata(data, **changes):
     """What a training on this dataset notes in its checkpoints."""
-    return {"dataset": data.name.lower(), "classes": list(data.classes), "mean": list(data.mean),
-            "std": list(data.std), "input_size": list(data.resize), "crop_fraction": data.crop_fraction, "epoch": 3,
-            "metric_name": "Accuracy", "metric": 0.5, "run": "abc", **changes}
+    return {
+        "dataset": data.name.lower(),
+        "classes": list(data.classes),
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "input_size": list(data.resize),
+        "crop_fraction": data.crop_fraction,
+        "epoch": 3,
+        "metric_name": "Accuracy",
+        "metric": 0.5,
+        "run": "abc",
+        **changes,
+    }
 
 
 def write_run(folder, net, data, **changes):
     """`best.ckpt`, `history.csv` and `config.json` as a training on `data` leaves them; returns the folder."""
-    weights.save_checkpoint(net, folder / "best.ckpt", **metadata(data, **changes))
+    save.save_checkpoint(net, folder / "best.ckpt", **metadata(data, **changes))
     (folder / "history.csv").write_text(HISTORY)
-    (folder / "config.json").write_text(json.dumps({
-        "command": "train.py --arch resnet20 --out '<b>'", "run": "abc", "seed": 0, "lr": 0.1,
-        "environment": {"python": "3.11", "device": "CPU"}}))
+    (folder / "config.json").write_text(
+        json.dumps(
+            {
+                "command": "train.py --arch resnet20 --out '<b>'",
+                "run": "abc",
+                "seed": 0,
+                "lr": 0.1,
+                "environment": {"python": "3.11", "device": "CPU"},
+            }
+        )
+    )
     return folder

@@ -32,8 +32,11 @@ CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 
 def clean_environment(**changes):
     """This process's environment without what mindres or a user may have set, plus `changes`."""
-    kept = {name: value for name, value in os.environ.items()
-            if not name.startswith(("MINDRES_", "ONEDNN_", "CUDA_", "DISPLAY", "WAYLAND_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MINDRES_", "ONEDNN_", "CUDA_", "DISPLAY", "WAYLAND_"))
+    }
     return {**kept, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg", **changes}
 
 
@@ -68,10 +71,18 @@ def own_mode():
 @pytest.fixture
 def run_python(tmp_path, own_cache):
     """Runs a fresh interpreter in `tmp_path`: `run_python("-c", code)` or `run_python(script, "--flag", ...)`."""
+
     def run(*arguments, timeout=300, **environment):
         environment = clean_environment(**{"MINDRES_CACHE": str(own_cache), **environment})
-        return subprocess.run([sys.executable, *map(str, arguments)], cwd=tmp_path, env=environment,
-                              capture_output=True, text=True, timeout=timeout)
+        return subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
     return run
 
 
@@ -87,6 +98,7 @@ class Outcome:
 @pytest.fixture
 def run_example(tmp_path, monkeypatch, capfd):
     """Runs a script of examples/ as `__main__` in this process and in `tmp_path`, which saves seconds of imports."""
+
     def run(script, *arguments):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
@@ -97,6 +109,7 @@ def run_example(tmp_path, monkeypatch, capfd):
         except SystemExit as exit:
             status = exit.code or 0
         return Outcome(status, *capfd.readouterr())
+
     return run
 
 
@@ -109,10 +122,10 @@ class FileServer:
     # What is done to the next answers for a path, one each: "cut 1000" closes the connection after so many bytes
     # of the body, "503" answers with that status, "redirect URL" sends the client elsewhere.
     faults: dict[str, list[str]] = field(default_factory=dict)
-    ranges: bool = True    # whether Range and If-Range are honoured
-    etags: bool = True     # whether answers carry an ETag
-    lengths: bool = True   # whether answers carry Content-Length
-    excess: int = 0        # by how much Content-Length is too large
+    ranges: bool = True  # whether Range and If-Range are honoured
+    etags: bool = True  # whether answers carry an ETag
+    lengths: bool = True  # whether answers carry Content-Length
+    excess: int = 0  # by how much Content-Length is too large
     requests: list = field(default_factory=list)  # (path, headers) of every request
 
     def asked(self, path):
@@ -146,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
         if site.lengths:
             self.send_header("Content-Length", str(len(body) + site.excess))
         self.end_headers()
-        self.wfile.write(body[:int(value)] if fault == "cut" else body)
+        self.wfile.write(body[: int(value)] if fault == "cut" else body)
 
     def log_message(self, *args):
         pass
@@ -172,8 +185,20 @@ def realdata(tmp_path_factory):
     if not unpack.is_file():
         pytest.skip("the real image data is not here")
     folder = tmp_path_factory.mktemp("realdata")
-    subprocess.run([sys.executable, str(unpack), "--to", str(folder), "--train-per-class", "20",
-                    "--test-per-class", "10"], check=True, capture_output=True)
+    subprocess.run(
+        [
+            sys.executable,
+            str(unpack),
+            "--to",
+            str(folder),
+            "--train-per-class",
+            "20",
+            "--test-per-class",
+            "10",
+        ],
+        check=True,
+        capture_output=True,
+    )
     return folder
 
 
@@ -181,9 +206,14 @@ def cifar10_batches(train=30, test=12, seed=0):
     """Random images and labels in CIFAR-10's shape: {file name: (uint8 (N, 3072), list of labels)}."""
     rng = np.random.default_rng(seed)
     batches = {}
-    for name, count in [*((f"data_batch_{i}", train // 5 + (i <= train % 5)) for i in range(1, 6)),
-                        ("test_batch", test)]:
-        batches[name] = rng.integers(0, 256, (count, 3072), np.uint8), rng.integers(0, 10, count).tolist()
+    for name, count in [
+        *((f"data_batch_{i}", train // 5 + (i <= train % 5)) for i in range(1, 6)),
+        ("test_batch", test),
+    ]:
+        batches[name] = (
+            rng.integers(0, 256, (count, 3072), np.uint8),
+            rng.integers(0, 10, count).tolist(),
+        )
     return batches
 
 
@@ -208,11 +238,22 @@ def write_cifar10_python(folder, batches):
     """Write `batches` as CIFAR-10's published pickles and return the folder."""
     folder.mkdir(parents=True)
     for name, (images, labels) in batches.items():
-        content = {b"batch_label": name.encode(), b"labels": labels, b"data": images,
-                   b"filenames": [b"%d.png" % i for i in range(len(labels))]}
+        content = {
+            b"batch_label": name.encode(),
+            b"labels": labels,
+            b"data": images,
+            b"filenames": [b"%d.png" % i for i in range(len(labels))],
+        }
         (folder / name).write_bytes(python2_pickle(content))
-    (folder / "batches.meta").write_bytes(python2_pickle(
-        {b"num_cases_per_batch": 10000, b"label_names": [name.encode() for name in CLASSES], b"num_vis": 3072}))
+    (folder / "batches.meta").write_bytes(
+        python2_pickle(
+            {
+                b"num_cases_per_batch": 10000,
+                b"label_names": [name.encode() for name in CLASSES],
+                b"num_vis": 3072,
+            }
+        )
+    )
     return folder
 
 
@@ -220,7 +261,9 @@ def write_cifar10_binary(folder, batches):
     """Write `batches` as CIFAR-10's published binary files and return the folder."""
     folder.mkdir(parents=True)
     for name, (images, labels) in batches.items():
-        np.concatenate([np.array(labels, np.uint8)[:, None], images], 1).tofile(folder / f"{name}.bin")
+        np.concatenate([np.array(labels, np.uint8)[:, None], images], 1).tofile(
+            folder / f"{name}.bin"
+        )
     (folder / "batches.meta.txt").write_text("\n".join(CLASSES) + "\n")
     return folder
 

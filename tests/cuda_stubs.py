@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mindres import gpu
+from mindres.devices import gpu
 
 # Every function writes its name to the file $STUB_TRACE, where that is set.
 TRACE = """
@@ -24,7 +24,9 @@ static void trace(const char *name) {
 }
 static int setting(const char *name, int fallback) { return getenv(name) ? atoi(getenv(name)) : fallback; }
 """
-DRIVER = TRACE + """
+DRIVER = (
+    TRACE
+    + """
 int cuInit(unsigned flags) {
     trace("cuInit");
     if (getenv("CUDA_MODULE_LOADING")) trace(getenv("CUDA_MODULE_LOADING"));
@@ -42,6 +44,7 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
     return 0;
 }
 """
+)
 
 
 def compile_c(path, source, *options):
@@ -49,7 +52,9 @@ def compile_c(path, source, *options):
     path.parent.mkdir(parents=True, exist_ok=True)
     text = path.with_suffix(".c")
     text.write_text(source)
-    subprocess.run(["cc", "-shared", "-fPIC", "-w", "-o", str(path), str(text), *options], check=True)
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-w", "-o", str(path), str(text), *options], check=True
+    )
     text.unlink()
 
 
@@ -88,8 +93,12 @@ def build(folder):
         package = gpu.LIBRARIES[library].replace("-", "_")
         versions = folder / "versions"
         versions.write_text(f"{library} {{ global: *; }};\n")
-        compile_c(folder / "site" / "nvidia" / package / "lib" / library, source, f"-Wl,-soname,{library}",
-                  f"-Wl,--version-script={versions}")
+        compile_c(
+            folder / "site" / "nvidia" / package / "lib" / library,
+            source,
+            f"-Wl,-soname,{library}",
+            f"-Wl,--version-script={versions}",
+        )
     return folder
 
 

@@ -33,19 +33,35 @@ class Chromium:
         sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
         (commands, self.writer), (self.reader, answers) = high_pipe(), high_pipe()
         self.events, self.count, self.buffer = [], 0, b""
-        command = [program, "--headless=new", "--remote-debugging-pipe", f"--user-data-dir={profile}", "--no-first-run",
-                   "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
-                   "--disable-component-update", "--hide-scrollbars", *sandbox, "about:blank"]
+        command = [
+            program,
+            "--headless=new",
+            "--remote-debugging-pipe",
+            f"--user-data-dir={profile}",
+            "--no-first-run",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--hide-scrollbars",
+            *sandbox,
+            "about:blank",
+        ]
         # The shell puts the pipe's ends where Chromium expects them; Debian's `sh` knows no descriptors above 9.
         self.process = subprocess.Popen(
             ["bash", "-c", f'exec 3<&{commands} 4>&{answers} && exec "$@"', "bash", *command],
-            pass_fds=(commands, answers), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL)
+            pass_fds=(commands, answers),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(commands)
         os.close(answers)
         self.session = None
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.session = self.send("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
 
@@ -81,8 +97,10 @@ class Chromium:
         self.size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": touch}
         self.send("Emulation.setDeviceMetricsOverride", **self.size)
         self.send("Emulation.setTouchEmulationEnabled", enabled=touch)
-        self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme",
-                                                           "value": "dark" if dark else "light"}])
+        self.send(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
+        )
         loaded = len(self.of("Page.loadEventFired"))
         self.send("Page.navigate", url=url)
         while len(self.of("Page.loadEventFired")) == loaded:
@@ -94,15 +112,19 @@ class Chromium:
 
     def run(self, script):
         """The value of a JavaScript expression."""
-        answer = self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        answer = self.send(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def middle(self, selector):
         """Where the first element that fits `selector` is, scrolled into view: (x, y)."""
-        box = self.run(f"(() => {{ const e = document.querySelector({json.dumps(selector)}); "
-                       "e.scrollIntoView({block: 'center', inline: 'center'}); const r = e.getBoundingClientRect(); "
-                       "return [r.x + r.width / 2, r.y + r.height / 2]; })()")
+        box = self.run(
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); "
+            "e.scrollIntoView({block: 'center', inline: 'center'}); const r = e.getBoundingClientRect(); "
+            "return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+        )
         return {"x": box[0], "y": box[1]}
 
     def click(self, selector):
@@ -117,7 +139,9 @@ class Chromium:
 
     def tap(self, selector):
         """A finger's tap."""
-        self.send("Input.dispatchTouchEvent", type="touchStart", touchPoints=[self.middle(selector)])
+        self.send(
+            "Input.dispatchTouchEvent", type="touchStart", touchPoints=[self.middle(selector)]
+        )
         self.send("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     def screenshot(self, path):

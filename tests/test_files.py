@@ -17,7 +17,8 @@ import urllib.response
 import pytest
 from conftest import clean_environment
 
-from mindres import archives, files
+from mindres import download, files
+from mindres.data import archives
 from mindres.errors import UserError
 
 BODY = bytes(range(256)) * 2000
@@ -28,7 +29,7 @@ NOTHING = []
 def no_waiting(monkeypatch):
     """Records how long the downloads would have waited between attempts."""
     waited = []
-    monkeypatch.setattr(files.time, "sleep", waited.append)
+    monkeypatch.setattr(download.time, "sleep", waited.append)
     return waited
 
 
@@ -43,6 +44,7 @@ def one_line(error):
 
 
 # replacing
+
 
 def test_replacing_puts_the_new_file_in_place_only_at_the_end(tmp_path):
     path = tmp_path / "new folder" / "file.bin"
@@ -88,16 +90,21 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, code):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_really_full_device(tmp_path):
-    with pytest.raises(UserError, match="No space left on device"), files.replacing(tmp_path / "file.bin"), \
-            open("/dev/full", "wb", buffering=0) as full:
+    with (
+        pytest.raises(UserError, match="No space left on device"),
+        files.replacing(tmp_path / "file.bin"),
+        open("/dev/full", "wb", buffering=0) as full,
+    ):
         full.write(b"x")
     assert left_in(tmp_path) == []
 
 
 def test_a_file_in_the_folders_place(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write to the folder") as error, \
-            files.replacing(tmp_path / "file" / "inner.bin"):
+    with (
+        pytest.raises(UserError, match="cannot write to the folder") as error,
+        files.replacing(tmp_path / "file" / "inner.bin"),
+    ):
         pass
     assert "name another one" in one_line(error)
 
@@ -106,7 +113,10 @@ def test_a_file_in_the_folders_place(tmp_path):
 def test_a_folder_without_permission(tmp_path):
     tmp_path.chmod(0o500)
     try:
-        with pytest.raises(UserError, match="Permission denied"), files.replacing(tmp_path / "file.bin"):
+        with (
+            pytest.raises(UserError, match="Permission denied"),
+            files.replacing(tmp_path / "file.bin"),
+        ):
             pass
     finally:
         tmp_path.chmod(0o700)
@@ -114,7 +124,10 @@ def test_a_folder_without_permission(tmp_path):
 
 def test_a_folder_in_the_files_place(tmp_path):
     (tmp_path / "file.bin" / "inner").mkdir(parents=True)
-    with pytest.raises(UserError, match="Is a directory"), files.replacing(tmp_path / "file.bin") as part:
+    with (
+        pytest.raises(UserError, match="Is a directory"),
+        files.replacing(tmp_path / "file.bin") as part,
+    ):
         part.write_bytes(b"new")
     assert left_in(tmp_path) == ["file.bin"] and left_in(tmp_path / "file.bin") == ["inner"]
 
@@ -140,10 +153,15 @@ def test_names_near_the_limit(tmp_path):
 
 # download
 
+
 def test_download_and_verify(http_server, tmp_path):
     http_server.files["/a.bin"] = BODY
-    path = files.download(http_server.url + "/a.bin", tmp_path / "sub" / "a.bin",
-                          md5=hashlib.md5(BODY).hexdigest(), sha256=hashlib.sha256(BODY).hexdigest()[:8].upper())
+    path = download.download(
+        http_server.url + "/a.bin",
+        tmp_path / "sub" / "a.bin",
+        md5=hashlib.md5(BODY).hexdigest(),
+        sha256=hashlib.sha256(BODY).hexdigest()[:8].upper(),
+    )
     assert path == tmp_path / "sub" / "a.bin" and path.read_bytes() == BODY
     assert len(http_server.requests) == 1
 
@@ -152,7 +170,7 @@ def test_download_and_verify(http_server, tmp_path):
 def test_wrong_hash_is_refused_and_nothing_is_left(http_server, tmp_path, kind):
     http_server.files["/a.bin"] = BODY
     with pytest.raises(UserError, match="damaged or not the published file") as error:
-        files.download(http_server.url + "/a.bin", tmp_path / "a.bin", **{kind: "0123abcd"})
+        download.download(http_server.url + "/a.bin", tmp_path / "a.bin", **{kind: "0123abcd"})
     assert kind.upper() in one_line(error) and "0123abcd" in str(error.value)
     assert left_in(tmp_path) == NOTHING
 
@@ -161,14 +179,16 @@ def test_wrong_hash_keeps_the_file_that_was_there(http_server, tmp_path):
     http_server.files["/a.bin"] = BODY
     (tmp_path / "a.bin").write_bytes(b"old")
     with pytest.raises(UserError):
-        files.download(http_server.url + "/a.bin", tmp_path / "a.bin", md5="0123abcd")
+        download.download(http_server.url + "/a.bin", tmp_path / "a.bin", md5="0123abcd")
     assert (tmp_path / "a.bin").read_bytes() == b"old"
 
 
 def test_a_cut_transfer_is_resumed(http_server, tmp_path, no_waiting):
     http_server.files["/a.bin"] = BODY
     http_server.faults["/a.bin"] = ["cut 300000", "cut 100000"]
-    path = files.download(http_server.url + "/a.bin", tmp_path / "a.bin", sha256=hashlib.sha256(BODY).hexdigest())
+    path = download.download(
+        http_server.url + "/a.bin", tmp_path / "a.bin", sha256=hashlib.sha256(BODY).hexdigest()
+    )
     assert path.read_bytes() == BODY and left_in(tmp_path) == ["a.bin"]
     first, second, third = http_server.asked("/a.bin")
     etag = f'"{hashlib.sha256(BODY).hexdigest()}"'
@@ -182,9 +202,13 @@ def test_a_file_that_changed_meanwhile_starts_over(http_server, tmp_path, monkey
     http_server.files["/a.bin"] = BODY
     http_server.faults["/a.bin"] = ["cut 300000"]
     changed = BODY[::-1]
-    monkeypatch.setattr(files.time, "sleep", lambda _: http_server.files.update({"/a.bin": changed}))
-    path = files.download(http_server.url + "/a.bin", tmp_path / "a.bin")
-    assert http_server.asked("/a.bin")[1]["Range"] == "bytes=300000-" and path.read_bytes() == changed
+    monkeypatch.setattr(
+        download.time, "sleep", lambda _: http_server.files.update({"/a.bin": changed})
+    )
+    path = download.download(http_server.url + "/a.bin", tmp_path / "a.bin")
+    assert (
+        http_server.asked("/a.bin")[1]["Range"] == "bytes=300000-" and path.read_bytes() == changed
+    )
 
 
 @pytest.mark.parametrize("missing", ["ranges", "etags"])
@@ -192,15 +216,19 @@ def test_a_server_that_cannot_resume_is_asked_for_the_whole(http_server, tmp_pat
     setattr(http_server, missing, False)
     http_server.files["/a.bin"] = BODY
     http_server.faults["/a.bin"] = ["cut 300000"]
-    assert files.download(http_server.url + "/a.bin", tmp_path / "a.bin").read_bytes() == BODY
-    assert ("Range" in http_server.asked("/a.bin")[1]) == (missing == "ranges"), "no proof of sameness, no Range"
+    assert download.download(http_server.url + "/a.bin", tmp_path / "a.bin").read_bytes() == BODY
+    assert ("Range" in http_server.asked("/a.bin")[1]) == (missing == "ranges"), (
+        "no proof of sameness, no Range"
+    )
 
 
 @pytest.mark.parametrize("lengths", [True, False])
 def test_an_empty_file(http_server, tmp_path, lengths):
     http_server.lengths = lengths
     http_server.files["/a.bin"] = b""
-    path = files.download(http_server.url + "/a.bin", tmp_path / "a.bin", md5=hashlib.md5().hexdigest())
+    path = download.download(
+        http_server.url + "/a.bin", tmp_path / "a.bin", md5=hashlib.md5().hexdigest()
+    )
     assert path.read_bytes() == b""
 
 
@@ -208,23 +236,25 @@ def test_a_body_shorter_than_announced_is_never_a_file(http_server, tmp_path):
     http_server.files["/a.bin"] = BODY
     http_server.excess = 1
     with pytest.raises(UserError, match=r"cannot download .*512,000 of 512,001 bytes"):
-        files.download(http_server.url + "/a.bin", tmp_path / "a.bin")
-    assert left_in(tmp_path) == NOTHING and len(http_server.requests) == files.ATTEMPTS
+        download.download(http_server.url + "/a.bin", tmp_path / "a.bin")
+    assert left_in(tmp_path) == NOTHING and len(http_server.requests) == download.ATTEMPTS
 
 
 def test_unknown_length_needs_a_hash(http_server, tmp_path):
     http_server.files["/a.bin"] = BODY
     http_server.lengths = False
     with pytest.raises(UserError, match="does not say how long it is"):
-        files.download(http_server.url + "/a.bin", tmp_path / "a.bin")
+        download.download(http_server.url + "/a.bin", tmp_path / "a.bin")
     assert left_in(tmp_path) == NOTHING
-    files.download(http_server.url + "/a.bin", tmp_path / "a.bin", md5=hashlib.md5(BODY).hexdigest())
+    download.download(
+        http_server.url + "/a.bin", tmp_path / "a.bin", md5=hashlib.md5(BODY).hexdigest()
+    )
     assert (tmp_path / "a.bin").read_bytes() == BODY
 
 
 def test_a_missing_file_is_asked_for_once(http_server, tmp_path, no_waiting):
     with pytest.raises(UserError) as error:
-        files.download(http_server.url + "/none.bin", tmp_path / "a.bin")
+        download.download(http_server.url + "/none.bin", tmp_path / "a.bin")
     message = one_line(error)
     assert f"cannot download {http_server.url}/none.bin" in message and "404" in message
     assert str(tmp_path / "a.bin") in message, "says where to put it by hand"
@@ -234,61 +264,68 @@ def test_a_missing_file_is_asked_for_once(http_server, tmp_path, no_waiting):
 def test_a_busy_server_is_asked_again(http_server, tmp_path, no_waiting):
     http_server.files["/a.bin"] = BODY
     http_server.faults["/a.bin"] = ["503", "503"]
-    assert files.download(http_server.url + "/a.bin", tmp_path / "a.bin").read_bytes() == BODY
+    assert download.download(http_server.url + "/a.bin", tmp_path / "a.bin").read_bytes() == BODY
     assert no_waiting == [1, 2]
 
 
 def test_a_server_that_stays_busy(http_server, tmp_path):
     http_server.faults["/a.bin"] = ["503"] * 10
     with pytest.raises(UserError, match="the server answered 503"):
-        files.download(http_server.url + "/a.bin", tmp_path / "a.bin")
-    assert len(http_server.requests) == files.ATTEMPTS and left_in(tmp_path) == NOTHING
+        download.download(http_server.url + "/a.bin", tmp_path / "a.bin")
+    assert len(http_server.requests) == download.ATTEMPTS and left_in(tmp_path) == NOTHING
 
 
-@pytest.mark.parametrize(("said", "waited"), [("7", 7), ("9999", files.LONGEST_WAIT_S), ("soon", 1),
-                                              ("Thu, 01 Jan 1970 00:00:00 GMT", 1)])
+@pytest.mark.parametrize(
+    ("said", "waited"),
+    [
+        ("7", 7),
+        ("9999", download.LONGEST_WAIT_S),
+        ("soon", 1),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 1),
+    ],
+)
 def test_the_server_says_how_long_to_wait(said, waited):
     headers = email.message.Message()
     headers["Retry-After"] = said
     error = urllib.error.HTTPError("http://localhost", 429, "Too Many Requests", headers, None)
-    assert max(1, min(files._retry_after(error), files.LONGEST_WAIT_S)) == waited
+    assert max(1, min(download._retry_after(error), download.LONGEST_WAIT_S)) == waited
 
 
 def test_nine_cuts_that_each_bring_something_new(http_server, tmp_path):
     http_server.files["/a.bin"] = BODY
     http_server.faults["/a.bin"] = [f"cut {len(BODY) // 10}"] * 9
-    assert files.download(http_server.url + "/a.bin", tmp_path / "a.bin").read_bytes() == BODY
+    assert download.download(http_server.url + "/a.bin", tmp_path / "a.bin").read_bytes() == BODY
     assert len(http_server.requests) == 10
 
 
 def test_a_server_that_drips(http_server, tmp_path, monkeypatch):
     http_server.files["/a.bin"] = BODY * 10
-    monkeypatch.setattr(files, "SLOWEST", 1e12)
-    clock = itertools.count(0, files.TIMEOUT_S + 1)
-    monkeypatch.setattr(files.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(download, "SLOWEST", 1e12)
+    clock = itertools.count(0, download.TIMEOUT_S + 1)
+    monkeypatch.setattr(download.time, "monotonic", lambda: next(clock))
     with pytest.raises(UserError, match="the server sends fewer than"):
-        files.download(http_server.url + "/a.bin", tmp_path / "a.bin")
+        download.download(http_server.url + "/a.bin", tmp_path / "a.bin")
     assert left_in(tmp_path) == NOTHING
 
 
 def test_a_body_without_end(http_server, tmp_path, monkeypatch):
     http_server.files["/a.bin"] = BODY
-    monkeypatch.setattr(files, "LARGEST_DOWNLOAD", len(BODY) - 1)
+    monkeypatch.setattr(download, "LARGEST_DOWNLOAD", len(BODY) - 1)
     with pytest.raises(UserError, match="sends more than 511,999 bytes"):
-        files.download(http_server.url + "/a.bin", tmp_path / "a.bin")
+        download.download(http_server.url + "/a.bin", tmp_path / "a.bin")
     assert left_in(tmp_path) == NOTHING
 
 
 def test_nobody_listens(http_server, tmp_path):
     with pytest.raises(UserError, match="Connection refused"):
-        files.download("http://127.0.0.1:9/a.bin", tmp_path / "a.bin")
+        download.download("http://127.0.0.1:9/a.bin", tmp_path / "a.bin")
     assert left_in(tmp_path) == NOTHING
 
 
 def test_a_redirect_is_followed(http_server, tmp_path):
     http_server.files["/b.bin"] = BODY
     http_server.faults["/a.bin"] = [f"redirect {http_server.url}/b.bin"]
-    assert files.download(http_server.url + "/a.bin", tmp_path / "a.bin").read_bytes() == BODY
+    assert download.download(http_server.url + "/a.bin", tmp_path / "a.bin").read_bytes() == BODY
 
 
 def test_a_redirect_from_https_to_http_is_refused(http_server, tmp_path, monkeypatch):
@@ -304,11 +341,14 @@ def test_a_redirect_from_https_to_http_is_refused(http_server, tmp_path, monkeyp
             response.msg = "Found"
             return response
 
-    handlers = [type(handler) for handler in files._OPENER.handlers
-                if type(handler).__module__ == "mindres.files"]
-    monkeypatch.setattr(files, "_OPENER", urllib.request.build_opener(Secure, *handlers))
+    handlers = [
+        type(handler)
+        for handler in download._OPENER.handlers
+        if type(handler).__module__ == "mindres.download"
+    ]
+    monkeypatch.setattr(download, "_OPENER", urllib.request.build_opener(Secure, *handlers))
     with pytest.raises(UserError, match="unprotected") as error:
-        files.download("https://user:password@example.org/a.bin?key=secret", tmp_path / "a.bin")
+        download.download("https://user:password@example.org/a.bin?key=secret", tmp_path / "a.bin")
     assert "secret" not in one_line(error) and "password" not in str(error.value)
     assert http_server.requests == [] and left_in(tmp_path) == NOTHING
 
@@ -316,7 +356,7 @@ def test_a_redirect_from_https_to_http_is_refused(http_server, tmp_path, monkeyp
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/a.bin", "a.bin"])
 def test_other_addresses_are_refused(tmp_path, url):
     with pytest.raises(UserError, match="not an http or https address"):
-        files.download(url, tmp_path / "a.bin")
+        download.download(url, tmp_path / "a.bin")
 
 
 def test_a_full_disk_ends_a_download_at_once(http_server, tmp_path, monkeypatch):
@@ -326,20 +366,26 @@ def test_a_full_disk_ends_a_download_at_once(http_server, tmp_path, monkeypatch)
         def write(self, data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(files, "open", lambda path, mode: FullDisk(path, mode.replace("b", "")), raising=False)
+    monkeypatch.setattr(
+        download, "open", lambda path, mode: FullDisk(path, mode.replace("b", "")), raising=False
+    )
     with pytest.raises(UserError, match="No space left"):
-        files.download(http_server.url + "/a.bin", tmp_path / "a.bin")
+        download.download(http_server.url + "/a.bin", tmp_path / "a.bin")
     assert left_in(tmp_path) == NOTHING and len(http_server.requests) == 1
 
 
 def test_mirror(monkeypatch):
     url = "https://download.mindspore.cn/vision/classification/resnet50_224.ckpt"
-    assert files.mirrored(url) == url
+    assert download.mirrored(url) == url
     monkeypatch.setenv("MINDRES_MIRROR", "http://mirror.example/store/")
-    assert files.mirrored(url) == "http://mirror.example/store/vision/classification/resnet50_224.ckpt"
+    assert (
+        download.mirrored(url)
+        == "http://mirror.example/store/vision/classification/resnet50_224.ckpt"
+    )
 
 
 # extract
+
 
 def archive_of(path, members, mode="w:gz"):
     """Write a tar archive of (name, bytes or ready TarInfo) pairs."""
@@ -361,9 +407,14 @@ def link(name, target, kind):
 
 
 def test_extract_takes_only_what_is_asked_for(tmp_path):
-    archive = archive_of(tmp_path / "a.tar.gz", [("set/one", b"1"), ("set/two", b"2"), ("set/readme", b"r")])
+    archive = archive_of(
+        tmp_path / "a.tar.gz", [("set/one", b"1"), ("set/two", b"2"), ("set/readme", b"r")]
+    )
     archives.extract(archive, tmp_path / "out", {"one", "two"})
-    assert left_in(tmp_path / "out") == ["one", "two"] and (tmp_path / "out" / "two").read_bytes() == b"2"
+    assert (
+        left_in(tmp_path / "out") == ["one", "two"]
+        and (tmp_path / "out" / "two").read_bytes() == b"2"
+    )
 
 
 def test_no_member_leaves_the_folder(tmp_path):
@@ -373,7 +424,9 @@ def test_no_member_leaves_the_folder(tmp_path):
     assert left_in(tmp_path) == ["a.tar.gz", "deep"] and left_in(tmp_path / "deep") == ["out"]
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE])
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE]
+)
 def test_links_and_devices_are_no_files(tmp_path, kind):
     archive = archive_of(tmp_path / "a.tar.gz", [link("set/one", "/etc/passwd", kind)])
     with pytest.raises(UserError, match="does not hold one"):
@@ -385,9 +438,14 @@ def test_a_link_that_is_there_already_is_replaced_not_followed(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "precious").write_bytes(b"precious")
     (tmp_path / "out" / "one").symlink_to(tmp_path / "precious")
-    archives.extract(archive_of(tmp_path / "a.tar", [("one", b"1")], "w"), tmp_path / "out", {"one"})
+    archives.extract(
+        archive_of(tmp_path / "a.tar", [("one", b"1")], "w"), tmp_path / "out", {"one"}
+    )
     assert (tmp_path / "precious").read_bytes() == b"precious"
-    assert not (tmp_path / "out" / "one").is_symlink() and (tmp_path / "out" / "one").read_bytes() == b"1"
+    assert (
+        not (tmp_path / "out" / "one").is_symlink()
+        and (tmp_path / "out" / "one").read_bytes() == b"1"
+    )
 
 
 def test_a_missing_member_is_named(tmp_path):
@@ -398,14 +456,18 @@ def test_a_missing_member_is_named(tmp_path):
 
 @pytest.mark.parametrize("keep", [0, 1, 10, 0.3, 0.9])
 def test_a_truncated_archive(tmp_path, keep):
-    archive = archive_of(tmp_path / "a.tar.gz", [("one", os.urandom(50_000)), ("two", os.urandom(50_000))])
+    archive = archive_of(
+        tmp_path / "a.tar.gz", [("one", os.urandom(50_000)), ("two", os.urandom(50_000))]
+    )
     content = archive.read_bytes()
-    archive.write_bytes(content[:int(keep * len(content)) if isinstance(keep, float) else keep])
+    archive.write_bytes(content[: int(keep * len(content)) if isinstance(keep, float) else keep])
     with pytest.raises(UserError) as error:
         archives.extract(archive, tmp_path / "out", {"one", "two"})
     assert str(archive) in one_line(error)
     if (tmp_path / "out").exists():
-        assert all((tmp_path / "out" / name).stat().st_size == 50_000 for name in left_in(tmp_path / "out"))
+        assert all(
+            (tmp_path / "out" / name).stat().st_size == 50_000 for name in left_in(tmp_path / "out")
+        )
 
 
 @pytest.mark.parametrize("limit", ["LARGEST_MEMBER", "LARGEST_ARCHIVE", "MOST_MEMBERS"])
@@ -428,6 +490,7 @@ def test_no_archive_at_all(tmp_path):
 
 # cache
 
+
 def test_cache_dir(monkeypatch, tmp_path):
     monkeypatch.setenv("MINDRES_CACHE", str(tmp_path))
     assert files.cache_dir() == tmp_path
@@ -442,7 +505,9 @@ def test_cache_dir(monkeypatch, tmp_path):
 def test_no_home_at_all(monkeypatch):
     for name in ("MINDRES_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(files.Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    monkeypatch.setattr(
+        download.Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home"))
+    )
     with pytest.raises(UserError, match="set MINDRES_CACHE"):
         files.cache_dir()
 

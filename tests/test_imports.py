@@ -9,7 +9,7 @@ from itertools import permutations
 import pytest
 from conftest import ROOT, clean_environment
 
-from mindres import runtime
+from mindres.devices import runtime
 
 SPELLINGS = {
     "attribute": "import mindres; assert isinstance(mindres.resnet50, types.FunctionType)",
@@ -38,20 +38,31 @@ for name in ["resnet18", "resnet34", "resnet101", "resnet152"]:
     assert isinstance(module, types.ModuleType) and module is not getattr(mindres, name)
     assert getattr(module, name) is getattr(mindres, name) and getattr(mindres, name).__name__ == name
     assert module.ResidualBlock.expansion == 4, "the family's other names are there too"
-import mindres.resnet
-assert isinstance(mindres.resnet, types.ModuleType) and mindres.resnet.resnet50 is mindres.resnet50
+import mindres.models.resnet
+assert isinstance(mindres.models.resnet, types.ModuleType) and mindres.models.resnet.resnet50 is mindres.resnet50
 print("all well")
 """
 
 
 def start(code):
-    return subprocess.Popen([sys.executable, "-c", code], env=clean_environment(), text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=clean_environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def test_each_spelling_comes_first_in_a_fresh_interpreter():
-    running = {first: start("import types\n" + "\n".join([SPELLINGS[first], *SPELLINGS.values()]) + "\nprint('well')")
-               for first in SPELLINGS}
+    running = {
+        first: start(
+            "import types\n"
+            + "\n".join([SPELLINGS[first], *SPELLINGS.values()])
+            + "\nprint('well')"
+        )
+        for first in SPELLINGS
+    }
     for first, process in running.items():
         assert (*process.communicate(timeout=120), process.returncode) == ("well\n", "", 0), first
 
@@ -83,12 +94,16 @@ def test_every_public_name_can_be_had():
 @pytest.mark.parametrize("isa", [None, "AVX2"])
 def test_mindspore_first_is_warned_about_once_in_one_line(run_python, isa):
     environment = {"ONEDNN_MAX_CPU_ISA": isa} if isa else {}
-    done = run_python("-c", "import mindspore, mindres; import mindres.resnet50; mindres.resnet50", **environment)
+    done = run_python(
+        "-c", "import mindspore, mindres; import mindres.resnet50; mindres.resnet50", **environment
+    )
     assert done.returncode == 0 and done.stdout == ""
     [line] = done.stderr.splitlines()
     assert line.startswith("mindres: warning: mindspore was imported before mindres")
     assert "GPU libraries" in line and line.endswith("import mindres first")
-    assert ("ONEDNN_MAX_CPU_ISA" in line) == (isa is None and "avx512f" in runtime.processor_flags())
+    assert ("ONEDNN_MAX_CPU_ISA" in line) == (
+        isa is None and "avx512f" in runtime.processor_flags()
+    )
 
 
 # Each case: processor flags, arguments, environment, and what ONEDNN_MAX_CPU_ISA is afterwards.
@@ -105,7 +120,12 @@ CAP = {
     "GPU with =": (AVX512, ["--device_target=GPU"], {}, None),
     "Ascend": (AVX512, ["--device_target", "Ascend"], {}, None),
     "GPU by variable": (AVX512, [], {"MINDRES_DEVICE_TARGET": "GPU"}, None),
-    "the flag beats the variable": (AVX512, ["--device_target", "CPU"], {"MINDRES_DEVICE_TARGET": "GPU"}, "AVX2"),
+    "the flag beats the variable": (
+        AVX512,
+        ["--device_target", "CPU"],
+        {"MINDRES_DEVICE_TARGET": "GPU"},
+        "AVX2",
+    ),
     "flag without a value": (AVX512, ["--device_target"], {}, "AVX2"),
 }
 
@@ -115,7 +135,7 @@ def caps():
     """What `prepare` makes of each case, in an interpreter whose environment may be spoilt."""
     code = """
 import json, os, sys
-from mindres import runtime
+from mindres.devices import runtime
 found, before = {}, dict(os.environ)
 for name, (flags, arguments, environment, _) in json.loads(sys.argv[1]).items():
     os.environ.clear()
@@ -126,8 +146,13 @@ for name, (flags, arguments, environment, _) in json.loads(sys.argv[1]).items():
     found[name] = os.environ.get(runtime.ISA)
 print(json.dumps(found))
 """
-    done = subprocess.run([sys.executable, "-c", code, json.dumps(CAP)], env=clean_environment(), text=True,
-                          capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(CAP)],
+        env=clean_environment(),
+        text=True,
+        capture_output=True,
+        check=True,
+    )
     return json.loads(done.stdout)
 
 
@@ -143,5 +168,7 @@ def test_the_cap_follows_the_real_processor(run_python):
 
 
 def test_this_repository_is_what_is_tested():
+    import mindres
+
     # An installed copy would pass for the files beside these tests.
-    assert os.path.samefile(ROOT / "mindres", os.path.dirname(runtime.__file__))
+    assert os.path.samefile(ROOT / "mindres", os.path.dirname(mindres.__file__))

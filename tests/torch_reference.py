@@ -15,8 +15,11 @@ class Residual(nn.Module):
     def __init__(self, inputs, width, stride, bottleneck, shortcut):
         super().__init__()
         outputs = 4 * width if bottleneck else width
-        shape = [(inputs, width, 1, 1), (width, width, 3, stride), (width, outputs, 1, 1)] if bottleneck else [
-            (inputs, width, 3, stride), (width, outputs, 3, 1)]
+        shape = (
+            [(inputs, width, 1, 1), (width, width, 3, stride), (width, outputs, 1, 1)]
+            if bottleneck
+            else [(inputs, width, 3, stride), (width, outputs, 3, 1)]
+        )
         self.depth = len(shape)
         for i, (a, b, kernel, step) in enumerate(shape, 1):
             setattr(self, f"conv{i}", nn.Conv2d(a, b, kernel, step, kernel // 2, bias=False))
@@ -26,8 +29,9 @@ class Residual(nn.Module):
             if shortcut == "A":
                 self.padded = (outputs - inputs) // 2
             else:
-                self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False),
-                                                nn.BatchNorm2d(outputs))
+                self.downsample = nn.Sequential(
+                    nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+                )
 
     def forward(self, x):
         y = x
@@ -45,7 +49,9 @@ def stages(inputs, widths, depths, bottleneck=False, shortcut="B"):
     for stage, (width, depth) in enumerate(zip(widths, depths), 1):
         blocks = []
         for i in range(depth):
-            blocks.append(Residual(inputs, width, 2 if i == 0 and stage > 1 else 1, bottleneck, shortcut))
+            blocks.append(
+                Residual(inputs, width, 2 if i == 0 and stage > 1 else 1, bottleneck, shortcut)
+            )
             inputs = 4 * width if bottleneck else width
         yield f"layer{stage}", nn.Sequential(*blocks)
 
@@ -85,7 +91,11 @@ class LeNet5(nn.Module):
     def __init__(self, num_classes=10, in_channels=1):
         super().__init__()
         self.conv1, self.conv2 = nn.Conv2d(in_channels, 6, 5), nn.Conv2d(6, 16, 5)
-        self.fc1, self.fc2, self.fc3 = nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, num_classes)
+        self.fc1, self.fc2, self.fc3 = (
+            nn.Linear(400, 120),
+            nn.Linear(120, 84),
+            nn.Linear(84, num_classes),
+        )
 
     def forward(self, x):
         x = F.max_pool2d(F.relu(self.conv1(x)), 2)
@@ -96,7 +106,10 @@ class LeNet5(nn.Module):
 class ConvNet(nn.Module):
     def __init__(self, num_classes=10, in_channels=1):
         super().__init__()
-        self.conv_1, self.conv_2 = nn.Conv2d(in_channels, 8, 3, padding=1), nn.Conv2d(8, 16, 3, padding=1)
+        self.conv_1, self.conv_2 = (
+            nn.Conv2d(in_channels, 8, 3, padding=1),
+            nn.Conv2d(8, 16, 3, padding=1),
+        )
         self.linear_1 = nn.Linear(784, num_classes)
 
     def forward(self, x):
@@ -119,22 +132,52 @@ class Plain(nn.Module):
 
 def alexnet(num_classes=1000, in_channels=3):
     features = []
-    for inputs, outputs, kernel, stride, padding, pool in ((in_channels, 64, 11, 4, 2, True), (64, 192, 5, 1, 2, True),
-                                                           (192, 384, 3, 1, 1, False), (384, 256, 3, 1, 1, False),
-                                                           (256, 256, 3, 1, 1, True)):
+    for inputs, outputs, kernel, stride, padding, pool in (
+        (in_channels, 64, 11, 4, 2, True),
+        (64, 192, 5, 1, 2, True),
+        (192, 384, 3, 1, 1, False),
+        (384, 256, 3, 1, 1, False),
+        (256, 256, 3, 1, 1, True),
+    ):
         features += [nn.Conv2d(inputs, outputs, kernel, stride, padding), nn.ReLU()]
         features += [nn.MaxPool2d(3, 2)] if pool else []
-    return Plain(features, 6, [nn.Dropout(), nn.Linear(9216, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096),
-                               nn.ReLU(), nn.Linear(4096, num_classes)])
+    return Plain(
+        features,
+        6,
+        [
+            nn.Dropout(),
+            nn.Linear(9216, 4096),
+            nn.ReLU(),
+            nn.Dropout(),
+            nn.Linear(4096, 4096),
+            nn.ReLU(),
+            nn.Linear(4096, num_classes),
+        ],
+    )
 
 
 def vgg16(num_classes=1000, in_channels=3):
     features = []
     for outputs in (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0):
-        features += [nn.Conv2d(in_channels, outputs, 3, padding=1), nn.ReLU()] if outputs else [nn.MaxPool2d(2, 2)]
+        features += (
+            [nn.Conv2d(in_channels, outputs, 3, padding=1), nn.ReLU()]
+            if outputs
+            else [nn.MaxPool2d(2, 2)]
+        )
         in_channels = outputs or in_channels
-    return Plain(features, 7, [nn.Linear(25088, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(),
-                               nn.Dropout(), nn.Linear(4096, num_classes)])
+    return Plain(
+        features,
+        7,
+        [
+            nn.Linear(25088, 4096),
+            nn.ReLU(),
+            nn.Dropout(),
+            nn.Linear(4096, 4096),
+            nn.ReLU(),
+            nn.Dropout(),
+            nn.Linear(4096, num_classes),
+        ],
+    )
 
 
 class Conv(nn.Module):
@@ -177,11 +220,17 @@ class GoogLeNet(nn.Module):
         super().__init__()
         self.conv1 = Conv(in_channels, 64, 7, 2, 3)
         self.conv2, self.conv3 = Conv(64, 64), Conv(64, 192, 3, padding=1)
-        for name, *shape in (("3a", 192, 64, 96, 128, 16, 32, 32), ("3b", 256, 128, 128, 192, 32, 96, 64),
-                             ("4a", 480, 192, 96, 208, 16, 48, 64), ("4b", 512, 160, 112, 224, 24, 64, 64),
-                             ("4c", 512, 128, 128, 256, 24, 64, 64), ("4d", 512, 112, 144, 288, 32, 64, 64),
-                             ("4e", 528, 256, 160, 320, 32, 128, 128), ("5a", 832, 256, 160, 320, 32, 128, 128),
-                             ("5b", 832, 384, 192, 384, 48, 128, 128)):
+        for name, *shape in (
+            ("3a", 192, 64, 96, 128, 16, 32, 32),
+            ("3b", 256, 128, 128, 192, 32, 96, 64),
+            ("4a", 480, 192, 96, 208, 16, 48, 64),
+            ("4b", 512, 160, 112, 224, 24, 64, 64),
+            ("4c", 512, 128, 128, 256, 24, 64, 64),
+            ("4d", 512, 112, 144, 288, 32, 64, 64),
+            ("4e", 528, 256, 160, 320, 32, 128, 128),
+            ("5a", 832, 256, 160, 320, 32, 128, 128),
+            ("5b", 832, 384, 192, 384, 48, 128, 128),
+        ):
             setattr(self, f"inception{name}", GoogLeNetBlock(*shape))
         self.aux1, self.aux2 = GoogLeNetAux(512, num_classes), GoogLeNetAux(528, num_classes)
         self.fc = nn.Linear(1024, num_classes)
@@ -237,45 +286,82 @@ WIDE, TALL = ((1, 7), 1, (0, 3)), ((7, 1), 1, (3, 0))
 
 
 def inception_a(inputs, pool):
-    return Inception([("branch1x1", inputs, 64)],
-                     [("branch5x5_1", inputs, 48), ("branch5x5_2", 48, 64, 5, 1, 2)],
-                     [("branch3x3dbl_1", inputs, 64), ("branch3x3dbl_2", 64, 96, 3, 1, 1),
-                      ("branch3x3dbl_3", 96, 96, 3, 1, 1)],
-                     ["avg", ("branch_pool", inputs, pool)])
+    return Inception(
+        [("branch1x1", inputs, 64)],
+        [("branch5x5_1", inputs, 48), ("branch5x5_2", 48, 64, 5, 1, 2)],
+        [
+            ("branch3x3dbl_1", inputs, 64),
+            ("branch3x3dbl_2", 64, 96, 3, 1, 1),
+            ("branch3x3dbl_3", 96, 96, 3, 1, 1),
+        ],
+        ["avg", ("branch_pool", inputs, pool)],
+    )
 
 
 def inception_b(inputs):
-    return Inception([("branch3x3", inputs, 384, 3, 2)],
-                     [("branch3x3dbl_1", inputs, 64), ("branch3x3dbl_2", 64, 96, 3, 1, 1),
-                      ("branch3x3dbl_3", 96, 96, 3, 2)],
-                     ["max"])
+    return Inception(
+        [("branch3x3", inputs, 384, 3, 2)],
+        [
+            ("branch3x3dbl_1", inputs, 64),
+            ("branch3x3dbl_2", 64, 96, 3, 1, 1),
+            ("branch3x3dbl_3", 96, 96, 3, 2),
+        ],
+        ["max"],
+    )
 
 
 def inception_c(inputs, middle):
-    return Inception([("branch1x1", inputs, 192)],
-                     [("branch7x7_1", inputs, middle), ("branch7x7_2", middle, middle, *WIDE),
-                      ("branch7x7_3", middle, 192, *TALL)],
-                     [("branch7x7dbl_1", inputs, middle), ("branch7x7dbl_2", middle, middle, *TALL),
-                      ("branch7x7dbl_3", middle, middle, *WIDE), ("branch7x7dbl_4", middle, middle, *TALL),
-                      ("branch7x7dbl_5", middle, 192, *WIDE)],
-                     ["avg", ("branch_pool", inputs, 192)])
+    return Inception(
+        [("branch1x1", inputs, 192)],
+        [
+            ("branch7x7_1", inputs, middle),
+            ("branch7x7_2", middle, middle, *WIDE),
+            ("branch7x7_3", middle, 192, *TALL),
+        ],
+        [
+            ("branch7x7dbl_1", inputs, middle),
+            ("branch7x7dbl_2", middle, middle, *TALL),
+            ("branch7x7dbl_3", middle, middle, *WIDE),
+            ("branch7x7dbl_4", middle, middle, *TALL),
+            ("branch7x7dbl_5", middle, 192, *WIDE),
+        ],
+        ["avg", ("branch_pool", inputs, 192)],
+    )
 
 
 def inception_d(inputs):
-    return Inception([("branch3x3_1", inputs, 192), ("branch3x3_2", 192, 320, 3, 2)],
-                     [("branch7x7x3_1", inputs, 192), ("branch7x7x3_2", 192, 192, *WIDE),
-                      ("branch7x7x3_3", 192, 192, *TALL), ("branch7x7x3_4", 192, 192, 3, 2)],
-                     ["max"])
+    return Inception(
+        [("branch3x3_1", inputs, 192), ("branch3x3_2", 192, 320, 3, 2)],
+        [
+            ("branch7x7x3_1", inputs, 192),
+            ("branch7x7x3_2", 192, 192, *WIDE),
+            ("branch7x7x3_3", 192, 192, *TALL),
+            ("branch7x7x3_4", 192, 192, 3, 2),
+        ],
+        ["max"],
+    )
 
 
 def inception_e(inputs):
-    return Inception([("branch1x1", inputs, 320)],
-                     [("branch3x3_1", inputs, 384), [("branch3x3_2a", 384, 384, (1, 3), 1, (0, 1)),
-                                                     ("branch3x3_2b", 384, 384, (3, 1), 1, (1, 0))]],
-                     [("branch3x3dbl_1", inputs, 448), ("branch3x3dbl_2", 448, 384, 3, 1, 1),
-                      [("branch3x3dbl_3a", 384, 384, (1, 3), 1, (0, 1)),
-                       ("branch3x3dbl_3b", 384, 384, (3, 1), 1, (1, 0))]],
-                     ["avg", ("branch_pool", inputs, 192)])
+    return Inception(
+        [("branch1x1", inputs, 320)],
+        [
+            ("branch3x3_1", inputs, 384),
+            [
+                ("branch3x3_2a", 384, 384, (1, 3), 1, (0, 1)),
+                ("branch3x3_2b", 384, 384, (3, 1), 1, (1, 0)),
+            ],
+        ],
+        [
+            ("branch3x3dbl_1", inputs, 448),
+            ("branch3x3dbl_2", 448, 384, 3, 1, 1),
+            [
+                ("branch3x3dbl_3a", 384, 384, (1, 3), 1, (0, 1)),
+                ("branch3x3dbl_3b", 384, 384, (3, 1), 1, (1, 0)),
+            ],
+        ],
+        ["avg", ("branch_pool", inputs, 192)],
+    )
 
 
 class InceptionAux(nn.Module):
@@ -298,7 +384,11 @@ class InceptionV3(nn.Module):
         self.Conv2d_2b_3x3 = Conv(32, 64, 3, padding=1)
         self.Conv2d_3b_1x1 = Conv(64, 80)
         self.Conv2d_4a_3x3 = Conv(80, 192, 3)
-        self.Mixed_5b, self.Mixed_5c, self.Mixed_5d = inception_a(192, 32), inception_a(256, 64), inception_a(288, 64)
+        self.Mixed_5b, self.Mixed_5c, self.Mixed_5d = (
+            inception_a(192, 32),
+            inception_a(256, 64),
+            inception_a(288, 64),
+        )
         self.Mixed_6a = inception_b(288)
         self.Mixed_6b, self.Mixed_6c = inception_c(768, 128), inception_c(768, 160)
         self.Mixed_6d, self.Mixed_6e = inception_c(768, 160), inception_c(768, 192)
@@ -317,10 +407,21 @@ class InceptionV3(nn.Module):
         return (logits, self.AuxLogits(middle)) if self.training else logits
 
 
-DEPTHS = {"resnet18": ((2, 2, 2, 2), False), "resnet34": ((3, 4, 6, 3), False), "resnet50": ((3, 4, 6, 3), True),
-          "resnet101": ((3, 4, 23, 3), True), "resnet152": ((3, 8, 36, 3), True)}
-OTHERS = {"lenet5": LeNet5, "convnet": ConvNet, "alexnet": alexnet, "vgg16": vgg16, "googlenet": GoogLeNet,
-          "inception_v3": InceptionV3}
+DEPTHS = {
+    "resnet18": ((2, 2, 2, 2), False),
+    "resnet34": ((3, 4, 6, 3), False),
+    "resnet50": ((3, 4, 6, 3), True),
+    "resnet101": ((3, 4, 23, 3), True),
+    "resnet152": ((3, 8, 36, 3), True),
+}
+OTHERS = {
+    "lenet5": LeNet5,
+    "convnet": ConvNet,
+    "alexnet": alexnet,
+    "vgg16": vgg16,
+    "googlenet": GoogLeNet,
+    "inception_v3": InceptionV3,
+}
 
 
 def create(arch, shortcut="B", **options):

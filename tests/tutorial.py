@@ -51,7 +51,9 @@ class Bottleneck(nn.Cell):
         norm = norm or nn.BatchNorm2d
         self.conv1 = ConvNormActivation(in_channel, channel, kernel_size=1, norm=norm)
         self.conv2 = ConvNormActivation(channel, channel, kernel_size=3, stride=stride, norm=norm)
-        self.conv3 = ConvNormActivation(channel, channel * 4, kernel_size=1, norm=norm, activation=None)
+        self.conv3 = ConvNormActivation(
+            channel, channel * 4, kernel_size=1, norm=norm, activation=None
+        )
         self.relu = nn.ReLU()
         self.down_sample = down_sample
 
@@ -67,9 +69,17 @@ class Bottleneck(nn.Cell):
 def stage(in_channel, channel, blocks, stride=1):
     down_sample = None
     if stride != 1 or in_channel != 4 * channel:
-        down_sample = ConvNormActivation(in_channel, 4 * channel, kernel_size=1, stride=stride, norm=nn.BatchNorm2d,
-                                         activation=None)
-    layers = [Bottleneck(in_channel, channel, stride=stride, down_sample=down_sample, norm=nn.BatchNorm2d)]
+        down_sample = ConvNormActivation(
+            in_channel,
+            4 * channel,
+            kernel_size=1,
+            stride=stride,
+            norm=nn.BatchNorm2d,
+            activation=None,
+        )
+    layers = [
+        Bottleneck(in_channel, channel, stride=stride, down_sample=down_sample, norm=nn.BatchNorm2d)
+    ]
     layers += [Bottleneck(4 * channel, channel, norm=nn.BatchNorm2d) for _ in range(1, blocks)]
     return nn.SequentialCell(layers)
 
@@ -90,7 +100,9 @@ class Backbone(nn.Cell):
 
 
 def resnet50(num_classes=1000, pretrained=False):
-    model = BaseClassifier(Backbone(), GlobalAvgPooling(), DenseHead(input_channel=2048, num_classes=num_classes))
+    model = BaseClassifier(
+        Backbone(), GlobalAvgPooling(), DenseHead(input_channel=2048, num_classes=num_classes)
+    )
     if pretrained:
         LoadPretrainedModel(model, model_urls["resnet50"]).run()
     return model
@@ -99,8 +111,13 @@ def resnet50(num_classes=1000, pretrained=False):
 network = resnet50(pretrained=True)
 np.save("loaded.npy", network.backbone.layer4[2].conv3.features[0].weight.asnumpy())
 network.head = DenseHead(input_channel=network.head.dense.in_channels, num_classes=10)
-rates = nn.cosine_decay_lr(min_lr=0.00001, max_lr=0.001, total_step=steps * EPOCHS, step_per_epoch=steps,
-                           decay_epoch=EPOCHS)
+rates = nn.cosine_decay_lr(
+    min_lr=0.00001,
+    max_lr=0.001,
+    total_step=steps * EPOCHS,
+    step_per_epoch=steps,
+    decay_epoch=EPOCHS,
+)
 optimizer = nn.Momentum(params=network.trainable_params(), learning_rate=rates, momentum=0.9)
 loss = nn.SoftmaxCrossEntropyWithLogits(sparse=True, reduction="mean")
 model = Model(network, loss, optimizer, metrics={"Accuracy": nn.Accuracy()})
@@ -112,6 +129,16 @@ not_loaded, _ = mindspore.load_param_into_net(best, mindspore.load_checkpoint("b
 batch = next(val_batches.create_dict_iterator())
 scores = mindspore.Model(best).predict(mindspore.Tensor(batch["image"])).asnumpy()
 predicted, truth = scores.argmax(axis=1), batch["label"].asnumpy()
-draw(batch["image"].asnumpy(), [f"predict:{val_set.index2label[label]}" for label in predicted],
-     np.where(predicted == truth, "blue", "red"))
-print("drawn", len(plt.get_fignums()), "not loaded", not_loaded, "finite", bool(np.isfinite(scores).all()))
+draw(
+    batch["image"].asnumpy(),
+    [f"predict:{val_set.index2label[label]}" for label in predicted],
+    np.where(predicted == truth, "blue", "red"),
+)
+print(
+    "drawn",
+    len(plt.get_fignums()),
+    "not loaded",
+    not_loaded,
+    "finite",
+    bool(np.isfinite(scores).all()),
+)

@@ -43,27 +43,46 @@ def run_module(module: str, only: str, scale: float, seed: int) -> list[tuple[st
             except Exception:
                 kept = "NO: the check itself failed"
                 traceback.print_exc()
-        rows.append((f"| {fault.name} | {attempt.tries:,} | {fault.promise} | {kept} |", kept == "yes"))
+        rows.append(
+            (f"| {fault.name} | {attempt.tries:,} | {fault.promise} | {kept} |", kept == "yes")
+        )
         print(f"{rows[-1][0]} {time.monotonic() - started:.1f} s", flush=True)
     return rows
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-                                     prog="python tests/faults")
-    parser.add_argument("--only", default="", metavar="TEXT", help="rows whose module or name has this text")
-    parser.add_argument("--scale", type=float, default=1.0, help="times the usual number of tries (default: 1)")
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python tests/faults",
+    )
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="rows whose module or name has this text"
+    )
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="times the usual number of tries (default: 1)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     parser.add_argument("--jobs", type=int, default=2, help="modules at once (default: 2)")
     parser.add_argument("--out", type=Path, help="write the table there too, as Markdown")
     args = parser.parse_args()
     started = time.monotonic()
     with ProcessPoolExecutor(args.jobs) as pool:
-        jobs = [pool.submit(run_module, module, args.only, args.scale, args.seed) for module in MODULES]
+        jobs = [
+            pool.submit(run_module, module, args.only, args.scale, args.seed) for module in MODULES
+        ]
         rows = [row for job in jobs for row in job.result()]
-    table = "\n".join(["| fault | tries | promise | kept |", "| --- | --- | --- | --- |", *(line for line, _ in rows)])
+    table = "\n".join(
+        [
+            "| fault | tries | promise | kept |",
+            "| --- | --- | --- | --- |",
+            *(line for line, _ in rows),
+        ]
+    )
     broken = sum(not kept for _, kept in rows)
-    print(f"\n{table}\n\n{len(rows)} faults, {broken} promises broken, {time.monotonic() - started:.0f} s")
+    print(
+        f"\n{table}\n\n{len(rows)} faults, {broken} promises broken, {time.monotonic() - started:.0f} s"
+    )
     if args.out:
         args.out.write_text(table + "\n", encoding="utf-8")
     return int(bool(broken) or not rows)

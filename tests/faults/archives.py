@@ -23,13 +23,19 @@ from fault import Fault, Try, clean_environment, expect
 
 MEMORY = 1 << 30
 DISK = 300 << 20  # one file of a dataset, at most, and what was there
-SPECIAL = {"symbolic link": tarfile.SYMTYPE, "hard link": tarfile.LNKTYPE, "device": tarfile.CHRTYPE,
-           "block device": tarfile.BLKTYPE, "pipe": tarfile.FIFOTYPE, "folder": tarfile.DIRTYPE}
+SPECIAL = {
+    "symbolic link": tarfile.SYMTYPE,
+    "hard link": tarfile.LNKTYPE,
+    "device": tarfile.CHRTYPE,
+    "block device": tarfile.BLKTYPE,
+    "pipe": tarfile.FIFOTYPE,
+    "folder": tarfile.DIRTYPE,
+}
 
 # Runs each line of Python that comes as the command line does, in a process of its own, and says what it cost.
 SERVER = """
 import json, os, resource, sys, tempfile
-import mindres, mindres.prediction, mindres.data, mindres.formats, mindres.archives, mindres.errors
+import mindres, mindres.data.images, mindres.weights.formats, mindres.data.archives, mindres.errors
 import torch
 Path = __import__("pathlib").Path
 for line in sys.stdin:
@@ -56,8 +62,14 @@ for line in sys.stdin:
 @functools.cache
 def server() -> subprocess.Popen:
     """One process that has imported everything, which takes seconds."""
-    process = subprocess.Popen([sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                               stderr=subprocess.DEVNULL, env=clean_environment(Path(tempfile.mkdtemp())))
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        stderr=subprocess.DEVNULL,
+        env=clean_environment(Path(tempfile.mkdtemp())),
+    )
     atexit.register(process.kill)
     return process
 
@@ -88,7 +100,9 @@ def tar(path: Path, members) -> None:
                 archive.addfile(info)
             else:
                 info.size = len(content) if isinstance(content, bytes) else content
-                archive.addfile(info, io.BytesIO(content) if isinstance(content, bytes) else Endless(content))
+                archive.addfile(
+                    info, io.BytesIO(content) if isinstance(content, bytes) else Endless(content)
+                )
 
 
 def cost(attempt: Try, code: str, folder: Path, refused: bool = True) -> None:
@@ -97,8 +111,12 @@ def cost(attempt: Try, code: str, folder: Path, refused: bool = True) -> None:
     server().stdin.flush()
     status, grown, said = json.loads(server().stdout.readline())
     lines = said.strip().splitlines()
-    expect(status == 2 and len(lines) == 1 and lines[0].startswith("mindres: error: ") if refused else not status,
-           f"{code[:100]}: status {status}, {said[-500:]!r}")
+    expect(
+        status == 2 and len(lines) == 1 and lines[0].startswith("mindres: error: ")
+        if refused
+        else not status,
+        f"{code[:100]}: status {status}, {said[-500:]!r}",
+    )
     expect(grown < MEMORY, f"{code[:100]} took {grown:,} bytes of memory")
     used = sum(path.lstat().st_blocks * 512 for path in attempt.folder.rglob("*"))
     expect(used < DISK, f"{code[:100]} left {used:,} bytes on the disk")
@@ -107,17 +125,33 @@ def cost(attempt: Try, code: str, folder: Path, refused: bool = True) -> None:
 
 def escapes(attempt: Try) -> None:
     """Members with names and kinds that reach for a file outside the folder."""
-    from mindres.archives import extract
+    from mindres.data.archives import extract
     from mindres.errors import UserError
 
     outside = attempt.folder / "outside"
     for i, (label, members) in enumerate(
-            [(name, [(name, b"new")]) for name in ("../one", "../../one", f"{outside}/one", "a/../../../one", "./one",
-                                                   "..\\one", "\x1b[2Jone/one", "one/", "//one")]
-            + [(kind, [("one", code)]) for kind, code in SPECIAL.items()]
-            + [(f"{kind} first", [("one", code), ("one", b"new")]) for kind, code in SPECIAL.items()]
-            + [(f"through a {kind}", [("set", code), ("set/one", b"new")]) for kind, code in SPECIAL.items()]
-            + [("twice", [("set/one", b"new"), ("other/one", b"newer")])]):
+        [
+            (name, [(name, b"new")])
+            for name in (
+                "../one",
+                "../../one",
+                f"{outside}/one",
+                "a/../../../one",
+                "./one",
+                "..\\one",
+                "\x1b[2Jone/one",
+                "one/",
+                "//one",
+            )
+        ]
+        + [(kind, [("one", code)]) for kind, code in SPECIAL.items()]
+        + [(f"{kind} first", [("one", code), ("one", b"new")]) for kind, code in SPECIAL.items()]
+        + [
+            (f"through a {kind}", [("set", code), ("set/one", b"new")])
+            for kind, code in SPECIAL.items()
+        ]
+        + [("twice", [("set/one", b"new"), ("other/one", b"newer")])]
+    ):
         place = attempt.folder / str(i) / "deep"
         place.mkdir(parents=True)
         outside.mkdir(exist_ok=True)
@@ -129,18 +163,28 @@ def escapes(attempt: Try) -> None:
         except UserError as error:
             expect("\n" not in str(error) and str(error).isprintable(), f"{label}: {str(error)!r}")
         new = {path for path in attempt.folder.rglob("*")} - before - {place / "out"}
-        expect(new <= {place / "out" / "one"} and (place.parent / "precious").read_bytes() == b"precious",
-               f"{label}: left {new}")
+        expect(
+            new <= {place / "out" / "one"}
+            and (place.parent / "precious").read_bytes() == b"precious",
+            f"{label}: left {new}",
+        )
         for path in new:
-            expect(path.is_file() and not path.is_symlink() and path.read_bytes() == b"new", f"{label}: {path}")
+            expect(
+                path.is_file() and not path.is_symlink() and path.read_bytes() == b"new",
+                f"{label}: {path}",
+            )
         attempt.tries += 1
 
 
 def packed_bombs(attempt: Try) -> None:
     """A few megabytes that unpack to gigabytes."""
     folder, size = attempt.folder, 3 << 30
-    extract = "mindres.archives.extract(Path('a.tar.gz'), Path('out'), {'a'})"
-    for members in ([("a", size)], [("other", size), ("a", b"")], [(f"{i}" * 90, b"") for i in range(50_000)]):
+    extract = "mindres.data.archives.extract(Path('a.tar.gz'), Path('out'), {'a'})"
+    for members in (
+        [("a", size)],
+        [("other", size), ("a", b"")],
+        [(f"{i}" * 90, b"") for i in range(50_000)],
+    ):
         tar(folder / "a.tar.gz", members)
         cost(attempt, extract, folder)
     # A header that is itself gigabytes long: the name of the next member.
@@ -163,28 +207,54 @@ def packed_bombs(attempt: Try) -> None:
 
 def png(width, height, kind=0, bits=8, data=b"") -> bytes:
     """A PNG of this many pixels, with `data` in place of them."""
-    def chunk(name, content):
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)) + \
-        chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    def chunk(name, content):
+        return (
+            struct.pack(">I", len(content))
+            + name
+            + content
+            + struct.pack(">I", zlib.crc32(name + content))
+        )
+
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0))
+        + chunk(b"IDAT", data)
+        + chunk(b"IEND", b"")
+    )
 
 
 def huge_headers() -> dict[str, bytes]:
     """Small images of 100,000 x 100,000 pixels."""
     from PIL import Image
 
-    side, found = 100_000, {"a.png": png(100_000, 100_000), "grey.png": png(100_000, 100_000, bits=16)}
-    for kind, offset, code in (("GIF", 6, None), ("BMP", 18, "<II"), ("WEBP", 26, "<HH"), ("JPEG", None, ">HH")):
+    side, found = (
+        100_000,
+        {"a.png": png(100_000, 100_000), "grey.png": png(100_000, 100_000, bits=16)},
+    )
+    for kind, offset, code in (
+        ("GIF", 6, None),
+        ("BMP", 18, "<II"),
+        ("WEBP", 26, "<HH"),
+        ("JPEG", None, ">HH"),
+    ):
         buffer = io.BytesIO()
         Image.new("RGB", (3, 3)).save(buffer, kind)
         content = bytearray(buffer.getvalue())
         offset = content.index(b"\xff\xc0") + 5 if offset is None else offset
-        struct.pack_into(code or "<HH", content, offset, *(min(side, 65_000) if code != "<II" else side,) * 2)
+        struct.pack_into(
+            code or "<HH", content, offset, *(min(side, 65_000) if code != "<II" else side,) * 2
+        )
         found[f"a.{kind.lower()}"] = bytes(content)
-    found["a.tiff"] = b"II*\0\x08\0\0\0" + struct.pack("<H", 5) + b"".join(
-        struct.pack("<HHII", tag, 4, 1, value) for tag, value in
-        ((256, side), (257, side), (259, 1), (262, 1), (273, 80))) + bytes(4)
+    found["a.tiff"] = (
+        b"II*\0\x08\0\0\0"
+        + struct.pack("<H", 5)
+        + b"".join(
+            struct.pack("<HHII", tag, 4, 1, value)
+            for tag, value in ((256, side), (257, side), (259, 1), (262, 1), (273, 80))
+        )
+        + bytes(4)
+    )
     return found
 
 
@@ -194,7 +264,7 @@ def image_bombs(attempt: Try) -> None:
     for name, content in huge_headers().items():
         (folder / name).write_bytes(content)
     for name in huge_headers():
-        cost(attempt, f"mindres.prediction.read_image({name!r})", folder)
+        cost(attempt, f"mindres.data.images.read_image({name!r})", folder)
         for label in ("one", "two"):
             (folder / "set" / label).mkdir(parents=True, exist_ok=True)
             (folder / "set" / label / name).write_bytes((folder / name).read_bytes())
@@ -203,9 +273,14 @@ def image_bombs(attempt: Try) -> None:
     for side in (7_000, 13_000):
         for kind, bits, size in ((0, 8, 1), (0, 16, 2), (2, 8, 3), (4, 8, 2), (6, 8, 4)):
             packer = zlib.compressobj(1)
-            rows = b"".join(packer.compress(bytes(1 + side * size)) for _ in range(side)) + packer.flush()
+            rows = (
+                b"".join(packer.compress(bytes(1 + side * size)) for _ in range(side))
+                + packer.flush()
+            )
             (folder / "bomb.png").write_bytes(png(side, side, kind, bits, rows))
-            cost(attempt, "mindres.prediction.read_image('bomb.png')", folder, refused=side > 10_000)
+            cost(
+                attempt, "mindres.data.images.read_image('bomb.png')", folder, refused=side > 10_000
+            )
 
 
 def lying_files() -> dict[str, bytes]:
@@ -216,8 +291,10 @@ def lying_files() -> dict[str, bytes]:
         return struct.pack("<Q", promised or len(header)) + header
 
     bomb = io.BytesIO()
-    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive, \
-            archive.open("archive/data.pkl", "w", force_zip64=True) as member:
+    with (
+        zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("archive/data.pkl", "w", force_zip64=True) as member,
+    ):
         for _ in range(192):
             member.write(bytes(1 << 24))
     entry = {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}
@@ -243,7 +320,7 @@ def weights(attempt: Try) -> None:
     for name, content in lying_files().items():
         path = attempt.folder / name
         path.write_bytes(content)
-        cost(attempt, f"mindres.formats.read_checkpoint({name!r})", attempt.folder)
+        cost(attempt, f"mindres.weights.formats.read_checkpoint({name!r})", attempt.folder)
         path.unlink()
 
 
@@ -252,8 +329,10 @@ def datasets(attempt: Try) -> None:
     from conftest import cifar10_batches, write_cifar10_binary, write_cifar10_python
 
     folder = attempt.folder
-    for name, head, count in (("images-idx3", struct.pack(">IIII", 2051, 0xFFFFFFFF, 28, 28), 784),
-                              ("labels-idx1", struct.pack(">II", 2049, 0xFFFFFFFF), 1)):
+    for name, head, count in (
+        ("images-idx3", struct.pack(">IIII", 2051, 0xFFFFFFFF, 28, 28), 784),
+        ("labels-idx1", struct.pack(">II", 2049, 0xFFFFFFFF), 1),
+    ):
         (folder / f"train-{name}-ubyte").write_bytes(head + bytes(count))
     cost(attempt, "mindres.data.Mnist('.')", folder)
     binary = write_cifar10_binary(folder / "cifar-10-batches-bin", cifar10_batches())
@@ -262,23 +341,50 @@ def datasets(attempt: Try) -> None:
         os.truncate(binary / "data_batch_2.bin", (5 << 30) + 1)
     cost(attempt, "mindres.data.Cifar10('cifar-10-batches-bin')", folder)
     python = write_cifar10_python(folder / "cifar-10-batches-py", cifar10_batches())
-    for content in (b"\x80\x02]r\xff\xff\xff\x7f.", b"\x80\x02" + b"]" * 300_000 + b"a" * 299_999 + b".",
-                    b"\x80\x05\x96" + struct.pack("<Q", 1 << 40) + b".", b"\x80\x02})" + b"2\x86" * 60 + b"K\x01s.",
-                    pickle.dumps({"data": np.zeros((1, 3072), np.uint8), "labels": [1]})[:-20]):
+    for content in (
+        b"\x80\x02]r\xff\xff\xff\x7f.",
+        b"\x80\x02" + b"]" * 300_000 + b"a" * 299_999 + b".",
+        b"\x80\x05\x96" + struct.pack("<Q", 1 << 40) + b".",
+        b"\x80\x02})" + b"2\x86" * 60 + b"K\x01s.",
+        pickle.dumps({"data": np.zeros((1, 3072), np.uint8), "labels": [1]})[:-20],
+    ):
         (python / "data_batch_1").write_bytes(content)
         cost(attempt, "mindres.data.Cifar10('cifar-10-batches-py')", folder)
     tar(folder / "whole.tar.gz", [("a", os.urandom(1 << 20))])
     whole = gzip.decompress((folder / "whole.tar.gz").read_bytes())
-    for content in (whole[:5000], whole[:500], gzip.compress(whole)[:5000], gzip.compress(whole[:5000])):
+    for content in (
+        whole[:5000],
+        whole[:500],
+        gzip.compress(whole)[:5000],
+        gzip.compress(whole[:5000]),
+    ):
         (folder / "cut.tar.gz").write_bytes(content)
-        cost(attempt, "mindres.archives.extract(Path('cut.tar.gz'), Path('out'), {'a'})", folder)
+        cost(
+            attempt, "mindres.data.archives.extract(Path('cut.tar.gz'), Path('out'), {'a'})", folder
+        )
         expect(not (folder / "out" / "a").exists(), "a file that was cut was left")
 
 
 FAULTS = [
-    Fault("archives with .., absolute names, links, devices, and a file twice", "nothing leaves the folder", escapes),
-    Fault("archives and .gz files that unpack to 3 GiB", "one line, memory and disk bounded", packed_bombs),
-    Fault("images of 100,000 x 100,000 pixels, and real ones of 169 million", "one line, less than 1 GiB", image_bombs),
-    Fault("weight files that promise more than they hold, deep ones, zip bombs", "one line, less than 1 GiB", weights),
+    Fault(
+        "archives with .., absolute names, links, devices, and a file twice",
+        "nothing leaves the folder",
+        escapes,
+    ),
+    Fault(
+        "archives and .gz files that unpack to 3 GiB",
+        "one line, memory and disk bounded",
+        packed_bombs,
+    ),
+    Fault(
+        "images of 100,000 x 100,000 pixels, and real ones of 169 million",
+        "one line, less than 1 GiB",
+        image_bombs,
+    ),
+    Fault(
+        "weight files that promise more than they hold, deep ones, zip bombs",
+        "one line, less than 1 GiB",
+        weights,
+    ),
     Fault("dataset files that promise more than they hold", "one line, less than 1 GiB", datasets),
 ]

@@ -39,9 +39,17 @@ class Forks:
         self.folder = tempfile.TemporaryDirectory(prefix="mindres-forks-")
         self.started = 0
         self.process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=clean_environment(Path(self.folder.name), MINDRES_DEVICE_TARGET="CPU", no_proxy="127.0.0.1",
-                                  NO_PROXY="127.0.0.1"))
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=clean_environment(
+                Path(self.folder.name),
+                MINDRES_DEVICE_TARGET="CPU",
+                no_proxy="127.0.0.1",
+                NO_PROXY="127.0.0.1",
+            ),
+        )
 
     def cache(self, folder) -> str:
         """A cache of its own in `folder`, but for the compiled convolution."""
@@ -65,19 +73,33 @@ class Forks:
         `before` is code that runs first. Returns the child's process id.
         """
         self.started += 1
-        self.out, self.err, ready = (Path(self.folder.name) / f"{self.started}.{kind}" for kind in ("out", "err", "up"))
+        self.out, self.err, ready = (
+            Path(self.folder.name) / f"{self.started}.{kind}" for kind in ("out", "err", "up")
+        )
         if isinstance(command, list):
             command = [os.fspath(part) for part in command]
-        child = self._ask(cwd=str(cwd), command=command, before=before, environment=environment, out=str(self.out),
-                          err=str(self.err), ready=str(ready))
+        child = self._ask(
+            cwd=str(cwd),
+            command=command,
+            before=before,
+            environment=environment,
+            out=str(self.out),
+            err=str(self.err),
+            ready=str(ready),
+        )
         while not ready.exists() and Path(f"/proc/{child}").exists() and not zombie(child):
             time.sleep(0.002)
         return child
 
     def wait(self, child: int) -> Done:
         status = self._ask(wait=child)
-        return Done(status, *(path.read_text(encoding="utf-8", errors="backslashreplace")
-                              for path in (self.out, self.err)))
+        return Done(
+            status,
+            *(
+                path.read_text(encoding="utf-8", errors="backslashreplace")
+                for path in (self.out, self.err)
+            ),
+        )
 
     def run(self, cwd, command, before="", **environment) -> Done:
         return self.wait(self.start(cwd, command, before, **environment))
@@ -98,7 +120,9 @@ def forks() -> Forks:
 
 def serve() -> None:
     """Answer what `Forks` asks, in the process that forks."""
-    from mindres import cli, commands, errors, export, training  # noqa: F401
+    from mindres.cli import commands, program  # noqa: F401
+    from mindres.export import exporter  # noqa: F401
+    from mindres.training import trainer  # noqa: F401
 
     for line in sys.stdin:
         question = json.loads(line)
@@ -107,30 +131,30 @@ def serve() -> None:
         else:
             answer = os.fork()
             if not answer:
-                return child(cli, errors, **question)
+                return child(program, **question)
         print(json.dumps(answer), flush=True)
 
 
-def child(cli, errors, cwd, command, before, environment, out, err, ready) -> None:
+def child(program, cwd, command, before, environment, out, err, ready) -> None:
     os.chdir(cwd)
     os.environ.update(environment)
     for descriptor, path in ((0, os.devnull), (1, out), (2, err)):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666), descriptor)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    prepare = errors._prepare_streams
+    prepare = program._prepare_streams
 
     def and_say_so():
         prepare()
         open(ready, "w").close()
 
-    errors._prepare_streams = and_say_so
+    program._prepare_streams = and_say_so
     exec(before, {})
     if isinstance(command, str):
         space = {}
-        errors.run(lambda: exec(command, space))
+        program.run(lambda: exec(command, space))
     elif command[0] == "mindres":
         sys.argv = command
-        cli.main()
+        program.main()
     else:
         sys.argv = command
         runpy.run_path(command[0], run_name="__main__")

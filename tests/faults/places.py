@@ -19,16 +19,31 @@ from fault import Broken, Fault, clean_environment, expect, one_line_error
 from forks import EXAMPLES, forks, zombie
 from PIL import Image
 
-from mindres.weights import read_checkpoint
+from mindres.weights.formats import read_checkpoint
 
-LENET = [EXAMPLES / "finetune_resnet50.py", "--device_target", "CPU", "--arch", "lenet5", "--pretrained", "false"]
+LENET = [
+    EXAMPLES / "finetune_resnet50.py",
+    "--device_target",
+    "CPU",
+    "--arch",
+    "lenet5",
+    "--pretrained",
+    "false",
+]
 # Whoever may do everything, as root may, gives that up.
 AS_ANYONE = "import ctypes; ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())"
-SMALL_FILES = ("import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-               "resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))")
+SMALL_FILES = (
+    "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))"
+)
 CLOCK = "import time; now = iter(range(4_000_000_000, 0, -1000)); time.time = lambda: next(now)"
-IN_CHINESE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
-COMMAND = "import sys; from mindres import cli; cli.main(sys.argv[1:])"
+IN_CHINESE = {
+    "LC_ALL": "C",
+    "PYTHONUTF8": "0",
+    "PYTHONCOERCECLOCALE": "0",
+    "PYTHONIOENCODING": "ascii",
+}
+COMMAND = "import sys; from mindres.cli import program; program.main(sys.argv[1:])"
 # Names that a file may have; the last is no UTF-8.
 NAMES = ("a b", "猫 и пёс", "line\nbreak", "-dash", "%s{0}*?[x]", os.fsdecode(b"\xff\xfe"))
 
@@ -50,7 +65,11 @@ def given(folder) -> None:
 
 
 def contents(folder) -> dict:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def mistake(attempt, rows) -> None:
@@ -67,7 +86,9 @@ def mistake(attempt, rows) -> None:
         except Broken as error:
             raise Broken(f"{' '.join(row)[:200]}: {error}") from None
         written = contents(attempt.folder)
-        expect(written == before, f"{' '.join(row)[:200]} wrote {sorted(set(written) ^ set(before))}")
+        expect(
+            written == before, f"{' '.join(row)[:200]} wrote {sorted(set(written) ^ set(before))}"
+        )
 
 
 # What is written where, by a command line with {} for the folder.
@@ -78,7 +99,20 @@ WRITERS = [
     ("out.onnx", ["mindres", "export", "--ckpt", "run20/best.ckpt", "--out", "{}/out.onnx"]),
     ("out.png", ["mindres", "plot", "dataset", "--out", "{}/out.png"]),
     ("out.html", ["mindres", "report", "run", "--out", "{}/out.html"]),
-    ("features", [*LENET, "--arch", "resnet20", "--freeze", "backbone", "--max_steps", "1", "--ckpt_dir", "new"]),
+    (
+        "features",
+        [
+            *LENET,
+            "--arch",
+            "resnet20",
+            "--freeze",
+            "backbone",
+            "--max_steps",
+            "1",
+            "--ckpt_dir",
+            "new",
+        ],
+    ),
 ]
 
 
@@ -93,11 +127,21 @@ def write(attempt, place) -> None:
             if before == SMALL_FILES and name == "out.onnx":
                 continue  # its draft, which lies elsewhere, is as large
             left = contents(folder)
-            done = forks().run(attempt.folder, [str(part).replace("{}", str(folder)) for part in command], before,
-                               MINDRES_CACHE=str(folder) if name == "features" else forks().cache(attempt.folder))
+            done = forks().run(
+                attempt.folder,
+                [str(part).replace("{}", str(folder)) for part in command],
+                before,
+                MINDRES_CACHE=str(folder) if name == "features" else forks().cache(attempt.folder),
+            )
             one_line_error(done, str(folder))
-            now = {path: data for path, data in contents(folder).items() if not path.startswith(("config", "native"))}
-            expect(now == left, f"{name}: what was there has changed: {sorted(set(now) ^ set(left))}")
+            now = {
+                path: data
+                for path, data in contents(folder).items()
+                if not path.startswith(("config", "native"))
+            }
+            expect(
+                now == left, f"{name}: what was there has changed: {sorted(set(now) ^ set(left))}"
+            )
 
 
 def fill(folder, names) -> None:
@@ -119,7 +163,9 @@ read_only = functools.partial(small_files, mode=0o555, before=AS_ANYONE)
 @contextlib.contextmanager
 def full_disk(folder, names):
     """A disk of its own for `folder`; where none can be mounted, the limit on a file's size must do."""
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True
+    ).returncode:
         with small_files(folder, names) as before:
             yield before
         return
@@ -132,10 +178,17 @@ def full_disk(folder, names):
 
 
 def vanish(attempt) -> None:
-    for victims in (["best.ckpt"], ["last.ckpt"], ["best.ckpt", "last.ckpt", "history.csv", "config.json"], ["."]):
+    for victims in (
+        ["best.ckpt"],
+        ["last.ckpt"],
+        ["best.ckpt", "last.ckpt", "history.csv", "config.json"],
+        ["."],
+    ):
         attempt.tries += 1
         folder = attempt.folder / f"run{attempt.tries}"
-        child = forks().start(attempt.folder, [*LENET, "--epochs", "6", "--ckpt_dir", folder, "--keep_best", "2"])
+        child = forks().start(
+            attempt.folder, [*LENET, "--epochs", "6", "--ckpt_dir", folder, "--keep_best", "2"]
+        )
         until(folder / "last.ckpt", child)
         for name in victims:
             shutil.rmtree(folder) if name == "." else (folder / name).unlink(missing_ok=True)
@@ -169,11 +222,27 @@ def pictures(folder, classes=("猫", "狗")) -> Path:
 
 
 def vanishing_images(attempt) -> None:
-    for number, harm in enumerate((Path.unlink, lambda p: os.truncate(p, 60), lambda p: p.write_bytes(b"no image"))):
+    for number, harm in enumerate(
+        (Path.unlink, lambda p: os.truncate(p, 60), lambda p: p.write_bytes(b"no image"))
+    ):
         attempt.tries += 1
         data = pictures(attempt.folder / f"data{number}")
-        child = forks().start(attempt.folder, [*LENET, "--dataset", "folder", "--dataset_path", data, "--batch_size",
-                                               "2", "--epochs", "2000", "--ckpt_dir", f"run{number}"])
+        child = forks().start(
+            attempt.folder,
+            [
+                *LENET,
+                "--dataset",
+                "folder",
+                "--dataset_path",
+                data,
+                "--batch_size",
+                "2",
+                "--epochs",
+                "2000",
+                "--ckpt_dir",
+                f"run{number}",
+            ],
+        )
         until(attempt.folder / f"run{number}" / "last.ckpt", child)
         for path in data.glob("train/*/*.png"):
             harm(path)
@@ -186,12 +255,16 @@ def two_runs(attempt) -> None:
         attempt.tries += 1
         child = forks().start(attempt.folder, [*LENET, "--epochs", "2000", "--ckpt_dir", "run"])
         until(attempt.folder / "run" / "last.ckpt", child)
-        second = forks().run(attempt.folder, [*LENET, "--epochs", "2000", "--ckpt_dir", "run", "--resume"])
+        second = forks().run(
+            attempt.folder, [*LENET, "--epochs", "2000", "--ckpt_dir", "run", "--resume"]
+        )
         os.kill(child, signal.SIGKILL)
         forks().wait(child)
         one_line_error(second, "another run is training in run")
-        third = forks().run(attempt.folder, [*LENET, "--epochs", "2000", "--ckpt_dir", "run", "--resume",
-                                             "--max_steps", "1"])
+        third = forks().run(
+            attempt.folder,
+            [*LENET, "--epochs", "2000", "--ckpt_dir", "run", "--resume", "--max_steps", "1"],
+        )
         expect(third.returncode == 0 and "going on from" in third.stdout, third.stderr[-500:])
         shutil.rmtree(attempt.folder / "run")
 
@@ -200,10 +273,25 @@ def clock(attempt) -> None:
     given(attempt.folder)
     for path in attempt.folder.rglob("*"):
         os.utime(path, (4.1e9, 4.1e9))
-    for command in ([*LENET, "--epochs", "2", "--ckpt_dir", "run"], ["mindres", "report", "run"],
-                    [*LENET, "--arch", "resnet20", "--freeze", "backbone", "--epochs", "2", "--ckpt_dir", "frozen"]):
+    for command in (
+        [*LENET, "--epochs", "2", "--ckpt_dir", "run"],
+        ["mindres", "report", "run"],
+        [
+            *LENET,
+            "--arch",
+            "resnet20",
+            "--freeze",
+            "backbone",
+            "--epochs",
+            "2",
+            "--ckpt_dir",
+            "frozen",
+        ],
+    ):
         attempt.tries += 1
-        done = forks().run(attempt.folder, command, CLOCK, MINDRES_CACHE=forks().cache(attempt.folder))
+        done = forks().run(
+            attempt.folder, command, CLOCK, MINDRES_CACHE=forks().cache(attempt.folder)
+        )
         expect(done.returncode == 0, done.stderr[-500:])
         expect(", -" not in done.stdout, f"a negative time is left: {done.stdout}")
 
@@ -218,7 +306,10 @@ def elsewhere(attempt) -> None:
     done = forks().run(attempt.folder / "b", [*command, attempt.folder / "b" / "moved", "--resume"])
     expect(done.returncode == 0, done.stderr[-500:])
     left = {path.name for path in (attempt.folder / "b" / "moved").iterdir()}
-    expect(left == {path.name for path in (attempt.folder / "whole").iterdir()}, f"it left {sorted(left)}")
+    expect(
+        left == {path.name for path in (attempt.folder / "whole").iterdir()},
+        f"it left {sorted(left)}",
+    )
     expect(not (attempt.folder / "b" / "part").exists(), "it wrote to the old place")
 
 
@@ -228,18 +319,48 @@ def strange_names(attempt) -> None:
         attempt.tries += 1
         folder = attempt.folder / name
         utf8 = name.isascii() or name == NAMES[1]  # MindSpore reads no image of another name
-        data = pictures((folder if utf8 else attempt.folder) / "data", classes=(name if utf8 else "a", "b"))
+        data = pictures(
+            (folder if utf8 else attempt.folder) / "data", classes=(name if utf8 else "a", "b")
+        )
         # A name may look like a flag.
         own = f"./{name}" if name.startswith("-") else name
         for command in (
-                [*LENET, "--dataset", "folder", "--dataset_path", data, "--batch_size", "2", "--epochs", "1",
-                 "--ckpt_dir", folder / "run"],
-                ["mindres", "predict", data / "val" / "b" / "0.png", "--ckpt", f"{own}/run/best.ckpt"],
-                ["mindres", "report", folder / "run"],
-                ["mindres", "plot", "predictions", "--ckpt", f"{own}/run/best.ckpt", "--images", data / "val",
-                 "--out", f"{own}/p.svg"],
-                ["mindres", "convert", f"{own}/run/best.ckpt", f"{own}/{name}.safetensors"],
-                ["mindres", "export", "--ckpt", f"{own}/run/best.ckpt", "--out", folder / f"{name}.onnx"]):
+            [
+                *LENET,
+                "--dataset",
+                "folder",
+                "--dataset_path",
+                data,
+                "--batch_size",
+                "2",
+                "--epochs",
+                "1",
+                "--ckpt_dir",
+                folder / "run",
+            ],
+            ["mindres", "predict", data / "val" / "b" / "0.png", "--ckpt", f"{own}/run/best.ckpt"],
+            ["mindres", "report", folder / "run"],
+            [
+                "mindres",
+                "plot",
+                "predictions",
+                "--ckpt",
+                f"{own}/run/best.ckpt",
+                "--images",
+                data / "val",
+                "--out",
+                f"{own}/p.svg",
+            ],
+            ["mindres", "convert", f"{own}/run/best.ckpt", f"{own}/{name}.safetensors"],
+            [
+                "mindres",
+                "export",
+                "--ckpt",
+                f"{own}/run/best.ckpt",
+                "--out",
+                folder / f"{name}.onnx",
+            ],
+        ):
             done = forks().run(attempt.folder, command)
             expect(done.returncode == 0, f"{name!a}: {command[:2]!s}: {done.stderr[-600:]}")
 
@@ -247,11 +368,25 @@ def strange_names(attempt) -> None:
 def locale(attempt) -> None:
     data = pictures(attempt.folder / "data")
     for script, *arguments in (
-            ["train", *LENET[1:], "--dataset", "folder", "--dataset_path", data, "--batch_size", "2", "--epochs", "1"],
-            [COMMAND, "predict", data / "val" / "猫" / "0.png", "--ckpt", "ckpt/best.ckpt"],
-            [COMMAND, "report", "ckpt"]):
+        [
+            "train",
+            *LENET[1:],
+            "--dataset",
+            "folder",
+            "--dataset_path",
+            data,
+            "--batch_size",
+            "2",
+            "--epochs",
+            "1",
+        ],
+        [COMMAND, "predict", data / "val" / "猫" / "0.png", "--ckpt", "ckpt/best.ckpt"],
+        [COMMAND, "report", "ckpt"],
+    ):
         attempt.tries += 1
-        done = attempt.run(*([LENET[0]] if script == "train" else ["-c", script]), *arguments, **IN_CHINESE)
+        done = attempt.run(
+            *([LENET[0]] if script == "train" else ["-c", script]), *arguments, **IN_CHINESE
+        )
         expect(done.returncode == 0, done.stderr[-600:])
     classes = read_checkpoint(attempt.folder / "ckpt" / "best.ckpt")[1]["classes"]
     expect(set(classes) == {"猫", "狗"}, f"the checkpoint notes {classes}")
@@ -262,16 +397,26 @@ def no_home(attempt) -> None:
     for home in (None, "/proc/nothing", str(attempt.folder / "run" / "last.ckpt")):
         attempt.tries += 1
         environment = {"HOME": home, "MINDRES_CACHE": None, "XDG_CACHE_HOME": None}
-        done = attempt.run("-c", COMMAND, "eval", "--ckpt", "run/best.ckpt", "--json", **environment)
+        done = attempt.run(
+            "-c", COMMAND, "eval", "--ckpt", "run/best.ckpt", "--json", **environment
+        )
         expect(done.returncode == 0 and json.loads(done.stdout)["num_images"], done.stderr[-600:])
         if home:
-            done = attempt.run(LENET[0], *LENET[1:], "--freeze", "backbone", "--max_steps", "1", **environment)
+            done = attempt.run(
+                LENET[0], *LENET[1:], "--freeze", "backbone", "--max_steps", "1", **environment
+            )
             last_line(done, home)
 
 
 STREAMS = [  # a command line for the shell, and the statuses that are right
-    ("models | head -n 1", (0, 141)), ("models >&-", (0,)), ("models 2>&-", (0,)), ("models <&- >&- 2>&-", (0,)),
-    ("models >/dev/full", (2,)), ("nonsense 2>&-", (2,)), ("nonsense 2>/dev/full", (2,)), ("models | true", (0, 141)),
+    ("models | head -n 1", (0, 141)),
+    ("models >&-", (0,)),
+    ("models 2>&-", (0,)),
+    ("models <&- >&- 2>&-", (0,)),
+    ("models >/dev/full", (2,)),
+    ("nonsense 2>&-", (2,)),
+    ("nonsense 2>/dev/full", (2,)),
+    ("models | true", (0, 141)),
     ("convert run/best.ckpt new.ckpt <&- >&- 2>&-", (0,)),
 ]
 
@@ -280,27 +425,73 @@ def streams(attempt) -> None:
     given(attempt.folder)
     for command, statuses in STREAMS:
         attempt.tries += 1
-        done = subprocess.run(["bash", "-c", f"{sys.executable} -m mindres {command}; exit ${{PIPESTATUS[0]}}"],
-                              cwd=attempt.folder, env=clean_environment(attempt.folder), capture_output=True, text=True)
-        expect(done.returncode in statuses and "Traceback" not in done.stderr and "Exception" not in done.stderr,
-               f"{command}: status {done.returncode}, {done.stderr[-500:]!r}")
-    expect(read_checkpoint(attempt.folder / "new.ckpt")[1]["architecture"]["arch"] == "lenet5", "it wrote no network")
+        done = subprocess.run(
+            ["bash", "-c", f"{sys.executable} -m mindres {command}; exit ${{PIPESTATUS[0]}}"],
+            cwd=attempt.folder,
+            env=clean_environment(attempt.folder),
+            capture_output=True,
+            text=True,
+        )
+        expect(
+            done.returncode in statuses
+            and "Traceback" not in done.stderr
+            and "Exception" not in done.stderr,
+            f"{command}: status {done.returncode}, {done.stderr[-500:]!r}",
+        )
+    expect(
+        read_checkpoint(attempt.folder / "new.ckpt")[1]["architecture"]["arch"] == "lenet5",
+        "it wrote no network",
+    )
 
 
 ONE_LINE = "one line says what is wrong, status 2, and nothing is written"
 FAULTS = [
-    *(Fault(f"mistakes: {name}", ONE_LINE, functools.partial(mistake, rows=rows))
-      for name, rows in mistakes.ROWS.items()),
-    Fault("disk full", "one line, and the old file stays", functools.partial(write, place=full_disk)),
-    Fault("file over the limit", "one line, and the old file stays", functools.partial(write, place=small_files)),
-    Fault("read-only folder", "one line, and the old file stays", functools.partial(write, place=read_only)),
+    *(
+        Fault(f"mistakes: {name}", ONE_LINE, functools.partial(mistake, rows=rows))
+        for name, rows in mistakes.ROWS.items()
+    ),
+    Fault(
+        "disk full", "one line, and the old file stays", functools.partial(write, place=full_disk)
+    ),
+    Fault(
+        "file over the limit",
+        "one line, and the old file stays",
+        functools.partial(write, place=small_files),
+    ),
+    Fault(
+        "read-only folder",
+        "one line, and the old file stays",
+        functools.partial(write, place=read_only),
+    ),
     Fault("checkpoints deleted while training", "the run goes on and writes them again", vanish),
-    Fault("images deleted or damaged while training", "one line explains it, and last.ckpt stays", vanishing_images),
-    Fault("two runs in one --ckpt_dir", "the second is refused; a killed one keeps nobody out", two_runs),
+    Fault(
+        "images deleted or damaged while training",
+        "one line explains it, and last.ckpt stays",
+        vanishing_images,
+    ),
+    Fault(
+        "two runs in one --ckpt_dir",
+        "the second is refused; a killed one keeps nobody out",
+        two_runs,
+    ),
     Fault("clock going backwards", "the same run, and no negative time left", clock),
     Fault("run moved, resumed from elsewhere", "it goes on in its new place", elsewhere),
-    Fault("names with spaces, newlines, Chinese, no UTF-8", "every command takes them", strange_names),
-    Fault("locale without UTF-8, Chinese class names", "the names are kept, what cannot be printed is escaped", locale),
-    Fault("no home folder, or not writable", "what needs a cache says so in one line, the rest works", no_home),
-    Fault("streams closed early, closed or full", "no traceback, and no output in a file that is written", streams),
+    Fault(
+        "names with spaces, newlines, Chinese, no UTF-8", "every command takes them", strange_names
+    ),
+    Fault(
+        "locale without UTF-8, Chinese class names",
+        "the names are kept, what cannot be printed is escaped",
+        locale,
+    ),
+    Fault(
+        "no home folder, or not writable",
+        "what needs a cache says so in one line, the rest works",
+        no_home,
+    ),
+    Fault(
+        "streams closed early, closed or full",
+        "no traceback, and no output in a file that is written",
+        streams,
+    ),
 ]

@@ -20,18 +20,40 @@ from dataclasses import dataclass
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
+    sys.path[:0] = [
+        str(Path(__file__).resolve().parents[1]),
+        str(Path(__file__).resolve().parents[2]),
+    ]
 
 import numpy as np
 import seeds
 from fault import Fault, Try, expect
 
 MEMORY = 1 << 30  # that a small file may cost
-SECONDS = 10      # of the processor, that an input may take
-LONGEST = 8192    # bytes of an input
-FOREIGN = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "subprocess.Popen", "pty.spawn",
-           "socket.connect", "ctypes.dlopen", "shutil.rmtree")
-CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.chmod", "os.truncate")
+SECONDS = 10  # of the processor, that an input may take
+LONGEST = 8192  # bytes of an input
+FOREIGN = (
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.fork",
+    "subprocess.Popen",
+    "pty.spawn",
+    "socket.connect",
+    "ctypes.dlopen",
+    "shutil.rmtree",
+)
+CHANGES = (
+    "os.rename",
+    "os.remove",
+    "os.rmdir",
+    "os.mkdir",
+    "os.link",
+    "os.symlink",
+    "os.chmod",
+    "os.truncate",
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +67,7 @@ class Reader:
 
 
 def read_cifar_pickle(path):
-    from mindres.data import Cifar10, Cifar100
+    from mindres.data.cifar import Cifar10, Cifar100
     from mindres.errors import UserError
 
     for kind, read in ((Cifar10, Cifar10._read_batch), (Cifar100, Cifar100._read_batch)):
@@ -55,7 +77,7 @@ def read_cifar_pickle(path):
 
 
 def read_cifar_binary(path):
-    from mindres.data import Cifar10, Cifar100
+    from mindres.data.cifar import Cifar10, Cifar100
     from mindres.errors import UserError
 
     for kind in (Cifar10, Cifar100):
@@ -66,12 +88,14 @@ def read_cifar_binary(path):
 
 def read_idx(path):
     """The file in the place of the images, and in the place of the labels, packed and not."""
-    from mindres.data import Mnist
+    from mindres.data.mnist import Mnist
     from mindres.errors import UserError
 
     good, content = seeds.idx_files(), path.read_bytes()
     ending = ".gz" if content[:2] == b"\x1f\x8b" else ""
-    images, labels = (path.with_name(f"train-{name}-ubyte{ending}") for name in ("images-idx3", "labels-idx1"))
+    images, labels = (
+        path.with_name(f"train-{name}-ubyte{ending}") for name in ("images-idx3", "labels-idx1")
+    )
     offset = 2 if ending else 0
     for first, second in ((content, good[1 + offset]), (good[offset], content)):
         images.write_bytes(first)
@@ -83,7 +107,7 @@ def read_idx(path):
 
 
 def read_weights(path):
-    from mindres.formats import read_checkpoint
+    from mindres.weights.formats import read_checkpoint
 
     return read_checkpoint(path)
 
@@ -92,8 +116,9 @@ def read_notes(path):
     """What `mindres predict` does with a checkpoint that notes this of itself."""
     import safetensors.numpy
 
-    from mindres.prediction import class_names, preprocess
-    from mindres.zoo import load_model
+    from mindres.data.as_trained import preprocess
+    from mindres.evaluation.predictor import class_names
+    from mindres.models.checkpoints import load_model
 
     text = path.read_bytes().decode("utf-8", "replace")
     safetensors.numpy.save_file(seeds.CONVNET, path, metadata={"mindres": text})
@@ -103,15 +128,15 @@ def read_notes(path):
 
 
 def read_picture(path):
-    from mindres.prediction import read_image
+    from mindres.data.images import read_image
 
     return read_image(path)
 
 
 def read_folder_image(path):
     """What `ImageFolder` does: Pillow looks at the file, MindSpore's own decoder reads it or a copy in the cache."""
+    from mindres.data.folder import _check
     from mindres.errors import UserError
-    from mindres.folder import _check
 
     if problem := (_check(path) or {}).get("problem"):
         raise UserError(problem)
@@ -119,38 +144,56 @@ def read_folder_image(path):
 
 def read_run(path):
     """The page of a run with this file as its `config.json` and as its `history.csv`."""
-    from mindres import page, report
-    from mindres.pictures import read_history
+    from mindres.report import html, writer
+    from mindres.runs.history import read_history
 
-    page.run_table(report.read_config(path)[0])
-    return page.curves(read_history(path))
+    html.run_table(writer.read_config(path)[0])
+    return html.curves(read_history(path))
 
 
-READERS = {reader.name: reader for reader in (
-    Reader("CIFAR pickles", 15_000, seeds.cifar_pickles, read_cifar_pickle),
-    Reader("CIFAR binary files", 10_000, seeds.cifar_binaries, read_cifar_binary),
-    Reader("MNIST idx files", 10_000, seeds.idx_files, read_idx),
-    Reader(".ckpt files", 20_000, seeds.ckpt_files, read_weights),
-    Reader(".safetensors files", 20_000, seeds.safetensors_files, read_weights),
-    Reader(".pth files", 15_000, seeds.torch_files, read_weights),
-    Reader("what a checkpoint notes", 2_000, seeds.notes, read_notes),
-    Reader("images to predict", 20_000, seeds.images, read_picture),
-    Reader("images of a folder", 10_000, seeds.images, read_folder_image),
-    Reader("config.json, history.csv", 10_000, seeds.runs, read_run),
-)}
+READERS = {
+    reader.name: reader
+    for reader in (
+        Reader("CIFAR pickles", 15_000, seeds.cifar_pickles, read_cifar_pickle),
+        Reader("CIFAR binary files", 10_000, seeds.cifar_binaries, read_cifar_binary),
+        Reader("MNIST idx files", 10_000, seeds.idx_files, read_idx),
+        Reader(".ckpt files", 20_000, seeds.ckpt_files, read_weights),
+        Reader(".safetensors files", 20_000, seeds.safetensors_files, read_weights),
+        Reader(".pth files", 15_000, seeds.torch_files, read_weights),
+        Reader("what a checkpoint notes", 2_000, seeds.notes, read_notes),
+        Reader("images to predict", 20_000, seeds.images, read_picture),
+        Reader("images of a folder", 10_000, seeds.images, read_folder_image),
+        Reader("config.json, history.csv", 10_000, seeds.runs, read_run),
+    )
+}
 
 
 def fuzz(attempt: Try, reader: Reader) -> None:
     """Let a process of its own try the reader, and count what it tried."""
     folder = attempt.folder
-    done = attempt.run(__file__, reader.name, f"-runs={attempt.times(reader.tries)[-1] + 1}", "-timeout=300",
-                       f"-seed={attempt.random.randrange(1, 1 << 31)}", f"-max_len={LONGEST}", "-rss_limit_mb=6000",
-                       "-use_value_profile=1", f"-artifact_prefix={folder}/", timeout=1800)
-    found = next((path for kind in ("crash", "timeout", "oom") for path in folder.glob(f"{kind}-*")), None)
-    said = re.findall(r"^ === Uncaught Python exception: ===\n(.*)", done.stdout, re.M) or [done.stderr[-500:]]
-    expect(not found and not done.returncode,
-           f"{said[0]}; the input in base64: "
-           f"{base64.b64encode(found.read_bytes()).decode() if found else None}")
+    done = attempt.run(
+        __file__,
+        reader.name,
+        f"-runs={attempt.times(reader.tries)[-1] + 1}",
+        "-timeout=300",
+        f"-seed={attempt.random.randrange(1, 1 << 31)}",
+        f"-max_len={LONGEST}",
+        "-rss_limit_mb=6000",
+        "-use_value_profile=1",
+        f"-artifact_prefix={folder}/",
+        timeout=1800,
+    )
+    found = next(
+        (path for kind in ("crash", "timeout", "oom") for path in folder.glob(f"{kind}-*")), None
+    )
+    said = re.findall(r"^ === Uncaught Python exception: ===\n(.*)", done.stdout, re.M) or [
+        done.stderr[-500:]
+    ]
+    expect(
+        not found and not done.returncode,
+        f"{said[0]}; the input in base64: "
+        f"{base64.b64encode(found.read_bytes()).decode() if found else None}",
+    )
     attempt.tries += int(re.search(r"Done (\d+) runs", done.stderr)[1])
 
 
@@ -171,11 +214,17 @@ class Watched:
     def audit(self, event, arguments):
         if event in FOREIGN:
             self.deeds.append(f"{event} {arguments}")
-        elif event in CHANGES or (event == "open" and isinstance(arguments[2], int)
-                                  and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)):
+        elif event in CHANGES or (
+            event == "open"
+            and isinstance(arguments[2], int)
+            and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        ):
             name = arguments[0]
-            if not isinstance(name, int) and not os.path.abspath(os.fsdecode(name)).startswith(str(self.folder)) \
-                    and name != os.devnull:
+            if (
+                not isinstance(name, int)
+                and not os.path.abspath(os.fsdecode(name)).startswith(str(self.folder))
+                and name != os.devnull
+            ):
                 self.deeds.append(f"{event} {arguments}")
 
     def __call__(self, data: bytes):
@@ -187,9 +236,17 @@ class Watched:
             self.reader.read(path)
         except self.refusal as error:
             said = str(error)
-        expect(said is None or (said and "\n" not in said and said.isprintable()), f"the error is {said!r}")
-        expect(time.process_time() - started < SECONDS, f"it took {time.process_time() - started:.0f} s")
-        expect((self.usage().ru_maxrss - self.start) * 1024 < MEMORY, "it took more than a gigabyte")
+        expect(
+            said is None or (said and "\n" not in said and said.isprintable()),
+            f"the error is {said!r}",
+        )
+        expect(
+            time.process_time() - started < SECONDS,
+            f"it took {time.process_time() - started:.0f} s",
+        )
+        expect(
+            (self.usage().ru_maxrss - self.start) * 1024 < MEMORY, "it took more than a gigabyte"
+        )
         expect(not self.deeds, f"it did {self.deeds[:1]}")
         return said
 
@@ -200,8 +257,9 @@ def main(name: str, *arguments: str) -> None:
 
     import atheris
 
-    with atheris.instrument_imports(include=["mindres", "PIL", "torch._weights_only_unpickler"],
-                                    enable_loader_override=False):
+    with atheris.instrument_imports(
+        include=["mindres", "PIL", "torch._weights_only_unpickler"], enable_loader_override=False
+    ):
         import mindres.report  # noqa: F401
     import torch  # noqa: F401
     from PIL import Image
@@ -225,8 +283,14 @@ def main(name: str, *arguments: str) -> None:
         atheris.Fuzz()
 
 
-FAULTS = [Fault(f"{reader.name}, damaged", "is read or gives one line; no crash, hang, gigabyte or foreign code",
-                lambda attempt, reader=reader: fuzz(attempt, reader)) for reader in READERS.values()]
+FAULTS = [
+    Fault(
+        f"{reader.name}, damaged",
+        "is read or gives one line; no crash, hang, gigabyte or foreign code",
+        lambda attempt, reader=reader: fuzz(attempt, reader),
+    )
+    for reader in READERS.values()
+]
 
 if __name__ == "__main__":
     main(*sys.argv[1:])

@@ -23,52 +23,82 @@ class Command:
 
 
 def evil_pickles():
-    return [pickle.dumps(value, protocol) for protocol in (0, 2, 4)
-            for value in ({"data": Command(), "labels": [1]}, [Command()])]
+    return [
+        pickle.dumps(value, protocol)
+        for protocol in (0, 2, 4)
+        for value in ({"data": Command(), "labels": [1]}, [Command()])
+    ]
 
 
 def cifar_pickles():
     from conftest import python2_pickle
 
     images = np.zeros((1, 3072), np.uint8)
-    return [python2_pickle({b"labels": [3], b"data": images, b"filenames": [b"0.png"]}),
-            pickle.dumps({"labels": [3], "data": images}, 0), pickle.dumps({"labels": [3], "data": images}, 5),
-            python2_pickle({b"fine_labels": [3], b"coarse_labels": [1], b"data": images}),
-            python2_pickle({b"label_names": [b"%d" % i for i in range(10)]}), *evil_pickles(),
-            # The unpickler in C made a memo of 170 million entries for these; the others double 60 times.
-            b"\x80\x02]q\x00rra?\n2\x00~\x00\x01\xe1\x9c\xef\xd1",
-            b"\x80\x02}X\x04\x00\x00\x00data](K\x01K\x02e" + b"2\x86" * 60 + b"s.",
-            b"\x80\x02})" + b"2\x86" * 60 + b"K\x01s.",
-            b"\x80\x05\x96\x00\x00\x00\x00\x04\x00\x00\x00."]
+    return [
+        python2_pickle({b"labels": [3], b"data": images, b"filenames": [b"0.png"]}),
+        pickle.dumps({"labels": [3], "data": images}, 0),
+        pickle.dumps({"labels": [3], "data": images}, 5),
+        python2_pickle({b"fine_labels": [3], b"coarse_labels": [1], b"data": images}),
+        python2_pickle({b"label_names": [b"%d" % i for i in range(10)]}),
+        *evil_pickles(),
+        # The unpickler in C made a memo of 170 million entries for these; the others double 60 times.
+        b"\x80\x02]q\x00rra?\n2\x00~\x00\x01\xe1\x9c\xef\xd1",
+        b"\x80\x02}X\x04\x00\x00\x00data](K\x01K\x02e" + b"2\x86" * 60 + b"s.",
+        b"\x80\x02})" + b"2\x86" * 60 + b"K\x01s.",
+        b"\x80\x05\x96\x00\x00\x00\x00\x04\x00\x00\x00.",
+    ]
 
 
 def cifar_binaries():
-    return [bytes(3073) + b"\x09" + bytes(3072), bytes(3074), b"airplane\nbird\ncat\ndeer\ndog\n1\n2\n3\n4\n5\n"]
+    return [
+        bytes(3073) + b"\x09" + bytes(3072),
+        bytes(3074),
+        b"airplane\nbird\ncat\ndeer\ndog\n1\n2\n3\n4\n5\n",
+    ]
 
 
 def idx_files():
     images = struct.pack(">IIII", 2051, 2, 28, 28) + bytes(2 * 784)
     labels = struct.pack(">II", 2049, 2) + b"\x01\x09"
-    return [images, labels, gzip.compress(images, mtime=0), gzip.compress(labels, mtime=0),
-            gzip.compress(images, 0, mtime=0), gzip.compress(labels, 0, mtime=0)]
+    return [
+        images,
+        labels,
+        gzip.compress(images, mtime=0),
+        gzip.compress(labels, mtime=0),
+        gzip.compress(images, 0, mtime=0),
+        gzip.compress(labels, 0, mtime=0),
+    ]
 
 
 def small_arrays():
-    return {"conv1.weight": np.arange(18, dtype=np.float32).reshape(2, 1, 3, 3), "fc.bias": np.zeros(2, np.float16),
-            "steps": np.array(7)}
+    return {
+        "conv1.weight": np.arange(18, dtype=np.float32).reshape(2, 1, 3, 3),
+        "fc.bias": np.zeros(2, np.float16),
+        "steps": np.array(7),
+    }
 
 
 def noted():
-    return {"architecture": {"arch": "convnet", "num_classes": 10, "in_channels": 1}, "classes": list("0123456789"),
-            "mean": [0.1307], "std": [0.3081], "input_size": [28, 28], "dataset": "mnist", "epoch": 3, "metric": 0.5}
+    return {
+        "architecture": {"arch": "convnet", "num_classes": 10, "in_channels": 1},
+        "classes": list("0123456789"),
+        "mean": [0.1307],
+        "std": [0.3081],
+        "input_size": [28, 28],
+        "dataset": "mnist",
+        "epoch": 3,
+        "metric": 0.5,
+    }
 
 
 def written(ending):
     """A file of `small_arrays` with everything that mindres notes."""
-    from mindres.formats import write_checkpoint
+    from mindres.weights.formats import write_checkpoint
 
     with tempfile.TemporaryDirectory() as folder:
-        return write_checkpoint(small_arrays(), Path(folder) / f"file{ending}", noted()).read_bytes()
+        return write_checkpoint(
+            small_arrays(), Path(folder) / f"file{ending}", noted()
+        ).read_bytes()
 
 
 def mindspore_checkpoint(dims, kind, data):
@@ -83,9 +113,13 @@ def mindspore_checkpoint(dims, kind, data):
 
 def ckpt_files():
     # MindSpore's reader wrote 64 bytes into an array of two values, and gave four gigabytes for four bytes.
-    return [written(".ckpt"), mindspore_checkpoint([2], "Float32", bytes(64)),
-            mindspore_checkpoint([1 << 20, 1 << 10], "Float32", bytes(4)),
-            mindspore_checkpoint([-1], "BFloat16", bytes(4)), mindspore_checkpoint([1], "str", b"\xff" * 8)]
+    return [
+        written(".ckpt"),
+        mindspore_checkpoint([2], "Float32", bytes(64)),
+        mindspore_checkpoint([1 << 20, 1 << 10], "Float32", bytes(4)),
+        mindspore_checkpoint([-1], "BFloat16", bytes(4)),
+        mindspore_checkpoint([1], "str", b"\xff" * 8),
+    ]
 
 
 def safetensors_files():
@@ -97,7 +131,11 @@ def torch_files():
 
     state, found = {name: torch.from_numpy(value) for name, value in small_arrays().items()}, []
     for zipped in (True, False):
-        for content in (state, {"state_dict": state, "epoch": 3}, {"state_dict": state, "extra": Command()}):
+        for content in (
+            state,
+            {"state_dict": state, "epoch": 3},
+            {"state_dict": state, "extra": Command()},
+        ):
             buffer = io.BytesIO()
             torch.save(content, buffer, _use_new_zipfile_serialization=zipped)
             found.append(buffer.getvalue())
@@ -105,9 +143,14 @@ def torch_files():
 
 
 def notes():
-    return [json.dumps(noted()).encode(), json.dumps({"architecture": {"arch": "resnet20", "shortcut": "A"}}).encode(),
-            b'{"architecture": {"arch": "vgg16", "num_classes": 1000000000}}', b'{"mean": [NaN], "std": [0]}',
-            b'{"input_size": [99999, 99999]}', b'{"architecture": [1], "classes": {}}']
+    return [
+        json.dumps(noted()).encode(),
+        json.dumps({"architecture": {"arch": "resnet20", "shortcut": "A"}}).encode(),
+        b'{"architecture": {"arch": "vgg16", "num_classes": 1000000000}}',
+        b'{"mean": [NaN], "std": [0]}',
+        b'{"input_size": [99999, 99999]}',
+        b'{"architecture": [1], "classes": {}}',
+    ]
 
 
 CONVNET = {"backbone.conv1.weight": np.zeros((8, 1, 3, 3), np.float32)}
@@ -117,23 +160,50 @@ def images():
     from PIL import Image
 
     found = []
-    for kind, mode in (("PNG", "RGB"), ("PNG", "I;16"), ("PNG", "P"), ("JPEG", "RGB"), ("JPEG", "CMYK"), ("GIF", "P"),
-                       ("WEBP", "RGBA"), ("TIFF", "F"), ("TIFF", "LAB"), ("TIFF", "RGB"), ("BMP", "1"), ("BMP", "RGB")):
+    for kind, mode in (
+        ("PNG", "RGB"),
+        ("PNG", "I;16"),
+        ("PNG", "P"),
+        ("JPEG", "RGB"),
+        ("JPEG", "CMYK"),
+        ("GIF", "P"),
+        ("WEBP", "RGBA"),
+        ("TIFF", "F"),
+        ("TIFF", "LAB"),
+        ("TIFF", "RGB"),
+        ("BMP", "1"),
+        ("BMP", "RGB"),
+    ):
         buffer, exif = io.BytesIO(), Image.Exif()
         exif[0x112] = 6
         options = {"exif": exif} if kind in ("JPEG", "WEBP") else {}
-        Image.new(mode, (7, 5), 1 if mode in ("1", "P", "F", "I;16") else None).save(buffer, kind, **options)
+        Image.new(mode, (7, 5), 1 if mode in ("1", "P", "F", "I;16") else None).save(
+            buffer, kind, **options
+        )
         found.append(buffer.getvalue())
     buffer = io.BytesIO()
     Image.new("RGB", (9, 9)).save(buffer, "TIFF", compression="tiff_lzw")
     # A palette of one colour, which Pillow reads and MindSpore does not.
-    short = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAcAAAAFAQMAAACzVGSbAAAAA1BMVEUAAACnej3agAAADUlEQVR4nGP4x8QAgQAJ"
-                             "IAEHNORfYwAAAABJRU5ErkJggg==")
+    short = base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAAAcAAAAFAQMAAACzVGSbAAAAA1BMVEUAAACnej3agAAADUlEQVR4nGP4x8QAgQAJ"
+        "IAEHNORfYwAAAABJRU5ErkJggg=="
+    )
     return [*found, buffer.getvalue(), short]
 
 
 def runs():
-    config = {"command": "mindres train", "epochs": 3, "environment": {"python": "3.11"}, "validation_fraction": 0.2}
+    config = {
+        "command": "mindres train",
+        "epochs": 3,
+        "environment": {"python": "3.11"},
+        "validation_fraction": 0.2,
+    }
     history = "epoch,loss,accuracy,lr,images_per_second,seconds\n1,0.5,0.9,0.1,100,3\n2,nan,,1e-3,inf,-1\n"
-    return [json.dumps(config).encode(), history.encode(), b'{"a":' * 1500, b"epoch,loss,accuracy,lr\n1e308,1,1,1\n",
-            b"epoch,loss,accuracy,lr\n1,1e308,1,1\n-1e308,-1e308,1,1\n", b"[" * 5000]
+    return [
+        json.dumps(config).encode(),
+        history.encode(),
+        b'{"a":' * 1500,
+        b"epoch,loss,accuracy,lr\n1e308,1,1,1\n",
+        b"epoch,loss,accuracy,lr\n1,1e308,1,1\n-1e308,-1e308,1,1\n",
+        b"[" * 5000,
+    ]

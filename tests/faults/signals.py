@@ -21,12 +21,36 @@ import numpy as np
 from fault import Fault, clean_environment, expect
 from forks import EXAMPLES, forks
 
-from mindres.weights import read_checkpoint
+from mindres.weights.formats import read_checkpoint
 
-TRAIN = [EXAMPLES / "finetune_resnet50.py", "--arch", "lenet5", "--pretrained", "false", "--epochs", "4", "--lr",
-         "0.01", "--ckpt_dir", "run", "--resume"]
-FREEZE = [EXAMPLES / "finetune_resnet50.py", "--arch", "resnet20", "--pretrained", "false", "--epochs", "1",
-          "--freeze", "backbone", "--ckpt_dir", "run", "--resume"]
+TRAIN = [
+    EXAMPLES / "finetune_resnet50.py",
+    "--arch",
+    "lenet5",
+    "--pretrained",
+    "false",
+    "--epochs",
+    "4",
+    "--lr",
+    "0.01",
+    "--ckpt_dir",
+    "run",
+    "--resume",
+]
+FREEZE = [
+    EXAMPLES / "finetune_resnet50.py",
+    "--arch",
+    "resnet20",
+    "--pretrained",
+    "false",
+    "--epochs",
+    "1",
+    "--freeze",
+    "backbone",
+    "--ckpt_dir",
+    "run",
+    "--resume",
+]
 # Every value of a checkpoint is its version, so that a mixture of two would show.
 SAVE = """
 import numpy as np
@@ -50,7 +74,9 @@ class Phase:
     name: str
     command: list | str | Callable[[], str]
     before: Callable[[Path], None]
-    whole: Callable[[Path], object]  # reads every published file, and returns what must be the same in the end
+    whole: Callable[
+        [Path], object
+    ]  # reads every published file, and returns what must be the same in the end
     tries: int
 
 
@@ -76,14 +102,21 @@ def cached(folder):
 
 
 def first_version(folder) -> None:
-    from mindres.weights import save_checkpoint
+    from mindres.models.save import save_checkpoint
 
-    save_checkpoint({f"layer{i}": np.zeros((64, 500), np.float32) for i in range(8)}, folder / "saved.ckpt", version=0)
+    save_checkpoint(
+        {f"layer{i}": np.zeros((64, 500), np.float32) for i in range(8)},
+        folder / "saved.ckpt",
+        version=0,
+    )
 
 
 def one_version(folder):
     arrays, metadata = read_checkpoint(folder / "saved.ckpt")
-    expect(len(arrays) == 8 and all((a == metadata["version"]).all() for a in arrays.values()), "versions are mixed")
+    expect(
+        len(arrays) == 8 and all((a == metadata["version"]).all() for a in arrays.values()),
+        "versions are mixed",
+    )
 
 
 def old_bytes(name):
@@ -93,8 +126,8 @@ def old_bytes(name):
 def old_network(folder) -> None:
     import a_run
 
-    from mindres.data import Digits
-    from mindres.weights import save_checkpoint
+    from mindres.data.digits import Digits
+    from mindres.models.save import save_checkpoint
 
     data = Digits(split="test")
     save_checkpoint(a_run.network("resnet20"), folder / "best.ckpt", **a_run.metadata(data))
@@ -104,9 +137,11 @@ def old_network(folder) -> None:
 
 def new_or_old(name, read):
     """Reads the file with `read` unless it is the old one."""
+
     def whole(folder):
         if (folder / name).read_bytes() != b"old":
             return read(folder / name)
+
     return whole
 
 
@@ -127,7 +162,7 @@ class Drip(BaseHTTPRequestHandler):
         self.end_headers()
         try:
             for start in range(0, len(BODY), 16_000):
-                self.wfile.write(BODY[start:start + 16_000])
+                self.wfile.write(BODY[start : start + 16_000])
                 time.sleep(0.01)
         except OSError:
             pass  # killed, as it should be
@@ -141,17 +176,29 @@ def dripping() -> str:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Drip)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    return DOWNLOAD.format(url=f"http://127.0.0.1:{server.server_port}/file", digest=hashlib.sha256(BODY).hexdigest())
+    return DOWNLOAD.format(
+        url=f"http://127.0.0.1:{server.server_port}/file", digest=hashlib.sha256(BODY).hexdigest()
+    )
 
 
 PHASES = [
     Phase("training", TRAIN, nothing, trained, 3),
     Phase("saving a checkpoint", SAVE, first_version, one_version, 12),
     Phase("downloading", dripping, old_bytes("fetched.bin"), new_or_old("fetched.bin", a_body), 12),
-    Phase("converting", ["mindres", "convert", "best.ckpt", "out.ckpt"], old_network,
-          new_or_old("out.ckpt", read_checkpoint), 6),
-    Phase("exporting", ["mindres", "export", "--ckpt", "best.ckpt", "--out", "out.onnx"], old_network,
-          new_or_old("out.onnx", an_onnx), 5),
+    Phase(
+        "converting",
+        ["mindres", "convert", "best.ckpt", "out.ckpt"],
+        old_network,
+        new_or_old("out.ckpt", read_checkpoint),
+        6,
+    ),
+    Phase(
+        "exporting",
+        ["mindres", "export", "--ckpt", "best.ckpt", "--out", "out.onnx"],
+        old_network,
+        new_or_old("out.onnx", an_onnx),
+        5,
+    ),
     Phase("building the feature cache", FREEZE, nothing, cached, 3),
 ]
 # What a process may end with when it was not done already. Shells call -15 and -2 by 143 and 130 too, and MindSpore's
@@ -189,37 +236,68 @@ def strike(phase, number, attempt) -> None:
         time.sleep(attempt.random.uniform(0, seconds))
         os.kill(child, number)
         done = forks().wait(child)
-        expect(done.returncode in (0, *STATUS[number]), f"status {done.returncode}: {done.stderr[-600:]!r}")
+        expect(
+            done.returncode in (0, *STATUS[number]),
+            f"status {done.returncode}: {done.stderr[-600:]!r}",
+        )
         said = SAYS.get(done.returncode, "")
         # MindSpore warns of a tensor that was interrupted while it was made.
-        heard = "".join(line for line in done.stderr.splitlines(keepends=True) if not line.startswith("[WARNING]"))
-        expect(heard == said, f"status {done.returncode}, and standard error is {done.stderr[-600:]!r}")
+        heard = "".join(
+            line
+            for line in done.stderr.splitlines(keepends=True)
+            if not line.startswith("[WARNING]")
+        )
+        expect(
+            heard == said, f"status {done.returncode}, and standard error is {done.stderr[-600:]!r}"
+        )
         phase.whole(attempt.folder)
     done = forks().wait(run(phase, attempt.folder))
     expect(done.returncode == 0, f"it does not go on: {done.stderr[-600:]!r}")
     expect(names(attempt.folder) == left, f"left behind: {sorted(names(attempt.folder) ^ left)}")
-    expect(repr(phase.whole(attempt.folder)) == holds, "what it holds is not what an undisturbed run leaves")
+    expect(
+        repr(phase.whole(attempt.folder)) == holds,
+        "what it holds is not what an undisturbed run leaves",
+    )
 
 
 def interrupt_imports(attempt) -> None:
     """Ctrl-C while a real process imports MindSpore."""
     for _ in attempt.times(4):
         attempt.tries += 1
-        process = subprocess.Popen([sys.executable, "-m", "mindres", "eval", "--ckpt", "missing.ckpt"],
-                                   cwd=attempt.folder, env=clean_environment(attempt.folder), text=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        while process.poll() is None and "mindspore" not in Path(f"/proc/{process.pid}/maps").read_text():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mindres", "eval", "--ckpt", "missing.ckpt"],
+            cwd=attempt.folder,
+            env=clean_environment(attempt.folder),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        while (
+            process.poll() is None
+            and "mindspore" not in Path(f"/proc/{process.pid}/maps").read_text()
+        ):
             time.sleep(0.01)
         time.sleep(attempt.random.uniform(0, 1.5))
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
-        missed = process.returncode == 2 and err.startswith("mindres: error: there is no weight file")
-        expect(missed or (process.returncode, out, err) == (130, "", SAYS[130]),
-               f"status {process.returncode}: {err[-600:]!r}")
+        missed = process.returncode == 2 and err.startswith(
+            "mindres: error: there is no weight file"
+        )
+        expect(
+            missed or (process.returncode, out, err) == (130, "", SAYS[130]),
+            f"status {process.returncode}: {err[-600:]!r}",
+        )
 
 
-FAULTS = [Fault(f"{number.name} while {phase.name}",
-                "every file is the old one or the new one; the next run goes on to the same end, and clears up",
-                functools.partial(strike, phase, number))
-          for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT) for phase in PHASES]
-FAULTS.append(Fault("SIGINT while importing MindSpore", "status 130 and one line", interrupt_imports))
+FAULTS = [
+    Fault(
+        f"{number.name} while {phase.name}",
+        "every file is the old one or the new one; the next run goes on to the same end, and clears up",
+        functools.partial(strike, phase, number),
+    )
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+    for phase in PHASES
+]
+FAULTS.append(
+    Fault("SIGINT while importing MindSpore", "status 130 and one line", interrupt_imports)
+)

@@ -1,0 +1,36 @@
+"""Ends training when the loss is no longer finite."""
+
+from __future__ import annotations
+
+import math
+
+import mindspore
+from mindspore.train import Callback
+
+from mindres.callbacks.step_state import learning_rate, loss_of
+from mindres.errors import UserError
+
+
+class FiniteLoss(Callback):
+    """Ends the run when the loss is infinite or no number; what was saved before stays."""
+
+    def __init__(self, state):
+        super().__init__()
+        self.state = state
+
+    def on_train_step_end(self, run_context):
+        state = run_context.original_args()
+        # A loss that is read makes an accelerator wait.
+        if mindspore.get_context("device_target") != "CPU" and self.state.step % 20:
+            return
+        if not math.isfinite(loss_of(state.net_outputs)):
+            rate = learning_rate(self.state.monitor.optimizer)
+            kept = (
+                f"; the last good state is {self.state.last}"
+                if self.state.folder and self.state.last.exists()
+                else ""
+            )
+            raise UserError(
+                f"the loss is {loss_of(state.net_outputs)} in epoch {self.state.epoch + 1}, step "
+                f"{self.state.step + 1}, at learning rate {rate:g}: lower --lr or set --clip_norm{kept}"
+            )

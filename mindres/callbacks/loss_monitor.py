@@ -1,0 +1,25 @@
+"""Prints the loss of steps."""
+
+from __future__ import annotations
+
+from mindspore.train import Callback
+
+from mindres.callbacks.step_state import learning_rate, loss_of
+
+
+class LossMonitor(Callback):
+    """Prints the loss of every `per_print_times`-th step; `lr_init` is accepted for MindVision's sake and unused."""
+
+    def __init__(self, lr_init=None, per_print_times=1):
+        super().__init__()
+        self.per_print_times = per_print_times
+
+    def on_train_step_end(self, run_context):
+        state = run_context.original_args()
+        if state.cur_step_num % self.per_print_times == 0:
+            step = (state.cur_step_num - 1) % state.batch_num + 1
+            print(
+                f"Epoch: [{state.cur_epoch_num} / {state.epoch_num}], step: [{step} / {state.batch_num}], "
+                f"loss: [{loss_of(state.net_outputs):.4f}], lr: {learning_rate(state.optimizer):.2e}",
+                flush=True,
+            )

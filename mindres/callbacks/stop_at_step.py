@@ -1,0 +1,18 @@
+"""Ends training after a number of steps."""
+
+from __future__ import annotations
+
+from mindspore.train import Callback
+
+
+class StopAtStep(Callback):
+    """Ends training after `max_steps` steps; the epoch they fall in is still evaluated."""
+
+    def __init__(self, max_steps):
+        super().__init__()
+        self.left = max_steps
+
+    def on_train_step_end(self, run_context):
+        self.left -= 1
+        if self.left <= 0:
+            run_context.request_stop()

@@ -1,0 +1,73 @@
+"""A run in TensorBoard, while it is going on: its curves, and what the network says of some images."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+
+import mindspore
+import numpy as np
+from mindspore.train import Callback
+
+from mindres import files
+from mindres.data.dataset import ImageDataset
+from mindres.errors import UserError
+from mindres.pictures import drawing
+
+IMAGES = 24
+
+
+class TensorBoard(Callback):
+    """After each epoch writes loss, validation metric, learning rate and speed, and a grid of predictions.
+
+    Args:
+        monitor: the `ValAccMonitor` of the run.
+        folder: of TensorBoard's files.
+        data: the validation `ImageDataset`, from which the images are drawn; for any other there is no grid.
+
+    Raises:
+        UserError: tensorboardX is not installed, or the folder cannot be written.
+    """
+
+    def __init__(self, monitor, folder, data=None):
+        super().__init__()
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            raise UserError(
+                "--tensorboard needs tensorboardX: pip install 'mindres[tensorboard]'"
+            ) from None
+        self.monitor, self.writer = monitor, SummaryWriter(str(files.make_folder(folder)))
+        self.data, self.images = None, None
+        if isinstance(data, ImageDataset):
+            self.data = copy.copy(data)
+            self.data.shuffle, self.data.batch_size, self.data.num_shards = True, IMAGES, None
+            self.images, self.labels = next(
+                self.data.run().create_tuple_iterator(num_epochs=1, output_numpy=True)
+            )
+
+    def on_train_epoch_end(self, run_context):
+        if run_context.original_args().get("interrupted"):
+            return
+        for record in self.monitor.history[-1:]:
+            for name, value in dataclasses.asdict(record).items():
+                if name != "epoch" and value is not None:
+                    self.writer.add_scalar(name, value, record.epoch)
+            if self.images is not None:
+                self.writer.add_figure("predictions", self._predictions(), record.epoch)
+        self.writer.flush()
+
+    def _predictions(self):
+        net, classes = self.monitor.network, self.data.classes
+        training = net.training
+        net.set_train(False)
+        scores = net(mindspore.Tensor(self.images)).asnumpy().astype(np.float64)
+        net.set_train(training)
+        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        return drawing.prediction_grid(
+            drawing.denormalize(self.images, self.data.mean, self.data.std),
+            [classes[k] for k in shares.argmax(axis=1)],
+            [classes[k] for k in self.labels],
+            shares.max(axis=1),
+        )

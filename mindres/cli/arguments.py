@@ -1,0 +1,34 @@
+"""Types of command-line arguments."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def positive_int(text: str) -> int:
+    """An argparse type: a whole number of at least 1."""
+    return _number(text, int, lambda n: n >= 1, "a whole number of at least 1")
+
+
+def non_negative_int(text: str) -> int:
+    """An argparse type: a whole number of at least 0."""
+    return _number(text, int, lambda n: n >= 0, "a whole number of at least 0")
+
+
+def _number(text, kind, accept, wanted):
+    try:
+        value = kind(text)
+        if accept(value):
+            return value
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"must be {wanted}, not {text!r}")
+
+
+def image_shape(text: str) -> tuple[int, int, int]:
+    """An argparse type: channels,height,width."""
+    if text.count(",") != 2:
+        raise argparse.ArgumentTypeError(
+            f"must be CHANNELS,HEIGHT,WIDTH such as 3,224,224, not {text!r}"
+        )
+    return tuple(positive_int(part) for part in text.split(","))

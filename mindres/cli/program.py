@@ -1,0 +1,130 @@
+"""The command line: parser, streams, signals and exit statuses."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import platform
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+
+from mindres import __version__
+from mindres.cli import parser as parsers
+from mindres.cli.own_commands import COMMANDS
+from mindres.cli.parser import ArgumentParser
+from mindres.errors import UserError, translated
+from mindres.signals import Terminated, _Signals
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Call `main` and leave the process with its status.
+
+    0; 2 for what the user can put right; 1 for a defect of this package; 130 for Ctrl-C; 143 for
+    SIGTERM; 141 where the reader has gone.
+    """
+    parsers.debug = False
+    _prepare_streams()
+    signals = _Signals()
+    try:
+        status = main() or 0
+        sys.stdout.flush()
+    except KeyboardInterrupt as interrupt:
+        terminated = isinstance(interrupt, Terminated)
+        status = _say("terminated" if terminated else "interrupted", 143 if terminated else 130)
+        # While MindSpore lets go of its threads, a second Ctrl-C has nothing left to interrupt.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    except BrokenPipeError:
+        status = 141
+    except Exception as error:
+        told = error if isinstance(error, UserError) else translated(error)
+        if parsers.debug or not (told or signals.seen):
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
+        if told:
+            status = _say(f"error: {told}", 2)
+        elif (
+            signals.seen
+        ):  # libraries make other exceptions of it, NumPy an ImportError while it is imported
+            status = _say("interrupted", 130)
+        else:
+            status = _say(
+                "this is a defect of mindres: please report it with the lines above and these: "
+                f"{_versions()}",
+                1,
+            )
+    if status:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            # The reader has gone (`| head`), or the disk is full: Python would complain once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def _say(text: str, status: int) -> int:
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(f"mindres: {text}", file=sys.stderr, flush=True)
+    return status
+
+
+def _prepare_streams() -> None:
+    """Make every name printable, and give what the shell has closed (`>&-`) a place to go.
+
+    A closed descriptor would be the next opened file's, and what libraries print would end in a checkpoint.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(descriptor)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)  # takes the lowest free one
+            setattr(sys, name, open(os.devnull, "w" if descriptor else "r", encoding="utf-8"))  # noqa: SIM115
+        if descriptor and getattr(getattr(sys, name), "errors", None) == "strict":
+            getattr(sys, name).reconfigure(errors="backslashreplace")
+
+
+def _versions() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = [f"Python {platform.python_version()}", platform.platform()]
+    for name in ("mindres", "mindspore", "numpy"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"{name} not installed")
+    return ", ".join(found)
+
+
+def main(arguments=None) -> None:
+    """Run the command line `arguments` (this process's by default) and leave the process with its status."""
+    run(lambda: run_command(sys.argv[1:] if arguments is None else arguments))
+
+
+def run_command(arguments) -> int | None:
+    args = build_parser().parse_args(arguments)
+    return args.run(args)
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of all commands."""
+    parser = ArgumentParser(
+        prog="mindres",
+        description="Fine-tune and understand ResNets on today's MindSpore.",
+        epilog="example:\n  mindres summary resnet50 --input 3,224,224\n\n"
+        "mindres COMMAND --help explains a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"mindres {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, (flags, run, does, example) in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=does,
+            description=f"{does[0].upper()}{does[1:]}.",
+            epilog=f"example:\n  {example}",
+        )
+        flags(command)
+        command.set_defaults(run=run)
+    return parser

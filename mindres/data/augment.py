@@ -1,0 +1,34 @@
+"""Automatic augmentation policies for training images."""
+
+from __future__ import annotations
+
+from mindspore.dataset import transforms, vision
+
+# MindSpore 2.10's own RandAugment, AutoAugment and TrivialAugmentWide turn one image in ten to four entirely black;
+# the single operations are sound, so the policies are made of them.
+AUTO_AUGMENT = {
+    "none": list,
+    "randaugment": lambda: [transforms.RandomChoice(_operations(9 / 10)) for _ in range(2)],
+    "trivialaugment": lambda: [transforms.RandomChoice(_operations(1.0))],
+}
+
+
+def _operations(strength: float) -> list:
+    """RandAugment's operations (arXiv:1909.13719, table 6), each drawn from its range up to `strength` of the most."""
+    near = (1 - 0.9 * strength, 1 + 0.9 * strength)
+    shear, shift = 17 * strength, 0.3 * strength  # degrees, and part of the side
+    return [
+        vision.RandomRotation(30 * strength, vision.Inter.BILINEAR),
+        vision.RandomAffine(0, shear=(-shear, shear, 0, 0)),
+        vision.RandomAffine(0, shear=(0, 0, -shear, shear)),
+        vision.RandomAffine(0, translate=(-shift, shift, 0, 0)),
+        vision.RandomAffine(0, translate=(0, 0, -shift, shift)),
+        vision.RandomColorAdjust(brightness=near),
+        vision.RandomColorAdjust(contrast=near),
+        vision.RandomColor(near),
+        vision.RandomSharpness(near),
+        vision.AutoContrast(),
+        vision.Equalize(),
+        vision.RandomPosterize((4, 8)),
+        vision.RandomSolarize((round(255 * (1 - 0.9 * strength)), 255)),
+    ]

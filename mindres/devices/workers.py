@@ -1,0 +1,77 @@
+"""More than one worker, data-parallel, with MindSpore's own launcher (`msrun`) and collectives.
+
+Without `start_workers` there is one worker, and nothing here has an effect.
+"""
+
+from __future__ import annotations
+
+import mindspore
+import numpy as np
+from mindspore import communication, nn, ops
+from mindspore.train import Accuracy
+
+from mindres.errors import UserError
+
+
+def start_workers() -> None:
+    """Join the job that `msrun` has started; gradients are averaged over its workers from then on."""
+    try:
+        communication.init()
+    except (RuntimeError, ValueError, KeyError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"this process cannot join other workers ({first}): start it with msrun --worker_num N "
+            "--local_worker_num N"
+        ) from None
+    mindspore.set_auto_parallel_context(
+        parallel_mode=mindspore.ParallelMode.DATA_PARALLEL, gradients_mean=True, device_num=size()
+    )
+
+
+def started() -> bool:
+    return communication.GlobalComm.INITED
+
+
+def rank() -> int:
+    """Number of this worker, from 0."""
+    return communication.get_rank() if started() else 0
+
+
+def size() -> int:
+    """Number of workers."""
+    return communication.get_group_size() if started() else 1
+
+
+def say(text: str) -> None:
+    """Print a line, once for all workers."""
+    if rank() == 0:
+        print(text, flush=True)
+
+
+def total(values: np.ndarray) -> np.ndarray:
+    """The sum over all workers, float32."""
+    return (
+        ops.AllReduce()(mindspore.Tensor(values, mindspore.float32)).asnumpy()
+        if size() > 1
+        else values
+    )
+
+
+def share_statistics(net) -> None:
+    """Give every worker the mean of their batch-normalisation statistics, which each has taken over its own images."""
+    if size() == 1:
+        return
+    for _, cell in net.cells_and_names():
+        if isinstance(cell, nn.BatchNorm2d):
+            for parameter in (cell.moving_mean, cell.moving_variance):
+                parameter.set_data(mindspore.Tensor(total(parameter.asnumpy()) / size()))
+
+
+class GlobalAccuracy(Accuracy):
+    """Accuracy over the images of all workers."""
+
+    def eval(self):
+        correct, seen = total(np.array([self._correct_num, self._total_num], np.float32))
+        if not seen:
+            raise UserError("there are no images to validate on")
+        return float(correct) / float(seen)

@@ -1,0 +1,210 @@
+"""One address to one verified file."""
+
+from __future__ import annotations
+
+import email.utils
+import http.client
+import os
+import ssl
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mindres.errors import UserError
+from mindres.files import reason, replacing, verify
+
+TIMEOUT_S = 30
+
+SLOWEST = 1000  # bytes a second, over as many seconds: a server that drips never times out
+
+ATTEMPTS = 4  # that bring nothing new
+
+MOST_ATTEMPTS = 30
+
+LONGEST_WAIT_S = 60
+
+LARGEST_DOWNLOAD = 4 << 30  # the largest published weights are VGG-16's, 0.6 GB
+
+
+def download(
+    url: str, path: Path | str, *, md5: str | None = None, sha256: str | None = None
+) -> Path:
+    """Fetch `url` to `path` with a progress bar, verify it, and only then put it in place.
+
+    `md5` and `sha256` are hex digests, or the first digits of one. A transfer that breaks off is
+    taken up where it stopped if the server proves that the file is still the same, and starts over
+    if not. Raises `UserError` when the file cannot be had or is not the one that was promised.
+    """
+    path = Path(path)
+    try:
+        shown, scheme = without_credentials(url), urllib.parse.urlsplit(url).scheme
+    except ValueError as error:
+        raise UserError(f"that is no address to download from: {error}") from None
+    if scheme not in ("http", "https"):
+        raise UserError(f"{shown} is not an http or https address")
+    with replacing(path) as part:
+        transfer, in_vain = _Transfer(url, part, path.name, verified=bool(md5 or sha256)), 0
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            before = part.stat().st_size
+            try:
+                transfer.attempt()
+                break
+            except NETWORK_ERRORS as error:
+                # A server that drips would bring something new for ever.
+                gained = part.stat().st_size > before and not isinstance(error, TimeoutError)
+                in_vain = 1 if gained else in_vain + 1
+                if (
+                    in_vain == ATTEMPTS
+                    or attempt == MOST_ATTEMPTS
+                    or not transfer.worth_another_try(error)
+                ):
+                    raise UserError(
+                        f"cannot download {shown}: {reason(error)}; check the network or its "
+                        f"proxy, or put the file at {path} by hand"
+                    ) from None
+                time.sleep(max(min(2**attempt / 2, 8), min(_retry_after(error), LONGEST_WAIT_S)))
+        verify(part, md5=md5, sha256=sha256, name=shown)
+    return path
+
+
+class _Transfer:
+    """One file on its way: how much of it is here, and what proves that the server still has the same."""
+
+    def __init__(self, url: str, part: Path, label: str, verified: bool):
+        self.url, self.part, self.label, self.verified = url, part, label, verified
+        self.validator = None
+
+    def attempt(self) -> None:
+        have = self.part.stat().st_size if self.validator else 0
+        request = urllib.request.Request(
+            self.url, headers={"User-Agent": "mindres", "Accept-Encoding": "identity"}
+        )
+        if have:
+            request.add_header("Range", f"bytes={have}-")
+            request.add_header("If-Range", self.validator)
+        with _OPENER.open(request, timeout=TIMEOUT_S) as response:
+            headers = response.headers
+            resumed = response.status == 206 and headers.get("Content-Range", "").startswith(
+                f"bytes {have}-"
+            )
+            if response.status != 200 and not (have and resumed):
+                self.validator = None
+                raise ConnectionError(
+                    f"the server answered {response.status} and not with what was asked for"
+                )
+            if headers.get("Content-Encoding", "identity") != "identity":
+                raise UserError(
+                    f"{without_credentials(self.url)} comes packed ({headers['Content-Encoding']}), though "
+                    "it was asked for as it is: fetch it by hand"
+                )
+            have = have if resumed else 0
+            etag = headers.get("ETag")
+            self.validator = (
+                etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
+            )
+            expected = None if response.length is None else have + response.length
+            if expected is None and not (response.chunked or self.verified):
+                raise UserError(
+                    f"{without_credentials(self.url)} does not say how long it is, so a cut "
+                    "transfer could pass for a whole one: fetch it by hand"
+                )
+            with (
+                open(self.part, "r+b") as file,
+                tqdm(
+                    desc=self.label,
+                    total=expected,
+                    initial=have,
+                    unit="B",
+                    unit_scale=True,
+                    disable=None,
+                ) as bar,
+            ):
+                file.seek(have)
+                file.truncate()
+                mark, start = time.monotonic(), have
+                while chunk := response.read1(1 << 18):
+                    file.write(chunk)
+                    bar.update(len(chunk))
+                    if file.tell() > LARGEST_DOWNLOAD:
+                        raise UserError(
+                            f"{without_credentials(self.url)} sends more than {LARGEST_DOWNLOAD:,} bytes, "
+                            "which no dataset and no weights have: name another address"
+                        )
+                    if time.monotonic() - mark > TIMEOUT_S:
+                        if file.tell() - start < SLOWEST * TIMEOUT_S:
+                            raise TimeoutError(
+                                f"the server sends fewer than {SLOWEST:,} bytes a second"
+                            )
+                        mark, start = time.monotonic(), file.tell()
+                if expected is not None and file.tell() < expected:
+                    raise ConnectionError(
+                        f"the connection closed after {file.tell():,} of {expected:,} bytes"
+                    )
+
+    def worth_another_try(self, error: Exception) -> bool:
+        if isinstance(error, urllib.error.HTTPError):
+            return error.code in (408, 429, 500, 502, 503, 504)
+        return self.part.stat().st_size > 0
+
+
+class _NoDowngrade(urllib.request.HTTPRedirectHandler):
+    """Follow redirects, but never from https to anything less, nor to another protocol."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        if not newurl.startswith(("http:", "https:")):
+            raise UserError(
+                f"{without_credentials(req.full_url)} redirects to {without_credentials(newurl)}, which is "
+                "not an http or https address: refused"
+            )
+        if req.full_url.startswith("https:") and not newurl.startswith("https:"):
+            raise UserError(
+                f"{without_credentials(req.full_url)} redirects to the unprotected address "
+                f"{without_credentials(newurl)}: refused"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_OPENER = urllib.request.build_opener(_NoDowngrade)
+
+# A full disk is an OSError too, and no reason to ask the server again. An address that a redirect gives can be a
+# ValueError.
+NETWORK_ERRORS = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    TimeoutError,
+    ConnectionError,
+    ssl.SSLError,
+    ValueError,
+)
+
+
+def _retry_after(error) -> float:
+    """The seconds that a server wants to be left in peace, in either form that it may say so."""
+    headers = getattr(error, "headers", None) or {}
+    said = headers.get("Retry-After", "")
+    try:
+        return (
+            float(said)
+            if said.isdigit()
+            else email.utils.parsedate_to_datetime(said).timestamp() - time.time()
+        )
+    except (ValueError, OverflowError):
+        return 0
+
+
+def mirrored(url: str) -> str:
+    """`url`, or the same path below `$MINDRES_MIRROR` for machines that reach no publisher."""
+    mirror = os.environ.get("MINDRES_MIRROR")
+    return mirror.rstrip("/") + urllib.parse.urlsplit(url).path if mirror else url
+
+
+def without_credentials(url: str) -> str:
+    """A URL fit for a message: no user name, password or query."""
+    parts = urllib.parse.urlsplit(url)
+    return urllib.parse.urlunsplit(
+        (parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")
+    )

@@ -1,0 +1,133 @@
+"""What happens inside a network: the maps of its stages, and which part of an image speaks for a class."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+import mindspore
+import numpy as np
+from mindspore import Tensor, nn, ops
+
+from mindres.errors import UserError
+from mindres.evaluation.inference import inference
+
+# A heat map of fewer cells than this on a side says little about where.
+SMALLEST_MAP = 4
+
+
+@dataclass
+class GradCam:
+    """`heat`: float (N, h, w) in [0, 1], h and w those of `stage`'s maps. `classes`: int (N,), what it speaks for."""
+
+    heat: np.ndarray
+    classes: np.ndarray
+    stage: str
+
+
+def grad_cam(net, images, classes=None, stage=None) -> GradCam:
+    """Grad-CAM (Selvaraju et al., arXiv:1610.02391, equations 1 and 2), scaled to a largest value of 1 per image.
+
+    Args:
+        net: a network of this package.
+        images: normalised images, float (N, C, H, W).
+        classes: the class whose logit is explained, for each image; None for the likeliest.
+        stage: one of `stages(net)`; None for the deepest whose maps have at least 4x4 cells (the last one of a
+            ResNet at 224x224, but at 32x32 its maps have one cell, which points nowhere).
+
+    Raises:
+        UserError: the network has no such stage.
+    """
+    images = Tensor(np.asarray(images, np.float32))
+    with inference(net, mindspore.PYNATIVE_MODE):
+        shapes, scores = _stage_shapes(net, images)
+        stage = stage or _deepest(shapes)
+        if classes is None:
+            classes = scores.argmax(axis=1)
+        classes = np.asarray(classes)
+        picked = Tensor(classes.astype(np.int32)[:, None])
+        seen = {}
+
+        def add_delta(cell, inputs, output):
+            seen["maps"] = output
+            return output + seen["delta"]
+
+        def score(delta):
+            # The gradient with respect to the maps is the one with respect to zeros added to them.
+            seen["delta"] = delta
+            return ops.gather_elements(net(images), 1, picked).sum()
+
+        with _hooked({stage: _stage(net, stage)}, lambda name: add_delta):
+            gradient = mindspore.grad(score)(ops.zeros(shapes[stage], mindspore.float32)).asnumpy()
+    weights = gradient.mean(axis=(2, 3), keepdims=True)
+    heat = np.maximum((weights * seen["maps"].asnumpy()).sum(axis=1), 0)
+    return GradCam(heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), 1e-12), classes, stage)
+
+
+def feature_maps(net, images, stage=None) -> tuple[str, np.ndarray]:
+    """The maps that `stage` (the first where None) gives for normalised images: its name, and float (N, C, h, w)."""
+    stage = stage or next(iter(stages(net)))
+    seen = {}
+
+    def keep(cell, inputs, output):
+        seen["maps"] = output
+
+    # MindSpore calls hooks in PyNative mode only.
+    with (
+        inference(net, mindspore.PYNATIVE_MODE),
+        _hooked({stage: _stage(net, stage)}, lambda name: keep),
+    ):
+        net(Tensor(np.asarray(images, np.float32)))
+    return stage, seen["maps"].asnumpy()
+
+
+def first_filters(net) -> np.ndarray:
+    """The kernels of the first convolution: float (out, in, height, width)."""
+    for _, cell in net.cells_and_names():
+        if isinstance(cell, nn.Conv2d):
+            return cell.weight.asnumpy()
+    raise UserError(f"{type(net).__name__} has no convolution")
+
+
+def stages(net) -> dict[str, nn.Cell]:
+    """The parts of the backbone one after the other, by name: `conv1`, `max_pool`, `layer1` ... of a ResNet."""
+    cells = net.backbone.name_cells()
+    while len(cells) == 1:
+        (only,) = cells.values()
+        cells = only.name_cells()
+    return cells
+
+
+def _stage(net, name):
+    cells = stages(net)
+    if name not in cells:
+        raise UserError(f"the network has no stage {name!r}: choose one of {', '.join(cells)}")
+    return cells[name]
+
+
+def _stage_shapes(net, images):
+    """The shape of each stage's maps, in the order of the calls, and the logits."""
+    calls = []
+    hook = lambda name: lambda cell, inputs, output: calls.append((name, output.shape))  # noqa: E731
+    with _hooked(stages(net), hook):
+        scores = net(images).asnumpy()
+    names = [name for name, _ in calls]
+    # What is called several times, such as a pooling that stages share, is no place in the network.
+    return {
+        name: shape for name, shape in calls if len(shape) == 4 and names.count(name) == 1
+    }, scores
+
+
+def _deepest(shapes):
+    large = [name for name, shape in shapes.items() if min(shape[2:]) >= SMALLEST_MAP]
+    return large[-1] if large else max(shapes, key=lambda name: shapes[name][2])
+
+
+@contextlib.contextmanager
+def _hooked(cells, hook):
+    handles = [cell.register_forward_hook(hook(name)) for name, cell in cells.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

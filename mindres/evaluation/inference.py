@@ -1,0 +1,44 @@
+"""Runs a network in inference and sets everything back."""
+
+from __future__ import annotations
+
+import contextlib
+
+import mindspore
+import numpy as np
+
+from mindres.native.accelerate import accelerated
+from mindres.signals import interrupted_later
+
+
+def logits(net, images: np.ndarray, size: int = 0) -> np.ndarray:
+    """The network's answer, inside `inference`, to normalised images (N, C, H, W): float (N, num_classes).
+
+    Fewer than `size` images are filled up to `size`: a compiled network takes seconds for every new shape.
+    """
+    count = len(images)
+    if count < size:
+        images = np.concatenate(
+            [images, np.broadcast_to(images[:1], (size - count, *images.shape[1:]))]
+        )
+    with (
+        interrupted_later()
+    ):  # where MindSpore is stopped while it compiles, it leaves files behind
+        return net(mindspore.Tensor(np.ascontiguousarray(images))).asnumpy()[:count]
+
+
+@contextlib.contextmanager
+def inference(net, mode=mindspore.GRAPH_MODE):
+    """In this block `net` infers in `mode`; its own setting and the process's mode are set back afterwards.
+
+    On CPU its convolutions are the native ones where they can be had.
+    """
+    training, before = net.training, mindspore.get_context("mode")
+    mindspore.set_context(mode=mode)
+    net.set_train(False)
+    try:
+        with accelerated(net, fixed=True):
+            yield
+    finally:
+        net.set_train(training)
+        mindspore.set_context(mode=before)

@@ -1,0 +1,41 @@
+"""What a network says of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mindspore
+import numpy as np
+
+from mindres.evaluation.inference import inference, logits
+
+BATCH_SIZE = 32
+
+
+@dataclass
+class Prediction:
+    """`classes`: the likeliest class of each image, int (N,). `probabilities`: float (N, num_classes)."""
+
+    classes: np.ndarray
+    probabilities: np.ndarray
+
+
+def predict(net, images) -> Prediction:
+    """The class and the probabilities that `net` gives each image.
+
+    `images` is a float array or tensor of normalised images (N, C, H, W), as the datasets of `mindres.data` give and
+    `preprocess` makes of any image.
+    """
+    images = images.asnumpy() if hasattr(images, "asnumpy") else np.asarray(images, np.float32)
+    # In the caller's mode: to compile a graph takes longer than a few images do.
+    with inference(net, mindspore.get_context("mode")):
+        parts = [logits(net, images[i : i + BATCH_SIZE]) for i in range(0, len(images), BATCH_SIZE)]
+    scores = np.concatenate(parts).astype(np.float64)
+    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
+    probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+    return Prediction(probabilities.argmax(axis=1), probabilities)
+
+
+def class_names(net, metadata) -> list[str]:
+    """The names of the classes that the checkpoint noted, or their numbers."""
+    return [str(name) for name in metadata.get("classes") or range(net.architecture["num_classes"])]

@@ -1,0 +1,83 @@
+"""The dataset that a checkpoint was trained on, and some of its images."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mindres.data.dataset import batches
+from mindres.data.index import DATASETS
+from mindres.data.mnist import Mnist
+from mindres.errors import UserError
+from mindres.models.registry import FACTS
+from mindres.signals import listen
+
+BATCH_SIZE = 64
+
+
+def open_data(metadata, dataset=None, path="./datasets", split="test", **options):
+    """The dataset that a checkpoint with this `metadata` was trained on, or another one, fed as it was trained.
+
+    Args:
+        metadata: as `load_model` returns it, with the network's `architecture`.
+        dataset: one of `mindres.data.DATASETS`; None for the one that the metadata names.
+        path: the dataset's folder.
+        split: "test", "val" or "train".
+        options: of the dataset, such as `batch_size`.
+
+    Raises:
+        UserError: the metadata names no dataset, its files are missing or damaged, or it does not fit the network.
+    """
+    name, architecture = dataset or metadata.get("dataset"), metadata.get("architecture", {})
+    # Checkpoints name the class.
+    kinds = {**DATASETS, **{kind.__name__.lower(): kind for kind in DATASETS.values()}}
+    if name not in kinds:
+        raise UserError(
+            f"the checkpoint does not say which dataset it was trained on: name one with --dataset "
+            f"({', '.join(DATASETS)})"
+        )
+    options = {"batch_size": BATCH_SIZE, **options}
+    if "input_size" in metadata:
+        options.setdefault("resize", metadata["input_size"])
+    elif architecture:
+        options.setdefault("resize", FACTS[architecture["arch"]].input_shape[1:])
+    if kinds[name] is Mnist:
+        options.setdefault("channels", architecture.get("in_channels", 1))
+    data = kinds[name](path, split=split, **options)
+    channels = len(data.mean)
+    if architecture.get("in_channels", channels) != channels:
+        raise UserError(
+            f"{name} has images of {channels} channels and the network takes {architecture['in_channels']}"
+        )
+    trained = metadata.get("classes", [])
+    if set(trained) != set(data.classes) and len(trained) == len(data.classes):
+        other = next(own for own in data.classes if own not in trained)
+        raise UserError(
+            f"{name} has the class {other!r}, which the checkpoint was not trained on: name the dataset "
+            "that it was trained on"
+        )
+    for statistic in ("mean", "std"):
+        if len(metadata.get(statistic, ())) == channels:
+            setattr(data, statistic, tuple(metadata[statistic]))
+    return data
+
+
+def visit(data, positions):
+    """Yield (position, normalised image (C, H, W)) for these positions in the order of `data`, each once.
+
+    `data` is an `ImageDataset` that is not shuffled.
+    """
+    wanted, start = np.unique(np.asarray(positions, np.int64)), 0
+    for images, _ in batches(data).create_tuple_iterator(num_epochs=1, output_numpy=True):
+        listen()
+        while len(wanted) and wanted[0] < start + len(images):
+            yield int(wanted[0]), images[wanted[0] - start]
+            wanted = wanted[1:]
+        if not len(wanted):
+            return
+        start += len(images)
+
+
+def pick(data, positions) -> np.ndarray:
+    """The images at these positions, as `visit` finds them: (N, C, H, W)."""
+    found = dict(visit(data, positions))
+    return np.stack([found[position] for position in positions])

@@ -1,0 +1,54 @@
+"""Builds the network that a file holds, with its weights."""
+
+from __future__ import annotations
+
+from mindres.errors import UserError
+from mindres.models.build import create_model
+from mindres.models.load import OPTIMIZER_STATE, put_weights
+from mindres.weights.cache import find
+from mindres.weights.formats import read_checkpoint
+from mindres.weights.naming import identify, without_prefixes
+
+
+def load_model(path, **options):
+    """The network that a weight file holds, with its weights, and what was noted with it.
+
+    A checkpoint of mindres says which network it holds. Of another file, whose names and shapes show it, the
+    `options` of `create_model`, with the name as `arch`, settle what these leave open.
+
+    Returns the network and the metadata: `classes`, `mean`, `std`, `input_size` (height, width), `dataset`, `epoch`,
+    `metric_name`, `metric`, as far as they were known.
+
+    Raises:
+        UserError: the file is missing or damaged, does not say or show which network it holds, or holds another one.
+    """
+    net, metadata, _ = open_weights(path, **options)
+    return net, metadata
+
+
+def open_weights(source, **options):
+    """As `load_model`, for a path or an http(s) address, with the report of `load_weights` as a third value."""
+    path, shown = find(source)
+    arrays, metadata = read_checkpoint(path)
+    arrays = without_prefixes(arrays)
+    noted = metadata.get("architecture")
+    shows = identify(
+        {name: value for name, value in arrays.items() if not OPTIMIZER_STATE.match(name)}
+    )
+    for option in ("arch", "num_classes", "in_channels") if noted else ():
+        # Before anything is built: a small file could ask for a network larger than the memory.
+        if noted.get(option, shows.get(option)) != shows.get(option):
+            raise UserError(
+                f"{shown} is damaged: it notes {option} {noted[option]} and holds {shows.get(option)}; "
+                "fetch or write it again"
+            )
+    shows = noted or shows
+    if options.get("arch", shows.get("arch")) == shows.get("arch"):
+        options = {**shows, **options}
+    if "arch" not in options:
+        raise UserError(
+            f"{shown} does not say which network it holds, and its parameters do not show it: name it "
+            "with --arch"
+        )
+    net = create_model(options.pop("arch"), **options)
+    return net, metadata, put_weights(net, arrays, metadata, shown)

@@ -1,0 +1,69 @@
+"""Compiles the C++ of the native operators: into a wheel when it is built, else into the user's cache at first use.
+
+setup.py runs this file by itself, so it imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+SOURCES = [
+    Path(__file__).with_name("cpp") / name
+    for name in ("operators.cc", "held.h", "norm.h", "onednn.h")
+]
+FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-Wno-psabi", "-fPIC", "-shared", "-pthread")
+NATIVE = ("-march=native",)
+# The levels of processors, the higher first, that a wheel has a library for, and what Linux calls their instructions.
+V3 = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
+LEVELS = {
+    "x86-64-v4": V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
+    "x86-64-v3": V3,
+}
+
+
+def find_compiler() -> str | None:
+    """The path of `$CXX` or of another C++ compiler."""
+    return next(
+        filter(None, map(shutil.which, (os.environ.get("CXX", ""), "g++", "c++", "clang++"))), None
+    )
+
+
+def compile_operators(compiler: str, library: Path, options: tuple[str, ...] = NATIVE) -> None:
+    """Make the shared `library`; CalledProcessError when the compiler fails."""
+    subprocess.run(
+        [compiler, *FLAGS, *options, str(SOURCES[0]), "-o", str(library), "-ldl"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+
+def compile_for_wheel(folder: Path) -> bool:
+    """Put a library for each level beside the sources in `folder`; False where that cannot be done here."""
+    compiler = find_compiler()
+    if not compiler or sys.platform != "linux" or os.uname().machine != "x86_64":
+        return False
+    libraries = {level: folder / "native" / "cpp" / f"operators-{level}.so" for level in LEVELS}
+    try:
+        for level, library in libraries.items():
+            # The wheel may come to a system with an older C++ library.
+            compile_operators(
+                compiler, library, (f"-march={level}", "-static-libstdc++", "-static-libgcc")
+            )
+    except (OSError, subprocess.CalledProcessError):
+        for library in libraries.values():
+            library.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def from_wheel(flags: set[str]) -> Path | None:
+    """The library that the wheel brought for a processor with these flags."""
+    libraries = [
+        SOURCES[0].with_name(f"operators-{level}.so") for level in LEVELS if LEVELS[level] <= flags
+    ]
+    return next(filter(Path.exists, libraries), None)

@@ -1,0 +1,88 @@
+"""Features of a frozen backbone, computed once and kept: forty epochs of a classifier cost one pass of inference."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+import mindspore
+import numpy as np
+from mindspore import dataset as ds, nn
+from tqdm import tqdm
+
+from mindres import files
+from mindres.native.accelerate import accelerated
+from mindres.signals import interrupted_later, listen
+
+
+class Body(nn.Cell):
+    """The part of a network before its trainable end: the backbone, and the neck where it has no parameters."""
+
+    def __init__(self, net):
+        super().__init__(auto_prefix=False)
+        self.backbone = net.backbone
+        self.neck = net.neck if net.with_neck and not list(net.neck.get_parameters()) else None
+
+    def construct(self, x):
+        x = self.backbone(x)
+        return x if self.neck is None else self.neck(x)
+
+
+class Tail(nn.Cell):
+    """What follows `Body`: features to logits."""
+
+    def __init__(self, net):
+        super().__init__(auto_prefix=False)
+        self.neck = net.neck if net.with_neck and list(net.neck.get_parameters()) else None
+        self.head = net.head
+
+    def construct(self, x):
+        return self.head(x if self.neck is None else self.neck(x))
+
+
+def feature_batches(net, data, shuffle: bool):
+    """A MindSpore dataset of (feature, label) batches of an `ImageDataset`, not augmented.
+
+    The features lie in the user's cache under a key of the body's weights, the data's files and its transforms.
+    """
+    features, labels = features_of(net, data.plain())
+    return ds.NumpySlicesDataset((features, labels), ["image", "label"], shuffle=shuffle).batch(
+        data.batch_size, drop_remainder=data.drop_remainder
+    )
+
+
+def features_of(net, data) -> tuple[np.ndarray, np.ndarray]:
+    """Features, float32 (N, ...), and labels, int32 (N,), of all images; computed if they are not in the cache."""
+    body = Body(net)
+    key = hashlib.sha256(data.fingerprint().encode())
+    for parameter in body.get_parameters():
+        key.update(parameter.name.encode() + parameter.asnumpy().tobytes())
+    path = files.cache_dir() / "features" / f"{key.hexdigest()[:32]}.npz"
+    if path.exists():
+        with np.load(path) as saved:
+            return saved["features"], saved["labels"]
+    body.set_train(False)
+    batches = data.run()
+    found, labels = [], []
+    with accelerated(body, fixed=True):
+        for image, label in tqdm(
+            batches.create_tuple_iterator(num_epochs=1, output_numpy=True),
+            unit="batch",
+            total=batches.get_dataset_size(),
+            desc="computing features",
+            disable=None,
+        ):
+            listen()
+            # The last batch is filled up: another shape would be another compilation.
+            missing = data.batch_size - len(image)
+            filled = np.pad(image, ((0, missing), (0, 0), (0, 0), (0, 0)))
+            with interrupted_later():  # as in `evaluation.logits`
+                found.append(body(mindspore.Tensor(filled)).asnumpy()[: len(image)])
+            labels.append(label)
+    features, labels = np.concatenate(found), np.concatenate(labels)
+    # In one piece: where the disk is full, a zip file that is written bit by bit complains on its own too.
+    archive = io.BytesIO()
+    np.savez(archive, features=features, labels=labels)
+    with files.replacing(path) as part:
+        part.write_bytes(archive.getbuffer())
+    return features, labels

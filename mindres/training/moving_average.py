@@ -1,0 +1,16 @@
+"""The moving average of a network's weights."""
+
+from __future__ import annotations
+
+import copy
+
+
+def averaged_copy(net):
+    """A copy of `net` to hold a moving average; its parameters' names begin with "ema."."""
+    average = copy.deepcopy(net)
+    average.parameter_prefix = "ema."
+    for parameter in average.get_parameters():
+        parameter.name = average.parameter_prefix + parameter.name
+        parameter.requires_grad = False
+    average.set_train(False)
+    return average

@@ -1,0 +1,171 @@
+"""One training step as MindSpore cells: the loss, the optimizer, what is done to gradients, and validation."""
+
+from __future__ import annotations
+
+import mindspore
+from mindspore import Parameter, ParameterTuple, nn, ops
+
+_add = ops.MultitypeFuncGraph("add")
+
+_average = ops.MultitypeFuncGraph("average")
+
+_scale = ops.MultitypeFuncGraph("scale")
+
+_clear = ops.MultitypeFuncGraph("clear")
+
+
+@_add.register("Tensor", "Tensor")
+def _(total, gradient):
+    return ops.assign_add(total, gradient)
+
+
+@_average.register("Tensor", "Tensor", "Tensor")
+def _(decay, mean, value):
+    return ops.assign(mean, mean * decay + ops.cast(value, mean.dtype) * (1 - decay))
+
+
+@_scale.register("Tensor", "Tensor")
+def _(factor, total):
+    return total * factor
+
+
+@_clear.register("Tensor")
+def _(total):
+    return ops.assign(total, ops.zeros_like(total))
+
+
+class Loss(nn.Cell):
+    """Mean cross entropy of `net`'s logits; auxiliary logits, where the network gives them, count `net.aux_weight`.
+
+    Takes images (N, C, H, W) and labels, int (N,) or probabilities (N, classes).
+    """
+
+    def __init__(self, net, label_smoothing=0.0):
+        super().__init__(auto_prefix=False)
+        self.net = net
+        self.aux_weight = getattr(net, "aux_weight", 0.0)
+        self.loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+
+    def construct(self, image, label):
+        logits = self.net(image)
+        if isinstance(logits, tuple):
+            loss = self.loss(logits[0], label)
+            for auxiliary in logits[1:]:
+                loss = loss + self.aux_weight * self.loss(auxiliary, label)
+            return loss
+        return self.loss(logits, label)
+
+
+class Update(nn.Cell):
+    """Stands in for the optimizer: clips and accumulates gradients, steps, and averages the weights.
+
+    Args:
+        optimizer: a MindSpore optimizer.
+        clip_norm: largest norm of the gradient of all weights together; 0 leaves it.
+        accumulate: calls whose mean gradient makes one step.
+        average: the network that holds the moving average, or None.
+        averaged: the network that is averaged.
+        decay: of the moving average, per step.
+    """
+
+    def __init__(
+        self, optimizer, clip_norm=0.0, accumulate=1, average=None, averaged=None, decay=0.0
+    ):
+        super().__init__(auto_prefix=False)
+        self.optimizer, self.clip_norm, self.accumulate = optimizer, clip_norm, accumulate
+        self.parameters = optimizer.parameters
+        self.map = ops.HyperMap()
+        self.averages = average is not None
+        if accumulate > 1:
+            self.totals = self.parameters.clone("accumulated", "zeros")
+            self.count = Parameter(
+                mindspore.Tensor(0, mindspore.int32), name="accumulated.count", requires_grad=False
+            )
+        if self.averages:
+            self.mean = ParameterTuple(average.get_parameters())
+            self.values = ParameterTuple(averaged.get_parameters())
+            self.decay = mindspore.Tensor(decay, mindspore.float32)
+
+    def construct(self, gradients):
+        if self.accumulate == 1:
+            return self.step(gradients)
+        done = self.map(_add, self.totals, gradients)
+        count = ops.depend(self.count, done) + 1
+        ops.assign(self.count, count % self.accumulate)
+        if count == self.accumulate:
+            factor = mindspore.Tensor(1 / self.accumulate, mindspore.float32)
+            stepped = self.step(self.map(ops.partial(_scale, factor), self.totals))
+            self.map(_clear, ops.depend(self.totals, stepped))
+        return True
+
+    def step(self, gradients):
+        if self.clip_norm:
+            gradients = ops.clip_by_global_norm(gradients, self.clip_norm)
+        done = self.optimizer(gradients)
+        if self.averages:
+            done = self.map(
+                ops.partial(_average, self.decay), self.mean, ops.depend(self.values, done)
+            )
+        return done
+
+
+class MeanLoss(nn.Cell):
+    """`step`, giving the mean loss of the epoch so far: where data sinks, only the epoch's last answer is seen.
+
+    Args:
+        step: a training step that returns the loss, or a tuple that begins with it.
+        steps: how many there are in an epoch.
+    """
+
+    def __init__(self, step, steps):
+        super().__init__(auto_prefix=False)
+        self.step, self.steps = step, steps
+        self.total = Parameter(
+            mindspore.Tensor(0, mindspore.float32), name="loss.total", requires_grad=False
+        )
+        self.count = Parameter(
+            mindspore.Tensor(0, mindspore.int32), name="loss.count", requires_grad=False
+        )
+
+    def construct(self, image, label):
+        outputs = self.step(image, label)
+        loss = ops.cast(outputs[0] if isinstance(outputs, tuple) else outputs, mindspore.float32)
+        before = self.count % self.steps
+        total = loss + ops.select(before == 0, ops.zeros_like(self.total), self.total * 1.0)
+        mean = total / ops.cast(before + 1, mindspore.float32)
+        ops.assign(self.total, total)
+        ops.assign(self.count, before + 1)
+        return mean
+
+
+class Validation(nn.Cell):
+    """(0, logits, labels) for `Model.eval`; with `tta` the mean over an image and its mirror image."""
+
+    def __init__(self, net, tta=False):
+        super().__init__(auto_prefix=False)
+        self.net, self.tta = net, tta
+        self.mirror = ops.ReverseV2(axis=[3])
+
+    def construct(self, image, label):
+        logits = self.net(image)
+        if self.tta:
+            logits = (logits + self.net(self.mirror(image))) / 2
+        return 0, logits, label
+
+
+def training_step(net, optimizer, recipe, average=None, mixed_precision=False):
+    """The cell that takes (images, labels), updates `net` and returns the loss.
+
+    With `mixed_precision` the loss is scaled so that half-precision gradients keep their small values, and a step
+    whose gradients overflow is left out; the cell then returns (loss, overflowed, scale).
+    """
+    loss = Loss(net, recipe.label_smoothing)
+    update = optimizer
+    if recipe.clip_norm or recipe.accumulate > 1 or average is not None:
+        update = Update(optimizer, recipe.clip_norm, recipe.accumulate, average, net, recipe.ema)
+    if mixed_precision:
+        scaling = nn.DynamicLossScaleUpdateCell(
+            loss_scale_value=2**16, scale_factor=2, scale_window=1000
+        )
+        return nn.TrainOneStepWithLossScaleCell(loss, update, scaling)
+    return nn.TrainOneStepCell(loss, update)

@@ -1,0 +1,197 @@
+"""The command line: help, mistakes in one line, one JSON document, and the commands models, summary and convert."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import clean_environment
+
+from mindres.cli import own_commands, program
+from mindres.models.registry import FACTS
+
+MINDRES = [sys.executable, "-m", "mindres"]
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs a command line in this process: status, standard output, standard error."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as left:
+            program.main([str(argument) for argument in arguments])
+        return (left.value.code or 0, *capsys.readouterr())
+
+    return run
+
+
+def one_line(run, *arguments):
+    """The explanation of a mistake: exit status 2, one line, nothing else."""
+    status, out, err = run(*arguments)
+    assert (status, out, err.count("\n")) == (2, "", 1) and err.startswith("mindres: error: "), (
+        status,
+        out,
+        err,
+    )
+    return err.removeprefix("mindres: error: ").rstrip("\n")
+
+
+def test_help_and_mistakes_are_answered_at_once():
+    fastest = {}
+    for arguments in (["--help"], ["summary", "--help"], ["summary"], ["nothing"], ["--version"]):
+        for _ in range(3):
+            started = time.monotonic()
+            done = subprocess.run(
+                [*MINDRES, *arguments], capture_output=True, text=True, env=clean_environment()
+            )
+            fastest[tuple(arguments)] = min(
+                time.monotonic() - started, fastest.get(tuple(arguments), 99)
+            )
+        assert done.returncode == (0 if arguments[-1].startswith("--") else 2)
+    assert max(fastest.values()) < 0.5, fastest
+
+
+def test_help_does_not_import_mindspore():
+    code = (
+        "import sys\nfrom mindres.cli import program\ntry:\n    program.main(['convert', 'a', 'b.pth'])\nfinally:\n"
+        "    print('mindspore' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=clean_environment()
+    )
+    assert (done.returncode, done.stdout) == (2, "False\n")
+
+
+@pytest.mark.parametrize("command", own_commands.COMMANDS)
+def test_every_command_has_help_with_an_example(run, command):
+    status, out, err = run(command, "--help")
+    assert status == 0 and not err
+    assert re.search(rf"example:\n  mindres {command}\b", out)
+    assert command in run("--help")[1]
+
+
+def test_the_example_in_the_help_is_a_valid_command_line():
+    for _, _, _, example in own_commands.COMMANDS.values():
+        words = example.replace("'", "").split()
+        assert words[0] == "mindres"
+        program.build_parser().parse_args(words[1:])
+
+
+def test_models_lists_what_there_is(run):
+    status, out, err = run("models")
+    lines = out.splitlines()
+    assert status == 0 and not err and len(lines) == 1 + len(FACTS)
+    assert lines[3].split() == [
+        "resnet50",
+        "25,557,032",
+        "4.09",
+        "G",
+        "3x224x224",
+        "mindvision,",
+        "mindcv,",
+        "torchvision",
+    ]
+    [convnet] = [line for line in lines if line.startswith("convnet")]
+    assert convnet.split() == ["convnet", "9,098", "290.1", "k", "1x28x28", "-"]
+    assert [line.split()[0] for line in run("models", "*net??")[1].splitlines()[1:]] == [
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "resnet20",
+        "resnet32",
+        "resnet44",
+        "resnet56",
+    ]
+    assert one_line(run, "models", "vit*") == "no network matches 'vit*': mindres models lists all"
+
+
+def test_models_as_json_is_the_pretrained_table(run):
+    status, out, err = run("models", "--json")
+    assert status == 0 and not err
+    table = {entry["name"]: entry for entry in json.loads(out)}
+    assert table.keys() == FACTS.keys()
+    assert table["inception_v3"]["input_shape"] == [3, 299, 299]
+    mindcv = table["resnet50"]["weights"]["mindcv"]
+    assert mindcv["url"].endswith("/resnet50-e0733ab8.ckpt") and mindcv["sha256"] == "e0733ab8"
+    assert "mindcv" not in table["googlenet"]["weights"]
+    for entry in table.values():
+        for publisher, weights in entry["weights"].items():
+            assert weights["url"].startswith("https://") and weights["num_classes"] in (10, 1000)
+            assert 0.5 < weights["top1"] < 1 and weights["input_size"] == entry["input_shape"][1]
+            assert len(weights["mean"]) == len(weights["std"]) == entry["input_shape"][0]
+            assert publisher in weights["top1_source"].lower().replace(" ", "")
+            carried = re.search(r"-([0-9a-f]{8})\.", weights["url"])
+            assert weights["sha256"] == (carried and carried[1])
+
+
+def test_summary(run):
+    status, out, err = run("summary", "resnet20", "--shortcut", "A")
+    assert status == 0 and not err
+    assert "parameters     269,722" in out and "resnet20 at 3x32x32" in out
+    status, out, err = run(
+        "summary", "resnet18", "--input", "1,64,48", "--num_classes", 5, "--json"
+    )
+    assert status == 0 and not err
+    document = json.loads(out)
+    assert document["arch"] == "resnet18" and document["input_shape"] == [1, 64, 48]
+    assert document["rows"][0] == {
+        "name": "backbone.conv1.features.0",
+        "kind": "Conv2d",
+        "output_shape": [64, 32, 24],
+        "parameters": 3136,
+        "multiply_adds": 2408448,
+        "receptive_field": [7, 7],
+    }
+    assert document["rows"][-1]["output_shape"] == [5]
+    assert document["multiply_adds"] == sum(row["multiply_adds"] for row in document["rows"])
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "the following arguments are required: COMMAND (see mindres --help)"),
+        (["modles"], "argument COMMAND: invalid choice: 'modles'"),
+        (["summary"], "the following arguments are required: arch (see mindres summary --help)"),
+        (["summary", "resnet51"], "unknown network 'resnet51': did you mean"),
+        (
+            ["summary", "resnet50", "--input", "224"],
+            "argument --input: must be CHANNELS,HEIGHT,WIDTH such as 3,224,224",
+        ),
+        (
+            ["summary", "resnet50", "--input", "3,0,224"],
+            "argument --input: must be a whole number of at least 1, not '0'",
+        ),
+        (["summary", "resnet50", "--shortcut", "A"], "resnet50 has no option 'shortcut'"),
+        (
+            ["summary", "lenet5", "--input", "1,28,28"],
+            "this network takes images of 32x32 pixels, not 28x28: resize them",
+        ),
+        (["summary", "resnet50", "--inp", "3,224,224"], "unrecognized arguments: --inp"),
+        (["convert", "missing.pth", "out.ckpt"], "there is no weight file missing.pth"),
+        (
+            ["convert", "missing.pth", "out.pth"],
+            "cannot write mindres's names to out.pth: end its name in .ckpt or",
+        ),
+        (
+            ["convert", "a.ckpt", "out.ckpt", "--to", "torchvision"],
+            "cannot write torchvision's names to out.ckpt: end its",
+        ),
+    ],
+)
+def test_mistakes_get_one_line(run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert one_line(run, *arguments).startswith(message)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    done = subprocess.run(
+        f"{' '.join(MINDRES)} models | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        env=clean_environment(),
+    )
+    assert done.stdout.startswith("name") and done.stderr == ""

@@ -1,0 +1,218 @@
+"""Two workers started by MindSpore's own launcher, on this machine's CPU."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, clean_environment
+
+import mindres
+from mindres.data.digits import Digits
+from mindres.weights.formats import read_checkpoint
+
+MSRUN = Path(sys.executable).with_name("msrun")
+pytestmark = pytest.mark.skipif(not MSRUN.exists(), reason="msrun is not beside this Python")
+
+WORKER = """
+import sys, mindres
+import numpy as np
+from pathlib import Path
+from mindspore import Tensor, nn
+import mindspore
+from mindres.devices import workers as distributed
+from mindres.training import optimizers, step as steps
+from mindres.training.recipes import make_recipe
+from mindres.training.schedules import learning_rates
+folder, workers = Path(sys.argv[1]), int(sys.argv[2])
+mindres.set_device("CPU")
+if workers > 1:
+    mindres.start_workers()
+mindres.set_seed(5)
+mindspore.set_context(mode=mindspore.GRAPH_MODE)
+net = mindres.create_model("resnet20", num_classes=10)
+for _, cell in net.cells_and_names():
+    if isinstance(cell, nn.BatchNorm2d):
+        cell.use_batch_statistics = False
+recipe = make_recipe(epochs=1, lr=0.05, schedule="constant")
+step = steps.training_step(net, optimizers.make_optimizer(net, recipe, learning_rates(recipe, 4)), recipe)
+step.set_train()
+random = np.random.default_rng(0)
+for _ in range(4):
+    x = random.standard_normal((8, 3, 16, 16)).astype(np.float32)
+    y = random.integers(0, 10, 8).astype(np.int32)
+    mine = slice(distributed.rank(), None, workers)
+    step(Tensor(x[mine]), Tensor(y[mine]))
+np.savez(folder / f"{workers}-{distributed.rank()}.npz", **{p.name: p.asnumpy() for p in net.trainable_params()})
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start(tmp_path, cache, script, *arguments, local=2, flags=(), within=()):
+    """`msrun` for two workers, `local` of them here; `within` is a command that puts it into another network."""
+    environment = clean_environment(
+        MINDRES_CACHE=str(cache), PATH=f"{MSRUN.parent}:{os.environ['PATH']}"
+    )
+    return subprocess.Popen(
+        [
+            *within,
+            MSRUN,
+            "--worker_num",
+            "2",
+            "--local_worker_num",
+            str(local),
+            *(flags or ["--master_port", str(free_port())]),
+            "--log_dir",
+            str(tmp_path / "log"),
+            "--join",
+            "True",
+            str(script),
+            *map(str, arguments),
+        ],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_two_workers_with_half_the_batch_are_one_with_the_whole(tmp_path, own_cache):
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    out, _ = start(tmp_path, own_cache, script, tmp_path, 2).communicate(timeout=300)
+    alone = subprocess.run(
+        [sys.executable, script, tmp_path, "1"],
+        capture_output=True,
+        text=True,
+        env=clean_environment(MINDRES_CACHE=str(own_cache)),
+        timeout=300,
+    )
+    assert alone.returncode == 0, alone.stderr
+    assert (tmp_path / "2-1.npz").exists(), out[-2000:]
+    one, first, second = (np.load(tmp_path / name) for name in ("1-0.npz", "2-0.npz", "2-1.npz"))
+    for name in one:
+        assert np.array_equal(first[name], second[name]), name
+        np.testing.assert_allclose(first[name], one[name], rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture
+def hosts():
+    """Two networks with a cable between them: commands that run something in each, and the first one's address."""
+    names = [f"mindres-{os.getpid()}-{i}" for i in range(2)]
+    setup = [
+        f"netns add {names[0]}",
+        f"netns add {names[1]}",
+        f"link add mr{os.getpid()}a netns {names[0]} type veth peer name mr{os.getpid()}b netns {names[1]}",
+    ]
+    for i, end in enumerate("ab"):
+        setup += [
+            f"-n {names[i]} addr add 10.77.0.{i + 1}/24 dev mr{os.getpid()}{end}",
+            f"-n {names[i]} link set mr{os.getpid()}{end} up",
+            f"-n {names[i]} link set lo up",
+        ]
+    try:
+        for command in setup:
+            done = subprocess.run(["ip", *command.split()], capture_output=True, text=True)
+            if done.returncode:
+                pytest.skip(f"no networks can be made here: {done.stderr.strip()}")
+        yield [["ip", "netns", "exec", name] for name in names], "10.77.0.1"
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
+@pytest.mark.skipif(
+    not shutil.which("ip") or os.geteuid(), reason="needs iproute2 and root to make networks"
+)
+def test_two_hosts_with_a_worker_each(tmp_path, own_cache, hosts):
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    jobs = []
+    for rank, within in enumerate(hosts[0]):
+        (tmp_path / str(rank)).mkdir()
+        flags = ["--master_addr", hosts[1], "--master_port", "8118", "--node_rank", str(rank)]
+        jobs.append(
+            start(
+                tmp_path / str(rank),
+                own_cache,
+                script,
+                tmp_path,
+                2,
+                local=1,
+                flags=flags,
+                within=within,
+            )
+        )
+    out = [job.communicate(timeout=300)[0] for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0], out[0][-2000:] + out[1][-2000:]
+    first, second = (np.load(tmp_path / f"2-{rank}.npz") for rank in range(2))
+    for name in first:
+        assert np.array_equal(first[name], second[name]), name
+
+
+EXAMPLE = [
+    ROOT / "examples" / "finetune_resnet50.py",
+    "--distributed",
+    "--device_target",
+    "CPU",
+    "--arch",
+    "resnet20",
+    "--dataset",
+    "digits",
+    "--pretrained",
+    "false",
+    "--batch_size",
+    "32",
+    "--lr",
+    "0.02",
+]
+
+
+def test_the_example_counts_every_image_once_and_goes_on(tmp_path, own_cache):
+    folder = tmp_path / "ckpt"
+    out, _ = start(
+        tmp_path, own_cache, *EXAMPLE, "--epochs", "2", "--max_steps", "22", "--ckpt_dir", folder
+    ).communicate(timeout=300)
+    assert out.count("Train Loss") == 1, "one worker speaks for all:\n" + out[-2000:]
+    out, _ = start(
+        tmp_path, own_cache, *EXAMPLE, "--epochs", "2", "--resume", "--ckpt_dir", folder
+    ).communicate(timeout=300)
+    assert "going on from" in out and out.count("Train Loss") == 1
+    net, metadata = mindres.load_model(folder / "best.ckpt")
+    alone = mindres.evaluate(net, Digits(split="test", batch_size=60))
+    assert alone.accuracy == pytest.approx(metadata["metric"], abs=1e-6)
+
+
+def test_a_worker_that_dies_ends_the_job(tmp_path, own_cache):
+    folder = tmp_path / "ckpt"
+    job = start(tmp_path, own_cache, *EXAMPLE, "--epochs", "500", "--ckpt_dir", folder)
+    for line in job.stdout:
+        if "Train Loss" in line:
+            break
+    children = subprocess.run(
+        ["pgrep", "-P", str(job.pid)], capture_output=True, text=True
+    ).stdout.split()
+    workers = [int(c) for c in children if "finetune" in Path(f"/proc/{c}/cmdline").read_text()]
+    os.kill(workers[-1], signal.SIGKILL)
+    died = time.monotonic()
+    try:
+        job.communicate(timeout=120)
+    finally:
+        if job.poll() is None:
+            os.killpg(job.pid, signal.SIGKILL)
+    # MindSpore's scheduler notices by a missing heartbeat: within the minute, unless the machine is busy.
+    assert time.monotonic() - died < 100 and job.returncode != 0
+    read_checkpoint(folder / "last.ckpt")

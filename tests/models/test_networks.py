@@ -1,0 +1,312 @@
+"""Every network of the zoo: its size, its parameter names, which are the checkpoint format, shapes and training."""
+
+import hashlib
+
+import mindspore
+import numpy as np
+import pytest
+from mindspore import nn
+
+import mindres
+from mindres import UserError
+from mindres.models.registry import FACTS, MODELS
+from mindres.models.summary import count_parameters, summarize
+from mindres.weights.formats import read_checkpoint
+
+# Side of the smallest square image, and of a small one for the tests.
+SMALL = {"lenet5": (32, 32), "convnet": (28, 28), "alexnet": (63, 63), "inception_v3": (75, 80)}
+# Parameters and statistics, the first name and the last, and the hash of all names with their shapes.
+NAMES = {
+    "resnet18": (102, "backbone.conv1.features.0.weight", "head.dense.bias", "4e85996573c3"),
+    "resnet34": (182, "backbone.conv1.features.0.weight", "head.dense.bias", "52462d7a0b29"),
+    "resnet50": (267, "backbone.conv1.features.0.weight", "head.dense.bias", "4b5807d9153e"),
+    "resnet101": (522, "backbone.conv1.features.0.weight", "head.dense.bias", "ca07914a1a17"),
+    "resnet152": (777, "backbone.conv1.features.0.weight", "head.dense.bias", "ea78128cc322"),
+    "resnet20": (107, "backbone.conv1.features.0.weight", "head.dense.bias", "36d2316af563"),
+    "resnet32": (167, "backbone.conv1.features.0.weight", "head.dense.bias", "bb92de9320a7"),
+    "resnet44": (227, "backbone.conv1.features.0.weight", "head.dense.bias", "9c7e7cf3734f"),
+    "resnet56": (287, "backbone.conv1.features.0.weight", "head.dense.bias", "926ee6dc85f1"),
+    "resnet110": (557, "backbone.conv1.features.0.weight", "head.dense.bias", "adb5025e9344"),
+    "lenet5": (10, "backbone.conv1.weight", "head.dense.bias", "0b0edc5f1867"),
+    "convnet": (6, "backbone.conv1.weight", "head.dense.bias", "6a4a1ec03308"),
+    "alexnet": (16, "backbone.features.0.weight", "head.dense.bias", "5f9004515461"),
+    "vgg16": (32, "backbone.features.0.weight", "head.dense.bias", "72df3efb4720"),
+    "googlenet": (305, "backbone.conv1.features.0.weight", "aux.1.dense.bias", "9ac8aa7778d7"),
+    "inception_v3": (484, "backbone.conv1a.features.0.weight", "aux.0.dense.bias", "9d92f7cf3a45"),
+}
+EXACT = {
+    "resnet18": 11_689_512,
+    "resnet34": 21_797_672,
+    "resnet50": 25_557_032,
+    "resnet101": 44_549_160,
+    "resnet152": 60_192_808,
+    "resnet20": 272_474,
+    "resnet32": 466_906,
+    "resnet44": 661_338,
+    "resnet56": 855_770,
+    "resnet110": 1_730_714,
+    "lenet5": 61_706,
+    "convnet": 9_098,
+    "alexnet": 61_100_840,
+    "vgg16": 138_357_544,
+    "googlenet": 13_004_888,
+    "inception_v3": 27_161_264,
+}
+
+
+@pytest.fixture(scope="module", params=list(MODELS))
+def net(request):
+    """Each network in turn, built once for all tests; the tests come in the order of this file."""
+    mindspore.set_seed(0)
+    return mindres.create_model(request.param)
+
+
+@pytest.fixture
+def graph_mode():
+    before = mindspore.get_context("mode")
+    mindspore.set_context(mode=mindspore.GRAPH_MODE)
+    yield
+    mindspore.set_context(mode=before)
+
+
+def images(shape, batch=2, seed=0):
+    return mindspore.Tensor(
+        np.random.default_rng(seed).standard_normal((batch, *shape)).astype(np.float32)
+    )
+
+
+def small_images(arch, batch=2):
+    return images((FACTS[arch].input_shape[0], *SMALL.get(arch, (32, 38))), batch)
+
+
+def names_and_shapes(net):
+    return [(parameter.name, tuple(parameter.shape)) for parameter in net.get_parameters()]
+
+
+def test_exact_size_at_the_default_input(net):
+    arch = net.architecture["arch"]
+    facts = FACTS[arch]
+    found = summarize(net, facts.input_shape)
+    assert found.parameters == count_parameters(net) == facts.parameters == EXACT[arch]
+    assert f"{EXACT[arch]:,}" in MODELS[arch].__doc__
+    assert found.multiply_adds == facts.multiply_adds
+    assert found.rows[-1].output_shape == (net.architecture["num_classes"],)
+
+
+def test_names_are_pinned(net):
+    found = names_and_shapes(net)
+    digest = hashlib.sha256(
+        "\n".join(f"{name}:{shape}" for name, shape in sorted(found)).encode()
+    ).hexdigest()[:12]
+    assert (len(found), found[0][0], found[-1][0], digest) == NAMES[net.architecture["arch"]]
+    assert (
+        net.head.dense.weight.name == "head.dense.weight"
+        and net.head.dense.bias.name == "head.dense.bias"
+    )
+
+
+def test_small_images_and_inference_by_default(net):
+    arch = net.architecture["arch"]
+    logits = net(small_images(arch))
+    assert (
+        logits.shape == (2, net.architecture["num_classes"]) and np.isfinite(logits.asnumpy()).all()
+    )
+    assert not net.training and net.phase == "predict"
+    assert not [cell for _, cell in net.cells_and_names() if cell.training]
+
+
+def test_training_lowers_the_loss(net):
+    arch = net.architecture["arch"]
+    x, y = small_images(arch, 4), mindspore.Tensor(np.arange(4) % 10, mindspore.int32)
+    for _, cell in net.cells_and_names():
+        if isinstance(cell, nn.Dropout):
+            cell.p = 0.0  # so that one loss can be compared with the next
+    measure, returned = nn.CrossEntropyLoss(), []
+
+    def forward(x, y):
+        outputs = net(x)
+        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
+        returned.append(len(auxiliary))
+        return sum((net.aux_weight * measure(extra, y) for extra in auxiliary), measure(logits, y))
+
+    optimizer = nn.SGD(net.trainable_params(), 0.01)
+    net.set_train(True)
+    step = mindspore.value_and_grad(forward, None, optimizer.parameters)
+    loss, gradients = step(x, y)
+    optimizer(gradients)
+    after = forward(x, y)
+    net.set_train(False)
+    assert float(after) < float(loss)
+    assert returned == [{"googlenet": 2, "inception_v3": 1}.get(arch, 0)] * 2
+    assert not [
+        name
+        for name, gradient in zip(names_and_shapes(net), gradients)
+        if not gradient.asnumpy().any()
+    ]
+
+
+def test_round_trip_through_both_formats(net, tmp_path):
+    kept = {parameter.name: parameter.asnumpy() for parameter in net.get_parameters()}
+    noted = {"architecture": net.architecture, "classes": ["a"], "epoch": 3}
+    path = mindres.save_checkpoint(net, tmp_path / "file.safetensors", classes=["a"], epoch=3)
+    arrays, metadata = read_checkpoint(path)
+    assert metadata == noted and arrays.keys() == kept.keys()
+    assert all(np.array_equal(arrays[name], kept[name]) for name in kept)
+    path.unlink()
+    path = mindres.save_checkpoint(net, tmp_path / "file.ckpt", classes=["a"], epoch=3)
+    again, metadata = mindres.load_model(path)
+    assert metadata == noted and again.architecture == net.architecture
+    assert names_and_shapes(again) == names_and_shapes(net)
+    assert all(
+        np.array_equal(parameter.asnumpy(), kept[parameter.name])
+        for parameter in again.get_parameters()
+    )
+
+
+@pytest.mark.parametrize(
+    "arch, options",
+    [
+        ("convnet", {}),
+        ("resnet20", {"shortcut": "A"}),
+        ("googlenet", {}),
+        ("resnet18", {"pad_mode": "pad"}),
+    ],
+)
+def test_graph_mode_computes_the_same(arch, options, graph_mode):
+    net = mindres.create_model(arch, num_classes=7, **options)
+    x = images((1, 28, 28)) if arch == "convnet" else images((3, 33, 38))
+    compiled = net(x).asnumpy()
+    mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
+    np.testing.assert_allclose(compiled, net(x).asnumpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_graph_mode_follows_what_changes(graph_mode):
+    # MindSpore keeps the graph of a cell that was called before it was told whether it trains.
+    net = mindres.resnet20(10)
+    x = images((3, 16, 16))
+    inferred = net(x).asnumpy()
+    assert np.abs(net.set_train(True)(x).asnumpy() - inferred).max() > 0.1
+    assert net.set_train(False)(x).shape == (2, 10)
+    assert mindres.reset_head(net, 4)(x).shape == (2, 4)
+
+
+@pytest.mark.parametrize("arch", ["resnet20", "googlenet", "inception_v3"])
+def test_reset_head_replaces_every_classifier_and_nothing_else(arch):
+    net = mindres.create_model(arch)
+    before = {parameter.name: parameter.asnumpy() for parameter in net.get_parameters()}
+    assert mindres.reset_head(net, 5) is net
+    assert net.architecture["num_classes"] == 5 and names_and_shapes(net) == names_and_shapes(
+        mindres.create_model(arch, num_classes=5)
+    )
+    changed = {
+        parameter.name
+        for parameter in net.get_parameters()
+        if not np.array_equal(parameter.asnumpy(), before[parameter.name])
+    }
+    prefixes = {
+        "resnet20": ["head"],
+        "googlenet": ["aux.0", "aux.1", "head"],
+        "inception_v3": ["aux.0", "head"],
+    }[arch]
+    assert changed == {
+        f"{prefix}.dense.{kind}" for prefix in prefixes for kind in ("weight", "bias")
+    }
+    assert net.head.dropout.p == pytest.approx(
+        {"resnet20": 0, "googlenet": 0.2, "inception_v3": 0.5}[arch]
+    )
+
+
+@pytest.mark.parametrize("arch", ["googlenet", "inception_v3"])
+def test_without_auxiliary_classifiers(arch):
+    net = mindres.create_model(arch, num_classes=3, aux_logits=False)
+    assert not [name for name, _ in names_and_shapes(net) if name.startswith("aux")]
+    assert net.set_train(True)(small_images(arch)).shape == (2, 3)
+    full = mindres.create_model(arch, aux_logits=False)
+    assert count_parameters(full) == {"googlenet": 6_624_904, "inception_v3": 23_834_568}[arch]
+    assert f"{count_parameters(full):,}" in MODELS[arch].__doc__
+
+
+@pytest.mark.parametrize(
+    "arch, count",
+    [
+        ("resnet20", 269_722),
+        ("resnet32", 464_154),
+        ("resnet44", 658_586),
+        ("resnet56", 853_018),
+        ("resnet110", 1_727_962),
+    ],
+)
+def test_shortcut_a_has_no_parameters(arch, count):
+    net = mindres.create_model(arch, shortcut="A")
+    assert count_parameters(net) == count and f"{count:,}" in MODELS[arch].__doc__
+    assert not [name for name, _ in names_and_shapes(net) if "down_sample" in name]
+
+
+def test_shortcut_a_takes_every_second_pixel_and_pads_channels_on_both_sides():
+    from mindres.models.cifar_resnet import PadShortcut
+
+    x = images((4, 5, 6)) - 1
+    expected = np.zeros((2, 8, 3, 3), np.float32)
+    expected[:, 2:6] = x.asnumpy()[:, :, ::2, ::2]
+    assert np.array_equal(PadShortcut(4, 8, 2)(x).asnumpy(), expected)
+
+
+@pytest.mark.parametrize(
+    "arch, channels",
+    [
+        ("resnet18", 1),
+        ("resnet20", 1),
+        ("lenet5", 3),
+        ("convnet", 3),
+        ("alexnet", 1),
+        ("googlenet", 1),
+        ("inception_v3", 1),
+    ],
+)
+def test_images_of_other_channels(arch, channels):
+    net = mindres.create_model(arch, num_classes=3, in_channels=channels)
+    assert net(images((channels, *SMALL.get(arch, (32, 38))))).shape == (2, 3)
+    assert net.architecture["in_channels"] == channels
+
+
+@pytest.mark.parametrize(
+    "arch, size, wanted",
+    [
+        ("alexnet", 62, "at least 63x63"),
+        ("lenet5", 28, "32x32"),
+        ("convnet", 32, "28x28"),
+        ("inception_v3", 74, "at least 75x75"),
+    ],
+)
+def test_images_of_a_wrong_size_are_refused_in_words(arch, size, wanted):
+    with pytest.raises(
+        UserError, match=f"takes images of {wanted} pixels, not {size}x{size}: resize them"
+    ):
+        mindres.create_model(arch, num_classes=2)(images((FACTS[arch].input_shape[0], size, size)))
+
+
+def test_the_list_and_its_patterns():
+    assert mindres.list_models() == list(MODELS) == list(FACTS) == list(EXACT)
+    assert mindres.list_models("resnet1*") == ["resnet18", "resnet101", "resnet152", "resnet110"]
+    assert mindres.list_models("nothing") == []
+
+
+def test_mistakes_are_answered_with_what_there_is():
+    with pytest.raises(UserError, match="unknown network 'resnet51': did you mean resnet"):
+        mindres.create_model("resnet51")
+    with pytest.raises(
+        UserError, match=r"unknown network 'ViT': there are resnet18, .*inception_v3"
+    ):
+        mindres.create_model("ViT")
+    with pytest.raises(
+        UserError,
+        match="resnet50 has no option 'shortcut': its options are num_classes, pretrained",
+    ):
+        mindres.create_model("resnet50", shortcut="A")
+    with pytest.raises(
+        UserError, match=r"unknown shortcut 'C': choose A \(pads\) or B \(projects\)"
+    ):
+        mindres.resnet20(shortcut="C")
+    for function in (mindres.resnet18, mindres.inception_v3):
+        with pytest.raises(UserError, match="unknown pad_mode 'valid': choose one of same, pad"):
+            function(num_classes=2, pad_mode="valid")

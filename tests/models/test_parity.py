@@ -1,0 +1,263 @@
+"""The same numbers as the peers for the same weights: PyTorch's definitions both ways, and MindCV's networks."""
+
+import mindspore
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import torch_reference
+from mindspore import nn
+
+import mindres
+from mindres import UserError
+from mindres.models.registry import FACTS
+from mindres.models.save import save_torch
+from mindres.models.summary import count_parameters
+
+# Relative to the largest logit.
+TOLERANCE = 1e-4
+# Odd sizes and unequal sides, where paddings differ most; all stages of a network still have several pixels.
+SHAPES = {
+    "lenet5": (1, 32, 32),
+    "convnet": (1, 28, 28),
+    "alexnet": (3, 67, 95),
+    "vgg16": (3, 33, 66),
+    "googlenet": (3, 65, 38),
+    "inception_v3": (3, 107, 75),
+}
+CASES = [
+    *((arch, "B") for arch in FACTS),
+    *((arch, "A") for arch in ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110")),
+]
+
+
+def images(shape, seed=0):
+    return np.random.default_rng(seed).standard_normal((2, *shape)).astype(np.float32)
+
+
+def shape_for(arch):
+    return SHAPES.get(arch, (3, 30, 37))
+
+
+def agree(ours, theirs):
+    ours, theirs = (np.asarray(logits) for logits in (ours, theirs))
+    assert ours.shape == theirs.shape and np.isfinite(theirs).all()
+    assert np.abs(ours - theirs).max() <= TOLERANCE * np.abs(theirs).max()
+    return True
+
+
+def run(net, x):
+    """Logits as NumPy, of a network of either framework."""
+    if isinstance(net, torch.nn.Module):
+        with torch.no_grad():
+            return net(torch.from_numpy(x)).numpy()
+    return net(mindspore.Tensor(x)).asnumpy()
+
+
+def reference(arch, shortcut="B", **options):
+    torch.manual_seed(1)
+    return torch_reference.create(arch, shortcut, **options)
+
+
+def options_for(arch, shortcut):
+    return {"shortcut": "A"} if shortcut == "A" else {}
+
+
+@pytest.mark.parametrize("arch, shortcut", CASES)
+def test_pytorch_both_ways(arch, shortcut, tmp_path):
+    theirs = reference(arch, shortcut, num_classes=11)
+    safetensors.torch.save_file(theirs.state_dict(), tmp_path / "theirs.safetensors")
+    net = mindres.create_model(arch, num_classes=11, **options_for(arch, shortcut))
+    report = mindres.load_weights(net, tmp_path / "theirs.safetensors")
+    assert not report.missing and len(report.loaded) == len(list(net.get_parameters()))
+    assert set(report.skipped.values()) <= {"a counter that nothing here uses"}
+    x = images(shape_for(arch))
+    assert agree(run(net, x), run(theirs, x))
+    assert net.architecture.get("pad_mode", "pad") == "pad"
+    save_torch(net, tmp_path / "ours.safetensors")
+    back = safetensors.torch.load_file(tmp_path / "ours.safetensors")
+    again = reference(arch, shortcut, num_classes=11)
+    again.load_state_dict(back)
+    assert back.keys() == theirs.state_dict().keys()
+    assert all(
+        torch.equal(again.state_dict()[name], value) for name, value in theirs.state_dict().items()
+    )
+
+
+@pytest.mark.parametrize("arch, size", [("googlenet", 64), ("inception_v3", 299)])
+def test_auxiliary_classifiers(arch, size, tmp_path):
+    theirs = reference(arch, num_classes=11)
+    safetensors.torch.save_file(theirs.state_dict(), tmp_path / "theirs.safetensors")
+    net = mindres.create_model(arch, num_classes=11)
+    mindres.load_weights(net, tmp_path / "theirs.safetensors")
+    x = images((3, size, size))
+    theirs.training = True  # the network alone, not its normalisation and dropout
+    with torch.no_grad():
+        _, *expected = theirs(torch.from_numpy(x))
+    features = net.backbone.stages(mindspore.Tensor(x))
+    assert len(expected) == len(net.aux) == {"googlenet": 2, "inception_v3": 1}[arch]
+    for head, given, wanted in zip(net.aux, features, expected):
+        assert agree(head(given).asnumpy(), wanted.numpy())
+
+
+@pytest.mark.parametrize("arch", ["resnet20", "googlenet"])
+def test_gradients_of_a_training_step(arch, tmp_path):
+    theirs = reference(arch, num_classes=5)
+    safetensors.torch.save_file(theirs.state_dict(), tmp_path / "theirs.safetensors")
+    net = mindres.create_model(arch, num_classes=5)
+    mindres.load_weights(net, tmp_path / "theirs.safetensors")
+    x, y = images((3, 33, 36)), np.array([1, 3])
+    theirs.zero_grad()
+    torch.nn.functional.cross_entropy(theirs(torch.from_numpy(x)), torch.from_numpy(y)).backward()
+    measure = nn.CrossEntropyLoss()
+    weight = net.backbone.conv1.features[0].weight
+    gradient = mindspore.grad(lambda image, label: measure(net(image), label), None, [weight])(
+        mindspore.Tensor(x), mindspore.Tensor(y, mindspore.int32)
+    )
+    gradient = gradient[0] if isinstance(gradient, tuple) else gradient
+    assert agree(
+        gradient.asnumpy(),
+        (theirs.conv1 if arch == "resnet20" else theirs.conv1.conv).weight.grad.numpy(),
+    )
+
+
+def test_the_checkpoint_remembers_how_to_pool(tmp_path):
+    theirs = reference("resnet18", num_classes=3)
+    safetensors.torch.save_file(theirs.state_dict(), tmp_path / "theirs.safetensors")
+    net, x = mindres.resnet18(3), images((3, 64, 64))
+    before = mindspore.get_context("mode")
+    mindspore.set_context(mode=mindspore.GRAPH_MODE)
+    try:
+        run(net, x)  # so that there is a graph of the old pooling
+        mindres.load_weights(net, tmp_path / "theirs.safetensors")
+        assert agree(run(net, x), run(theirs, x))
+    finally:
+        mindspore.set_context(mode=before)
+    mindres.save_checkpoint(net, tmp_path / "file.ckpt")
+    again, metadata = mindres.load_model(tmp_path / "file.ckpt")
+    assert metadata["architecture"]["pad_mode"] == again.architecture["pad_mode"] == "pad"
+    assert agree(run(again, x), run(theirs, x))
+    same = mindres.resnet18(3)
+    mindres.load_weights(same, tmp_path / "file.ckpt")
+    assert same.architecture["pad_mode"] == "pad"
+    same.backbone.set_pad_mode("same")
+    assert np.abs(run(same, x) - run(theirs, x)).max() > TOLERANCE * np.abs(run(theirs, x)).max(), (
+        "it does matter"
+    )
+
+
+def test_a_convolution_bias_before_batch_normalisation(tmp_path):
+    theirs = reference("resnet20", num_classes=10, bias=True)
+    assert sum(parameter.numel() for parameter in theirs.parameters()) == 272_490
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pt")
+    net, x = mindres.resnet20(), images((3, 32, 32))
+    report = mindres.load_weights(net, tmp_path / "theirs.pt")
+    assert report.skipped["backbone.conv1.features.0.bias"].startswith(
+        "batch normalisation cancels it"
+    )
+    assert agree(run(net, x), run(theirs, x))
+
+
+def test_timm_has_convolutions_for_vgg_fully_connected_layers(tmp_path):
+    theirs = reference("vgg16", num_classes=7)
+    state = theirs.state_dict()
+    for name, timm, shape in (
+        ("classifier.0", "pre_logits.fc1", (4096, 512, 7, 7)),
+        ("classifier.3", "pre_logits.fc2", (4096, 4096, 1, 1)),
+        ("classifier.6", "head.fc", (7, 4096)),
+    ):
+        state[f"{timm}.weight"] = state.pop(f"{name}.weight").reshape(shape)
+        state[f"{timm}.bias"] = state.pop(f"{name}.bias")
+    safetensors.torch.save_file(state, tmp_path / "theirs.safetensors")
+    net, x = mindres.vgg16(7), images(shape_for("vgg16"))
+    assert not mindres.load_weights(net, tmp_path / "theirs.safetensors").missing
+    assert agree(run(net, x), run(theirs, x))
+
+
+def mindcv_network(arch, **options):
+    """MindCV's network with random statistics of batch normalisation too."""
+    import mindcv
+
+    mindspore.set_seed(2)
+    net = mindcv.create_model(arch, **options).set_train(False)
+    rng = np.random.default_rng(3)
+    for parameter in net.get_parameters():
+        low, high = {
+            "moving_mean": (-0.2, 0.2),
+            "moving_variance": (0.5, 1.5),
+            "gamma": (0.5, 1.5),
+            "beta": (-0.2, 0.2),
+        }.get(parameter.name.rpartition(".")[2], (None, None))
+        if low is not None:
+            parameter.set_data(
+                mindspore.Tensor(rng.uniform(low, high, parameter.shape).astype(np.float32))
+            )
+    return net
+
+
+@pytest.mark.parametrize(
+    "arch, shape",
+    [
+        ("resnet18", (3, 64, 50)),
+        ("resnet34", (3, 64, 50)),
+        ("resnet50", (3, 64, 50)),
+        ("resnet101", (3, 40, 34)),
+        ("resnet152", (3, 40, 34)),
+        ("inception_v3", (3, 107, 80)),
+        ("vgg16", (3, 224, 224)),
+    ],
+)
+def test_mindcv(arch, shape, tmp_path):
+    theirs = mindcv_network(arch, num_classes=11)
+    path, x = tmp_path / "theirs.ckpt", images(shape)[:1]
+    mindspore.save_checkpoint(theirs, str(path))
+    expected = run(theirs, x)
+    del theirs
+    net = mindres.create_model(arch, num_classes=11)
+    report = mindres.load_weights(net, path)
+    assert agree(run(net, x), expected)
+    assert net.architecture.get("pad_mode", "same") == "same" and not report.skipped
+    if arch == "vgg16":
+        assert (
+            set(report.missing.values()) == {"trained without: zero"} and len(report.missing) == 13
+        )
+        assert not any(net.backbone.features[i].bias.asnumpy().any() for i in (0, 2, 28))
+    else:
+        assert not report.missing
+
+
+def test_mindcv_googlenet_is_refused_with_the_reason(tmp_path):
+    theirs = mindcv_network("googlenet", num_classes=11)
+    mindspore.save_checkpoint(theirs, str(tmp_path / "theirs.ckpt"))
+    net = mindres.googlenet(11)
+    with pytest.raises(
+        UserError,
+        match=r"is MindCV's GoogLeNet, which has no batch normalisation \(6,991,272 param",
+    ):
+        mindres.load_weights(net, tmp_path / "theirs.ckpt")
+    assert count_parameters(mindcv_network("googlenet")) == 6_991_272
+
+
+@pytest.mark.parametrize(
+    "arch, options, shape",
+    [
+        ("resnet18", {}, (3, 64, 50)),
+        ("resnet50", {}, (3, 64, 50)),
+        ("lenet5", {"num_channel": 1}, (1, 32, 32)),
+    ],
+)
+def test_mindvision(arch, options, shape, tmp_path):
+    from mindvision.classification import models
+
+    theirs = getattr(models, arch.removesuffix("5") if arch == "lenet5" else arch)(
+        num_classes=10, **options
+    )
+    theirs.set_train(False)
+    mindspore.save_checkpoint(theirs, str(tmp_path / "theirs.ckpt"))
+    net, x = mindres.create_model(arch, num_classes=10), images(shape)
+    report = mindres.load_weights(net, tmp_path / "theirs.ckpt")
+    assert agree(run(net, x), run(theirs, x))
+    # MindVision's LeNet has no biases at its convolutions.
+    assert list(report.missing) == (
+        ["backbone.conv1.bias", "backbone.conv2.bias"] if arch == "lenet5" else []
+    )

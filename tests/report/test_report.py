@@ -1,0 +1,363 @@
+"""The page of a run: what is in it, that it is whole, and that nothing in it comes from or goes elsewhere."""
+
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from a_run import network, write_run
+from PIL import Image
+
+import mindres
+from mindres.cli.program import run_command
+from mindres.data.digits import Digits
+from mindres.data.folder import ImageFolder
+from mindres.errors import UserError
+from mindres.evaluation import evaluator, trained_data
+from mindres.pictures import drawing
+from mindres.report import html, writer
+
+VOID = {"meta", "link", "img", "br", "input", "hr"}
+HOSTILE = ["<script>alert(1)<", '"><img src=x onerror=alert(2)>', "cat & dog"]
+
+
+class Page(HTMLParser):
+    """The elements of a page as (tag, attributes, text); fails where they are not closed in order."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.open = [], []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append([tag, dict(attributes), ""])
+        if tag not in VOID:
+            self.open.append(self.elements[-1])
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append([tag, dict(attributes), ""])
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop()[0] == tag, (tag, self.getpos())
+
+    def handle_data(self, data):
+        for element in self.open:
+            element[2] += data
+
+    def all(self, tag, **wanted):
+        return [
+            (attributes, text)
+            for name, attributes, text in self.elements
+            if name == tag and all(attributes.get(k) == v for k, v in wanted.items())
+        ]
+
+    @property
+    def cells(self):
+        [(_, text)] = self.all("script", id="cells")
+        return json.loads(text)
+
+
+def decoded(uri):
+    return np.asarray(
+        Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB")
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("run"), network(), Digits(split="test"))
+
+
+@pytest.fixture(scope="module")
+def written(run):
+    return Page(writer.write_report(run).read_text())
+
+
+@pytest.fixture(scope="module")
+def result(run):
+    return evaluator.evaluate(mindres.load_model(run / "best.ckpt")[0], Digits(split="test"))
+
+
+@pytest.fixture(scope="module")
+def hostile_run(tmp_path_factory):
+    """A run on folders whose names are markup."""
+    root = tmp_path_factory.mktemp("hostile")
+    rng = np.random.default_rng(0)
+    for name in HOSTILE:
+        for split in ("train", "test"):
+            (root / "data" / split / name).mkdir(parents=True)
+            for i in range(4):
+                Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(
+                    root / "data" / split / name / f"{i}.png"
+                )
+    net = mindres.reset_head(network(), 3)
+    return write_run(root, net, ImageFolder(root / "data", "test", resize=32))
+
+
+def test_the_page_has_every_part(written, result):
+    assert [text for _, text in written.all("h2")] == [
+        "Command",
+        "Learning curves",
+        "Classes",
+        "Confusion matrix",
+        "Predictions",
+        "Most confident mistakes",
+        "Grad-CAM of the worst mistakes",
+        "Network",
+    ]
+    links = [a["href"].removeprefix("#") for a, _ in written.all("a")]
+    assert links == [a["id"] for a, _ in written.all("h2")]
+    tiles = dict(zip([t for _, t in written.all("dt")], [t for _, t in written.all("dd")]))
+    assert tiles["Accuracy"] == f"{result.accuracy:.2%}"
+    assert tiles["Top-5 accuracy"] == f"{result.top5:.2%}"
+    assert tiles["Loss"] == f"{result.loss:.4f}"
+    assert tiles["Images (test)"] == "360"
+    assert tiles["Mistakes"] == f"{(result.predicted != result.labels).sum()}"
+    assert tiles["Parameters"] == "62,006", "LeNet-5 with three channels"
+    assert tiles["Training time"] == "0:10"
+    assert [t for _, t in written.all("pre")] == ["train.py --arch resnet20 --out '<b>'"]
+    facts = [t for _, t in written.all("table", **{"class": "facts"})]
+    assert "lr0.1" in facts[0] and "deviceCPU" in facts[1]
+    assert not written.all("div", **{"class": "missing"})
+
+
+def test_the_tables_have_the_figures(written, result):
+    [(_, table)] = written.all("table", **{"class": "named"})
+    for row in result.per_class():
+        assert (
+            f"{row['class']}{row['support']}{row['precision']:.1%}{row['recall']:.1%}{row['f1']:.1%}"
+            in table
+        )
+    buttons = {a["data-cell"]: (a, int(t)) for a, t in written.all("button") if "aria-pressed" in a}
+    expected = {f"{t},{p}": n for (t, p), n in np.ndenumerate(result.confusion_matrix) if n}
+    assert {cell: count for cell, (_, count) in buttons.items()} == expected
+    attributes, count = next(iter(buttons.values()))
+    true, guess = attributes["data-cell"].split(",")
+    assert attributes["aria-label"] == f"{count} of class {true} predicted as {guess}"
+    [(_, layers)] = written.all("table", **{"class": "layers"})
+    assert "backbone.conv1Conv2d6\u00d728\u00d728456352,8005\u00d75" in layers
+
+
+def test_behind_each_cell_are_its_images(written, result):
+    data = Digits(split="test")
+    images = drawing.denormalize(trained_data.pick(data, range(360)), data.mean, data.std)
+    assert set(written.cells) >= {
+        a["data-cell"] for a, _ in written.all("button", **{"aria-pressed": "false"})
+    }
+    for key, cell in written.cells.items():
+        true, guess = map(int, key.split(","))
+        inside = np.flatnonzero((result.labels == true) & (result.predicted == guess))
+        assert len(cell["images"]) == min(len(inside), writer.IMAGES_OF_A_CELL)
+        assert cell["about"].startswith(f"{len(cell['images'])} of {len(inside)} images, ")
+        shown = [int(re.match(r"Image (\d+):", image["alt"])[1]) for image in cell["images"]]
+        confidence = result.probabilities[shown].max(1)
+        assert set(shown) <= set(inside)
+        assert (np.diff(confidence) * (1 if true == guess else -1) >= 0).all(), (
+            "the most telling first"
+        )
+        np.testing.assert_allclose(
+            decoded(cell["images"][0]["src"]) / 255, images[shown[0]], atol=0.003
+        )
+
+
+def test_predictions_are_right_or_wrong_in_words_too(written, result):
+    captions = [text for _, text in written.all("figcaption") if "%" in text]
+    for caption in captions:
+        assert caption[0] in "\u2713\u2717"
+        assert ("is " in caption) == (caption[0] == "\u2717")
+    worst = result.mistakes()[0]
+    told = f"\u2717 {result.predicted[worst]} {result.probabilities[worst].max():.0%}is {result.labels[worst]}"
+    assert captions.count(told) >= 2, "among the mistakes and with its Grad-CAM"
+    assert len(written.all("div", **{"class": "trio"})) == writer.IMAGES_WITH_GRADCAM
+
+
+def test_the_curves_have_each_epoch(written):
+    charts = written.all("svg")
+    assert [a["aria-label"] for a, _ in charts] == [
+        "Training loss: 2.3000 in epoch 1, 0.6000 in epoch 3",
+        "Validation accuracy: 25.00% in epoch 1, 50.00% in epoch 3",
+        "Learning rate: 1.00e-01 in epoch 1, 1.00e-02 in epoch 3",
+    ]
+    assert [t for _, t in written.all("title")][1:] == [
+        "epoch 1: 2.3000",
+        "epoch 2: 1.1000",
+        "epoch 3: 0.6000",
+        "epoch 1: 25.00%",
+        "epoch 3: 50.00%",
+        "epoch 1: 1.00e-01",
+        "epoch 2: 5.00e-02",
+        "epoch 3: 1.00e-02",
+    ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.5],
+        [0.1, 0.1, 0.1],
+        [1.0, 1.0],
+        [0.0, 0.0],
+        [0.999, 1.0],
+        [1e-7, 3.0],
+        [float("nan")],
+        [float("nan"), 2.0, float("inf")],
+    ],
+)
+@pytest.mark.parametrize("form", [".4f", ".2%", ".2e"])
+def test_any_curve_stays_inside_its_frame(values, form):
+    if form == ".2%":
+        values = [min(v, 1.0) for v in values]
+    chart = html.curve(range(1, len(values) + 1), values, "x", form)
+    finite = [v for v in values if np.isfinite(v)]
+    assert len(re.findall("<circle", chart)) == len(finite)
+    for x, y in re.findall(r"cx=([-\d.]+) cy=([-\d.]+)", chart):
+        assert 52 <= float(x) <= 352 and 10 <= float(y) <= 180
+    if finite:
+        heights = [float(y) for y in re.findall(r"y1=([-\d.]+)", chart)]
+        assert len(heights) >= 2 and min(heights) >= 10 and max(heights) <= 180
+        assert "102%" not in chart
+
+
+def test_what_comes_from_elsewhere_is_escaped(hostile_run, capsys):
+    run_command(
+        [
+            "report",
+            str(hostile_run),
+            "--dataset_path",
+            str(hostile_run / "data"),
+            "--dataset",
+            "folder",
+        ]
+    )
+    assert capsys.readouterr().out == f"{hostile_run / 'report.html'}\n"
+    text = (hostile_run / "report.html").read_text()
+    parsed = Page(text)
+    assert len(parsed.all("script")) == 2 and "alert" not in parsed.all("script")[1][1]
+    assert not [a for _, a, _ in parsed.elements if any(name.startswith("on") for name in a)]
+    heads = [t for a, t in parsed.all("th", scope="row") if "title" in a]
+    assert heads == sorted(HOSTILE)
+    assert "<script>alert" not in text and "<img src=x" not in text
+    for cell in parsed.cells.values():
+        assert any(cell["title"].startswith(name) for name in HOSTILE)
+
+
+def test_nothing_is_fetched(written, run):
+    text = (run / "report.html").read_text()
+    assert not re.search(r"https?:|@import|url\(", text)
+    for tag, attributes, _ in written.elements:
+        assert attributes.get("src", "data:").startswith("data:"), tag
+        if tag == "link":
+            assert attributes["href"] == "data:,"
+    policy = next(a["content"] for a, _ in written.all("meta") if "http-equiv" in a)
+    assert "default-src 'none'" in policy
+    assert all(a.get("alt") for a, _ in written.all("img"))
+    assert len(text) < 1_500_000
+
+
+def test_it_says_what_is_missing(run, tmp_path):
+    (tmp_path / "history.csv").write_text((run / "history.csv").read_text())
+    parsed = Page(writer.write_report(tmp_path, tmp_path / "out" / "a.html").read_text())
+    [(_, told)] = parsed.all("div", **{"class": "missing"})
+    assert "best.ckpt is not in the folder" in told and "config.json is not in the folder" in told
+    assert [t for _, t in parsed.all("h2")] == ["Learning curves"]
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "best.ckpt").symlink_to(run / "best.ckpt")
+    (other / "config.json").write_text('{"run": "another", "command": ["a", "<b>"]}')
+    parsed = Page(writer.write_report(other).read_text())
+    [(_, told)] = parsed.all("div", **{"class": "missing"})
+    assert "history.csv is not in the folder" in told and "kept from an earlier run" in told
+    assert parsed.all("pre")[0][1] == '["a", "<b>"]'
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", "\xff", "[" * 100_000, '{"a": NaN, "environment": 3}']
+)
+def test_a_strange_config_is_survived(run, tmp_path, content):
+    (tmp_path / "history.csv").write_text((run / "history.csv").read_text())
+    (tmp_path / "config.json").write_bytes(content.encode("latin1"))
+    parsed = Page(writer.write_report(tmp_path).read_text())
+    [(_, told)] = parsed.all("div", **{"class": "missing"})
+    assert ("config.json" in told) == (not content.startswith('{"a"'))
+
+
+def test_a_page_replaces_the_last_one_whole_or_not_at_all(run, tmp_path):
+    (tmp_path / "history.csv").write_text("nonsense")
+    (tmp_path / "report.html").write_text("the last one")
+    with pytest.raises(UserError, match=r"history.csv is no run's history"):
+        writer.write_report(tmp_path)
+    assert (tmp_path / "report.html").read_text() == "the last one"
+    with pytest.raises(UserError, match="there is no run in"):
+        writer.write_report(tmp_path / "gone")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"no best.ckpt, no history.csv and no config.json"):
+        writer.write_report(tmp_path / "empty")
+    assert not list((tmp_path / "empty").iterdir())
+
+
+def many(classes=200, images=5000):
+    """An evaluation of many classes, a tenth of it wrong."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, classes, images)
+    predicted = np.where(rng.random(images) < 0.1, rng.integers(0, classes, images), labels)
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
+    confusion[3, 5] += 50
+    labels, predicted = np.append(labels, [3] * 50), np.append(predicted, [5] * 50)
+    probabilities = rng.random((len(labels), classes)).astype(np.float32)
+    return evaluator.Evaluation(
+        0.9,
+        0.9,
+        1.0,
+        len(labels),
+        confusion,
+        [f"class {i}" for i in range(classes)],
+        labels,
+        predicted,
+        probabilities,
+    )
+
+
+def test_of_many_classes_the_most_confused_are_shown():
+    result = many()
+    shown, confusions = writer.cells_of_interest(result.confusion_matrix)
+    assert (
+        len(shown) == writer.MOST_CLASSES_IN_MATRIX
+        and {3, 5} <= set(shown)
+        and shown == sorted(shown)
+    )
+    assert confusions[0] == (3, 5) and len(confusions) == writer.CONFUSIONS
+    wrong = result.confusion_matrix - np.diag(result.confusion_matrix.diagonal())
+    assert [wrong[cell] for cell in confusions] == sorted(wrong.ravel())[
+        : -writer.CONFUSIONS - 1 : -1
+    ]
+    behind = writer.positions_behind(
+        result, [(t, p) for t in shown for p in shown if result.confusion_matrix[t, p]] + confusions
+    )
+    assert sum(map(len, behind.values())) <= writer.IMAGES_OF_ALL_CELLS
+    assert set(confusions) <= set(behind) and all(len(positions) for positions in behind.values())
+
+
+def test_a_perfect_network_has_no_mistakes_to_show(monkeypatch, run):
+    net, data = mindres.load_model(run / "best.ckpt")[0], Digits(split="test")
+    perfect = evaluator.evaluate(net, data)
+    perfect.predicted[:] = perfect.labels
+    perfect.confusion_matrix[:] = np.diag(np.bincount(perfect.labels))
+    monkeypatch.setattr(evaluator, "evaluate", lambda *_, **options: perfect)
+    tiles, sections, cells = writer.network_sections(net, data, "test")
+    assert tiles["Mistakes"] == "0" and len(cells) == 10
+    assert [name for name, _, _ in sections] == ["classes", "confusion", "predictions", "network"]
+
+
+def test_large_images_are_made_small():
+    photo = np.random.default_rng(0).random((300, 224, 3))
+    small = decoded(html.data_uri(photo))
+    assert small.shape == (html.LARGEST_IMAGE, 84, 3)
+    assert html.data_uri(photo).startswith("data:image/jpeg")
+    exact = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    np.testing.assert_array_equal(decoded(html.data_uri(exact)), exact)

@@ -1,0 +1,273 @@
+"""Runs that stop anywhere and go on: the same losses as the run that was never stopped, and nothing lost."""
+
+import csv
+import io
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import mindspore
+import numpy as np
+import pytest
+from conftest import ROOT, clean_environment
+from PIL import Image
+
+import mindres
+from mindres.data.digits import Digits
+from mindres.errors import UserError
+from mindres.runs.folder import hold
+from mindres.training.recipes import make_recipe
+from mindres.weights.formats import read_checkpoint
+
+COLUMNS = ("epoch", "loss", "accuracy", "lr")
+
+
+def history(folder):
+    with open(folder / "history.csv", newline="") as file:
+        return [tuple(float(row[name]) for name in COLUMNS) for row in csv.DictReader(file)]
+
+
+def train(folder, network="lenet5", seed=3, **options):
+    mindres.set_seed(seed)
+    net = mindres.create_model(network, num_classes=10, in_channels=3)
+    data = {split: Digits(split=split, batch_size=32) for split in ("train", "test")}
+    options = {"epochs": 3, "lr": 0.05, **options}
+    return net, mindres.train(net, data["train"], data["test"], ckpt_dir=folder, **options)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(folder)
+    return history(folder)
+
+
+@pytest.mark.parametrize("steps", [1, 44, 61])
+def test_a_run_goes_on_with_the_same_losses(tmp_path, capsys, whole, steps):
+    train(tmp_path, max_steps=steps)
+    train(tmp_path, seed=99, resume=True)
+    assert "going on from" in capsys.readouterr().out
+    assert history(tmp_path) == whole
+
+
+def test_every_part_of_a_recipe_goes_on(tmp_path):
+    """Moving average, accumulation, clipping and Adam keep state of their own."""
+    options = {
+        "recipe": "fast",
+        "ema": 0.9,
+        "accumulate": 2,
+        "clip_norm": 1.0,
+        "optimizer": "adam",
+        "lr": 0.002,
+    }
+    once = train(tmp_path / "once", **options)[1]
+    train(tmp_path / "twice", max_steps=51, **options)
+    again = train(tmp_path / "twice", seed=5, resume=True, **options)[1]
+    assert history(tmp_path / "once") == history(tmp_path / "twice")
+    assert once.best == again.best
+    first, second = (
+        read_checkpoint(tmp_path / name / "best.ckpt")[0] for name in ("once", "twice")
+    )
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_resuming_without_a_run_starts_one(tmp_path, capsys, whole):
+    train(tmp_path, resume=True)
+    assert "starting from the beginning" in capsys.readouterr().out
+    assert history(tmp_path) == whole
+
+
+def test_another_recipe_is_no_continuation(tmp_path):
+    train(tmp_path, max_steps=2)
+    with pytest.raises(UserError, match=r"--lr 0\.05, not 0\.1"):
+        train(tmp_path, resume=True, lr=0.1)
+
+
+def test_what_a_run_leaves(tmp_path):
+    train(tmp_path, epochs=2)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["epochs"] == 2 and config["recipe"] == "tutorial" and config["command"]
+    assert config["environment"]["mindspore"] == mindspore.__version__
+    arrays, metadata = read_checkpoint(tmp_path / "last.ckpt")
+    assert metadata["state"]["epoch"] == 2 and metadata["architecture"]["arch"] == "lenet5"
+    assert "moments.head.dense.weight" in arrays
+
+
+RUN = """
+import sys, mindres
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from mindres.cli.program import run
+mindres.set_device("CPU")
+from test_runs import train
+run(lambda: train(Path({folder!r}), epochs={epochs}, lr=0.01, resume=True) and None)
+"""
+
+
+def start(folder, cache, epochs=25, **kwargs):
+    code = RUN.format(tests=str(ROOT / "tests"), folder=str(folder), epochs=epochs)
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_environment(MINDRES_CACHE=str(cache)),
+        **kwargs,
+    )
+
+
+def test_kills_change_nothing(tmp_path, own_cache):
+    """SIGKILL at random moments of training, validating and saving; `make test-long` kills twenty times."""
+    wanted = int(os.environ.get("TEST_KILLS", "5"))
+    process = start(tmp_path / "whole", own_cache)
+    assert process.communicate(timeout=300)[1] == "" and process.returncode == 0
+    random.seed(1)
+    kills = 0
+    for _ in range(60):
+        process = start(tmp_path / "killed", own_cache)
+        before = (tmp_path / "killed" / "last.ckpt").exists()
+        if kills < wanted:
+            # Wait until it trains, so that the kill does not only ever meet the imports.
+            while process.poll() is None and "Epoch" not in process.stdout.readline():
+                pass
+            time.sleep(random.uniform(0, 0.4))
+            process.kill()
+            process.communicate()
+            kills += process.returncode == -signal.SIGKILL
+            if (tmp_path / "killed" / "last.ckpt").exists() or before:
+                read_checkpoint(tmp_path / "killed" / "last.ckpt")
+        if process.poll() is None or process.returncode == 0:
+            process.communicate(timeout=300)
+            break
+    assert process.returncode == 0
+    assert history(tmp_path / "killed") == history(tmp_path / "whole")
+    # What a killed process left half written is cleared away by the next one.
+    assert {path.name for path in (tmp_path / "killed").iterdir()} == {
+        path.name for path in (tmp_path / "whole").iterdir()
+    }
+
+
+@pytest.mark.parametrize(
+    "number, status, word",
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_control_c_saves_and_says_how_to_go_on(tmp_path, own_cache, number, status, word):
+    process = start(tmp_path / "run", own_cache, epochs=400)
+    while "Epoch" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "saved in" in out and "--resume" in out
+    assert err == f"mindres: {word}\n"
+    state = read_checkpoint(tmp_path / "run" / "last.ckpt")[1]["state"]
+    assert len(state["losses"]) == state["step"] and state["epoch"] + state["step"] > 0
+
+
+def test_one_run_at_a_time_trains_in_a_folder(tmp_path):
+    held = hold(tmp_path)
+    with pytest.raises(UserError, match="another run is training in"):
+        train(tmp_path, max_steps=1)
+    assert not list(tmp_path.iterdir())
+    os.close(held)
+    train(tmp_path, max_steps=1)
+
+
+def test_a_run_goes_on_where_its_folder_was_moved_to(tmp_path, whole):
+    train(tmp_path / "a", max_steps=50)
+    (tmp_path / "a").rename(tmp_path / "b")
+    _, result = train(tmp_path / "b", seed=99, resume=True)
+    assert (
+        history(tmp_path / "b") == whole and result.best_ckpt_path == tmp_path / "b" / "best.ckpt"
+    )
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(tmp_path):
+    train(tmp_path, "resnet20", epochs=1)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.ckpt")}
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"cannot write .*\.ckpt.*unchanged"):
+            train(tmp_path, "resnet20", epochs=1, lr=0.1, overwrite=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.ckpt")} == before
+    assert {path.name for path in tmp_path.iterdir()} == {*before, "history.csv", "config.json"}
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tmp_path):
+    with pytest.raises(UserError, match=r"in epoch 1, step \d+, at learning rate 1e\+30"):
+        train(tmp_path, lr=1e30, min_lr=0)
+    assert not (tmp_path / "best.ckpt").exists()
+
+
+def test_early_stopping(tmp_path, capsys):
+    _, result = train(tmp_path, lr=1e-9, min_lr=0, epochs=9, patience=2)
+    assert len(result.epochs) < 9
+    assert "stopping early: no better Accuracy in 2 epochs" in capsys.readouterr().out
+
+
+def test_tensorboard_has_the_history(tmp_path):
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.proto.event_pb2 import Event
+
+    _, result = train(tmp_path, epochs=2, tensorboard=tmp_path / "board")
+    data = next((tmp_path / "board").glob("events*")).read_bytes()
+    values, pictures, at = {}, {}, 0
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 8], "little")
+        event = Event.FromString(data[at + 12 : at + 12 + length])
+        at += length + 16
+        for value in event.summary.value:
+            values[value.tag, event.step] = value.simple_value
+            pictures[value.tag, event.step] = value.image.encoded_image_string
+    for record in result.epochs:
+        assert values["loss", record.epoch] == pytest.approx(record.loss, rel=1e-5)
+        assert values["metric", record.epoch] == pytest.approx(record.metric, rel=1e-5)
+        picture = np.asarray(
+            Image.open(io.BytesIO(pictures["predictions", record.epoch])).convert("RGB")
+        )
+        # Titles in the two colours, and digits in grey.
+        assert (
+            min(picture.shape[:2]) > 300
+            and (picture.std(axis=2) > 20).any()
+            and len(np.unique(picture)) > 100
+        )
+
+
+def test_features_of_a_frozen_backbone_are_computed_once(tmp_path, own_cache, monkeypatch):
+    """The classifier learns the same from kept features as through the whole network."""
+    from mindres.training import frozen_features
+
+    options = {"freeze": "backbone", "epochs": 2, "cache_features": True}
+    net, cached = train(tmp_path / "a", "resnet20", **options)
+    assert len(list((own_cache / "features").iterdir())) == 2
+    monkeypatch.setattr(frozen_features, "Body", None)  # a second run must not need to compute any
+    with pytest.raises(TypeError):
+        train(tmp_path / "b", "resnet20", seed=4, **options)
+    monkeypatch.undo()
+    os.environ["MINDRES_CACHE"] = str(own_cache)
+    accuracy = mindres.evaluate(net, Digits(split="test", batch_size=32)).accuracy
+    assert accuracy == pytest.approx(cached.epochs[-1].metric)
+
+
+def test_recipes_say_what_is_wrong():
+    for options, part in (
+        ({"epoch": 3}, "did you mean epochs"),
+        ({"schedule": "sine"}, "unknown schedule"),
+        ({"warmup": 1.0}, "warmup must be in"),
+        ({"layer_decay": 0}, "layer_decay must be"),
+    ):
+        with pytest.raises(UserError, match=part):
+            make_recipe(**options)
+    with pytest.raises(UserError, match="unknown recipe 'slow'"):
+        make_recipe("slow")

@@ -1,0 +1,656 @@
+"""Training against PyTorch step by step, and the bookkeeping around it: means, best checkpoints, kills."""
+
+import json
+import math
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import mindspore
+import numpy as np
+import pytest
+from conftest import cifar10_batches, clean_environment, write_cifar10_binary
+from mindspore import dataset as ds, nn
+from mindspore.train.callback import RunContext, _InternalCallbackParam
+
+import mindres
+from mindres.callbacks import early_stop
+from mindres.callbacks.monitor import ValAccMonitor
+from mindres.callbacks.step_state import learning_rate, loss_of
+from mindres.data.cifar import Cifar10
+from mindres.errors import UserError
+from mindres.training import step, trainer
+from mindres.training.recipes import make_recipe
+from mindres.training.schedules import learning_rates
+from mindres.weights.formats import read_checkpoint
+
+EPOCHS, STEPS, BATCH = 5, 2, 16
+LR, MIN_LR = 0.005, 0.00005
+# With residual branches that start at zero, PyTorch's own float32 and float64 losses part by 1e-6 in these ten steps.
+# With branches that start at full strength a single ReLU that rounds the other way makes it 1e-2 and more.
+
+
+def random_batches(seed, count, channels=3):
+    """`count` batches of random images and labels, as NumPy arrays and as a MindSpore dataset."""
+    rng = np.random.default_rng(seed)
+    images = rng.standard_normal((count * BATCH, channels, 32, 32)).astype(np.float32)
+    labels = rng.integers(0, 10, count * BATCH).astype(np.int32)
+    data = ds.NumpySlicesDataset((images, labels), ["image", "label"], shuffle=False).batch(BATCH)
+    return images.reshape(count, BATCH, channels, 32, 32), labels.reshape(count, BATCH), data
+
+
+def watched(monkeypatch):
+    """Lets the training loop note each step's loss and learning rate; returns the list of them."""
+    seen = []
+
+    class Watching(ValAccMonitor):
+        def on_train_step_end(self, run_context):
+            super().on_train_step_end(run_context)
+            seen.append(
+                (loss_of(run_context.original_args().net_outputs), learning_rate(self.optimizer))
+            )
+
+    monkeypatch.setattr(trainer, "ValAccMonitor", Watching)
+    return seen
+
+
+@pytest.fixture(scope="module", params=["resnet18", "resnet50"])
+def trained(request, tmp_path_factory):
+    """One training of ten steps, which most tests here look at."""
+    mindres.set_seed(1)
+    net = mindres.create_model(request.param, num_classes=10)
+    trainer.zero_last_gammas(net)
+    before = {name: value.asnumpy().copy() for name, value in net.parameters_dict().items()}
+    images, labels, data = random_batches(0, STEPS)
+    val_images, val_labels, val_data = random_batches(1, 1)
+    folder = tmp_path_factory.mktemp("ckpt")
+    with pytest.MonkeyPatch.context() as patch:
+        seen = watched(patch)
+        history = mindres.train(
+            net,
+            data,
+            val_data,
+            epochs=EPOCHS,
+            lr=LR,
+            min_lr=MIN_LR,
+            momentum=0.9,
+            weight_decay=0.0005,
+            zero_gamma=True,
+            ckpt_dir=folder if request.param == "resnet18" else None,
+        )
+    return SimpleNamespace(
+        net=net,
+        before=before,
+        images=images,
+        labels=labels,
+        val=(val_images[0], val_labels[0]),
+        losses=[loss for loss, _ in seen],
+        rates=[rate for _, rate in seen],
+        history=history,
+        folder=folder,
+        arch=request.param,
+    )
+
+
+def cosine(epoch):
+    return MIN_LR + (LR - MIN_LR) * (1 + math.cos(math.pi * epoch / EPOCHS)) / 2
+
+
+def test_ten_losses_are_pytorchs(trained):
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)  # its threads and MindSpore's wait for each other
+    net = torch_resnet(torch, trained.arch)
+    names = {
+        "gamma": "weight",
+        "beta": "bias",
+        "moving_mean": "running_mean",
+        "moving_variance": "running_var",
+    }
+    renamed = {
+        ".".join(
+            [*name.split(".")[:-1], names.get(name.split(".")[-1], name.split(".")[-1])]
+        ): value
+        for name, value in trained.before.items()
+    }
+    missing, unexpected = net.load_state_dict(
+        {n: torch.tensor(v) for n, v in renamed.items()}, strict=False
+    )
+    assert not unexpected and all(name.endswith("num_batches_tracked") for name in missing)
+    optimizer = torch.optim.SGD(net.parameters(), LR, momentum=0.9, weight_decay=0.0005)
+    losses = []
+    for epoch in range(EPOCHS):
+        optimizer.param_groups[0]["lr"] = cosine(epoch)
+        for image, label in zip(trained.images, trained.labels):
+            loss = torch.nn.functional.cross_entropy(
+                net(torch.tensor(image)), torch.tensor(label).long()
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0], "ten steps that teach something"
+    np.testing.assert_allclose(trained.losses, losses, rtol=1e-3)
+
+
+def torch_resnet(torch, arch):
+    """A ResNet in plain torch.nn whose modules are called what MindVision calls them."""
+    tnn = torch.nn
+
+    class Unit(tnn.Module):
+        def __init__(self, inputs, outputs, kernel, stride=1, relu=True):
+            super().__init__()
+            self.features = tnn.Sequential(
+                tnn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
+                tnn.BatchNorm2d(outputs),
+            )
+            self.relu = relu
+
+        def forward(self, x):
+            x = self.features(x)
+            return tnn.functional.relu(x) if self.relu else x
+
+    class Block(tnn.Module):
+        def __init__(self, inputs, channels, stride, bottleneck):
+            super().__init__()
+            outputs = 4 * channels if bottleneck else channels
+            if bottleneck:
+                units = [
+                    Unit(inputs, channels, 1),
+                    Unit(channels, channels, 3, stride),
+                    Unit(channels, outputs, 1, relu=False),
+                ]
+            else:
+                units = [Unit(inputs, channels, 3, stride), Unit(channels, outputs, 3, relu=False)]
+            for i, unit in enumerate(units, start=1):
+                setattr(self, f"conv{i}", unit)
+            self.count = len(units)
+            self.down_sample = (
+                Unit(inputs, outputs, 1, stride, relu=False)
+                if stride > 1 or inputs != outputs
+                else None
+            )
+
+        def forward(self, x):
+            y = x
+            for i in range(1, self.count + 1):
+                y = getattr(self, f"conv{i}")(y)
+            return tnn.functional.relu(y + (x if self.down_sample is None else self.down_sample(x)))
+
+    class Backbone(tnn.Module):
+        def __init__(self, depths, bottleneck):
+            super().__init__()
+            self.conv1 = Unit(3, 64, 7, 2)
+            inputs = 64
+            for stage, depth in enumerate(depths):
+                blocks = []
+                for i in range(depth):
+                    blocks.append(
+                        Block(inputs, 64 << stage, 2 if stage and not i else 1, bottleneck)
+                    )
+                    inputs = (64 << stage) * (4 if bottleneck else 1)
+                setattr(self, f"layer{stage + 1}", tnn.Sequential(*blocks))
+
+        def forward(self, x):
+            # pad_mode="same": an even side is padded at its end.
+            x = tnn.functional.max_pool2d(tnn.functional.pad(self.conv1(x), (0, 1, 0, 1)), 3, 2)
+            for stage in range(1, 5):
+                x = getattr(self, f"layer{stage}")(x)
+            return x
+
+    class Network(tnn.Module):
+        def __init__(self, depths, bottleneck):
+            super().__init__()
+            self.backbone = Backbone(depths, bottleneck)
+            self.head = tnn.ModuleDict({"dense": tnn.Linear(2048 if bottleneck else 512, 10)})
+
+        def forward(self, x):
+            return self.head["dense"](self.backbone(x).mean((2, 3)))
+
+    return Network(
+        {"resnet18": (2, 2, 2, 2), "resnet50": (3, 4, 6, 3)}[arch], arch == "resnet50"
+    ).train()
+
+
+def test_learning_rate_of_each_step(trained):
+    np.testing.assert_allclose(
+        trained.rates, [cosine(i // STEPS) for i in range(EPOCHS * STEPS)], rtol=1e-6
+    )
+
+
+def test_history_has_means_and_rates(trained):
+    history = trained.history
+    assert [record.epoch for record in history.epochs] == [1, 2, 3, 4, 5]
+    means = np.reshape(trained.losses, (EPOCHS, STEPS)).mean(axis=1)
+    np.testing.assert_allclose([record.loss for record in history.epochs], means, rtol=1e-6)
+    np.testing.assert_allclose(
+        [record.lr for record in history.epochs], [cosine(e) for e in range(5)], rtol=1e-6
+    )
+    assert all(record.images_per_second > 0 and record.seconds > 0 for record in history.epochs)
+    assert history.best == max(record.metric for record in history.epochs)
+    assert history.best_ckpt_path == (
+        trained.folder / "best.ckpt" if trained.arch == "resnet18" else None
+    )
+
+
+@pytest.mark.parametrize("trained", ["resnet18"], indirect=True)
+def test_best_checkpoint_is_an_ordinary_one_and_holds_what_was_measured(trained):
+    fresh = mindres.create_model(trained.arch, num_classes=10)
+    content = mindspore.load_checkpoint(str(trained.folder / "best.ckpt"))
+    not_loaded, _ = mindspore.load_param_into_net(fresh, content, strict_load=True)
+    assert not_loaded == []
+    image, label = trained.val
+    scores = fresh.set_train(False)(mindspore.Tensor(image)).asnumpy()
+    assert (scores.argmax(axis=1) == label).mean() == pytest.approx(trained.history.best)
+    _, noted = read_checkpoint(trained.folder / "best.ckpt")
+    best = next(
+        record for record in trained.history.epochs if record.metric == trained.history.best
+    )
+    assert (noted["epoch"], noted["metric_name"], noted["metric"]) == (
+        best.epoch,
+        "Accuracy",
+        best.metric,
+    )
+    assert (
+        noted["architecture"]["arch"] == trained.arch and noted["architecture"]["num_classes"] == 10
+    )
+
+
+@pytest.mark.parametrize(
+    ("lr", "min_lr", "epochs", "steps"), [(0.001, 0.00001, 40, 3), (0.1, 0.0, 1, 5)]
+)
+def test_cosine_schedule(lr, min_lr, epochs, steps):
+    rates = learning_rates(make_recipe("tutorial", lr=lr, min_lr=min_lr, epochs=epochs), steps)
+    np.testing.assert_allclose(
+        rates,
+        nn.cosine_decay_lr(
+            min_lr=min_lr,
+            max_lr=lr,
+            total_step=steps * epochs,
+            step_per_epoch=steps,
+            decay_epoch=epochs,
+        ),
+        rtol=1e-12,
+    )
+    torch = pytest.importorskip("torch")
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs, min_lr)
+    for epoch in range(epochs):
+        np.testing.assert_allclose(
+            rates[epoch * steps : (epoch + 1) * steps], schedule.get_last_lr()[0], rtol=1e-9
+        )
+        optimizer.step()
+        schedule.step()
+
+
+def small_cifar(tmp_path):
+    folder = write_cifar10_binary(
+        tmp_path / "cifar-10-batches-bin", cifar10_batches(train=20, test=10)
+    )
+    return (Cifar10(folder, split=split, batch_size=10, resize=32) for split in ("train", "test"))
+
+
+@pytest.mark.parametrize(
+    ("source", "recipe"), [("arrays", "tutorial"), ("dataset", "tutorial"), ("dataset", "fast")]
+)
+def test_a_frozen_backbone_stays_as_it_is(tmp_path, source, recipe):
+    net = mindres.resnet18(10)
+    before = {name: value.asnumpy().tobytes() for name, value in net.parameters_dict().items()}
+    train_data, val_data = (
+        small_cifar(tmp_path)
+        if source == "dataset"
+        else (random_batches(0, STEPS)[2], random_batches(1, 1)[2])
+    )
+    mindres.train(
+        net,
+        train_data,
+        val_data,
+        recipe=recipe,
+        epochs=1,
+        lr=0.1,
+        weight_decay=0.01,
+        freeze="backbone",
+        ckpt_dir=None,
+    )
+    changed = {
+        name
+        for name, value in net.parameters_dict().items()
+        if value.asnumpy().tobytes() != before[name]
+    }
+    assert changed == {"head.dense.weight", "head.dense.bias"}, (
+        "statistics of normalisation included"
+    )
+
+
+class SinkingModel(mindspore.train.Model):
+    """What the callbacks see on a device to which data sinks: one step an epoch, with the last step's outputs."""
+
+    def train(self, epoch, train_dataset, callbacks=None, dataset_sink_mode=False, initial_epoch=0):
+        assert dataset_sink_mode and self._train_network.__class__ is step.MeanLoss
+        state = _InternalCallbackParam()
+        state.update(
+            batch_num=train_dataset.get_dataset_size(),
+            train_dataset=train_dataset,
+            epoch_num=epoch,
+            dataset_sink_mode=True,
+            train_network=self._train_network,
+            optimizer=None,
+        )
+        context = RunContext(state)
+        for callback in callbacks:
+            callback.on_train_begin(context)
+        for number in range(initial_epoch + 1, epoch + 1):
+            state.cur_epoch_num = number
+            for callback in callbacks:
+                callback.on_train_epoch_begin(context)
+            for callback in callbacks:
+                callback.on_train_step_begin(context)
+            self._train_network.set_train()
+            for batch in train_dataset.create_tuple_iterator(num_epochs=1):
+                state.net_outputs = self._train_network(*batch)
+            for when in ("on_train_step_end", "on_train_epoch_end"):
+                for callback in callbacks:
+                    getattr(callback, when)(context)
+            if context.get_stop_requested():
+                break
+        for callback in callbacks:
+            callback.on_train_end(context)
+
+
+def test_data_that_sinks_gives_the_same_history(tmp_path, monkeypatch):
+    """The contract of the callbacks is played on CPU, where data does not sink; resuming is part of it."""
+    images = np.random.default_rng(0).standard_normal((4 * 8, 3, 32, 32)).astype(np.float32)
+    labels = (np.arange(4 * 8) % 10).astype(np.int32)
+    data = ds.NumpySlicesDataset((images, labels), ["image", "label"], shuffle=False).batch(8)
+
+    def history(folder, **options):
+        mindres.set_seed(4)
+        options = {"epochs": 3, "lr": 0.05, "ckpt_dir": folder, **options}
+        return [
+            (r.epoch, r.loss, r.metric, r.lr)
+            for r in mindres.train(mindres.lenet5(10, in_channels=3), data, data, **options).epochs
+        ]
+
+    plain = history(tmp_path / "plain")
+    monkeypatch.setattr(trainer, "Model", SinkingModel)
+    sunk = history(tmp_path / "sunk", dataset_sink_mode=True)
+    np.testing.assert_allclose(sunk, plain, rtol=1e-5)
+    state = read_checkpoint(tmp_path / "sunk" / "last.ckpt")[1]["state"]
+    assert (state["epoch"], state["step"], state["losses"]) == (3, 0, [])
+
+    class Stop(early_stop.EarlyStop):
+        def on_train_epoch_end(self, run_context):
+            run_context.request_stop()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "EarlyStop", Stop)
+        assert len(history(tmp_path / "halves", dataset_sink_mode=True, patience=9)) == 1
+    np.testing.assert_allclose(
+        history(tmp_path / "halves", dataset_sink_mode=True, patience=9, resume=True),
+        plain,
+        rtol=1e-5,
+    )
+
+
+def test_only_untrained_branches_start_at_zero():
+    net = mindres.resnet20(10)
+    first, second, _ = [
+        cell for _, cell in net.backbone.layer2.cells_and_names() if hasattr(cell, "expansion")
+    ]
+    learnt = first.conv2.features[1].gamma
+    learnt.set_data(learnt + 0.25)
+    trainer.zero_last_gammas(net)
+    assert (learnt.asnumpy() == 1.25).all(), "weights that were learnt elsewhere keep their answers"
+    assert (
+        not second.conv2.features[1].gamma.asnumpy().any()
+        and second.conv1.features[1].gamma.asnumpy().all()
+    )
+
+
+def test_max_steps(tmp_path, monkeypatch, capsys):
+    seen = watched(monkeypatch)
+    train_data, val_data = (random_batches(seed, STEPS, 1)[2] for seed in range(2))
+    history = mindres.train(
+        mindres.lenet5(10), train_data, val_data, epochs=9, max_steps=3, ckpt_dir=tmp_path / "ckpt"
+    )
+    assert len(seen) == 3 and len(history.epochs) == 2, (
+        "two steps in the first epoch, one in the second"
+    )
+    assert (tmp_path / "ckpt" / "best.ckpt").exists()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Epoch")]
+    assert (
+        len(lines) == 2
+        and lines[0].startswith("Epoch: [1 / 9], Train Loss: [")
+        and "Accuracy: " in lines[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ({"epochs": 0}, "epochs"),
+        ({"max_steps": 0}, "max_steps"),
+        ({"lr": 0.001, "min_lr": 0.01}, "min_lr"),
+        ({"lr": -1.0}, "lr"),
+        ({"mode": "eager"}, "mode"),
+        ({"freeze": "head"}, "freeze"),
+        ({"amp_level": "O9"}, "amp_level"),
+        ({"recipe": "best"}, "recipe"),
+        ({"learning_rate": 0.1}, "learning_rate"),
+    ],
+)
+def test_arguments_out_of_range(options, part):
+    with pytest.raises(UserError, match=part):
+        mindres.train(
+            mindres.lenet5(10),
+            *(random_batches(seed, 1, 1)[2] for seed in range(2)),
+            **{"ckpt_dir": None, **options},
+        )
+
+
+# Which checkpoint is kept
+
+
+class Small(nn.Cell):
+    """A network of one weight, whose value says which epoch it is from."""
+
+    def __init__(self, arch="small"):
+        super().__init__()
+        self.weight = mindspore.Parameter(np.zeros(3, np.float32), name="weight")
+        self.architecture = {"arch": arch}
+
+
+def play(folder, accuracies, *, arch="small", dataset="digits", **options):
+    """Let a monitor see a run with these accuracies, an epoch of one step each; returns it."""
+    net = Small(arch)
+    left = iter(accuracies)
+    model = SimpleNamespace(
+        eval=lambda data, **options: {"Accuracy": next(left)}, train_network=net
+    )
+    monitor = ValAccMonitor(
+        model,
+        None,
+        len(accuracies),
+        ckpt_directory=folder,
+        metadata={"dataset": dataset},
+        network=net,
+        **options,
+    )
+    state = _InternalCallbackParam()
+    state.update(
+        batch_num=1,
+        epoch_num=len(accuracies),
+        train_network=net,
+        net_outputs=mindspore.Tensor(1.0),
+        train_dataset=SimpleNamespace(get_batch_size=lambda: 4),
+        optimizer=SimpleNamespace(
+            is_group_lr=False, dynamic_lr=False, learning_rate=mindspore.Tensor(0.1)
+        ),
+    )
+    context = RunContext(state)
+    monitor.on_train_begin(context)
+    for epoch in range(1, len(accuracies) + 1):
+        state.cur_epoch_num = state.cur_step_num = epoch
+        net.weight.set_data(mindspore.Tensor(np.full(3, epoch, np.float32)))
+        monitor.on_train_epoch_begin(context)
+        monitor.on_train_step_end(context)
+        monitor.on_train_epoch_end(context)
+    monitor.on_train_end(context)
+    return monitor
+
+
+def kept(folder):
+    """{file: (metric noted, epoch noted)} of the checkpoints in a folder, whose weights are of that epoch."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        arrays, noted = read_checkpoint(path)
+        assert arrays["weight"].tolist() == [noted["epoch"]] * 3
+        found[path.name] = noted["metric"], noted["epoch"]
+    return found
+
+
+def test_the_best_epoch_is_kept(tmp_path, capsys):
+    monitor = play(tmp_path, [0.5, 0.7, 0.6, 0.7])
+    assert kept(tmp_path) == {"best.ckpt": (0.7, 2)}
+    assert monitor.best_res == 0.7 and monitor.best_ckpt_path == tmp_path / "best.ckpt"
+    assert f"Best Accuracy: 0.7000, saved in {tmp_path / 'best.ckpt'}" in capsys.readouterr().out
+
+
+def test_an_accuracy_of_zero_is_kept_too(tmp_path):
+    play(tmp_path, [0.0, 0.0])
+    assert kept(tmp_path) == {"best.ckpt": (0.0, 1)}
+
+
+def test_a_better_run_replaces_an_earlier_best(tmp_path):
+    play(tmp_path, [0.5])
+    play(tmp_path, [0.4, 0.6, 0.55])
+    assert kept(tmp_path) == {"best.ckpt": (0.6, 2)}
+
+
+def test_a_worse_run_leaves_an_earlier_best(tmp_path, capsys):
+    play(tmp_path, [0.8])
+    before = (tmp_path / "best.ckpt").read_bytes()
+    monitor = play(tmp_path, [0.5, 0.7, 0.6])
+    assert (tmp_path / "best.ckpt").read_bytes() == before
+    assert kept(tmp_path) == {"best.ckpt": (0.8, 1), "best-2.ckpt": (0.7, 2)}
+    assert monitor.best_ckpt_path == tmp_path / "best-2.ckpt"
+    out = capsys.readouterr().out
+    assert "best.ckpt (0.8000) is an earlier run's and was kept; --overwrite replaces it" in out
+    play(tmp_path, [0.6])
+    assert kept(tmp_path) == {
+        "best.ckpt": (0.8, 1),
+        "best-2.ckpt": (0.7, 2),
+        "best-3.ckpt": (0.6, 1),
+    }
+
+
+def test_a_run_that_gets_better_late_takes_over_and_tidies_up(tmp_path):
+    play(tmp_path, [0.8])
+    play(tmp_path, [0.5, 0.7, 0.9])
+    assert kept(tmp_path) == {"best.ckpt": (0.9, 3)}
+
+
+def test_overwrite(tmp_path):
+    play(tmp_path, [0.8])
+    play(tmp_path, [0.5, 0.4], overwrite=True)
+    assert kept(tmp_path) == {"best.ckpt": (0.5, 1)}
+
+
+@pytest.mark.parametrize("other", [{"arch": "other"}, {"dataset": "mnist"}])
+def test_runs_that_cannot_be_compared(tmp_path, other, capsys):
+    play(tmp_path, [0.1], **other)
+    play(tmp_path, [0.9])
+    assert kept(tmp_path) == {"best.ckpt": (0.1, 1), "best-2.ckpt": (0.9, 1)}
+    assert (
+        "best.ckpt (of another network or dataset) is an earlier run's" in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"somebody else's file", None])
+def test_a_foreign_best_is_left_alone(tmp_path, content):
+    path = tmp_path / "best.ckpt"
+    if content is None:
+        mindspore.save_checkpoint(Small(), str(path))
+        content = path.read_bytes()
+    else:
+        path.write_bytes(content)
+    play(tmp_path, [0.9])
+    assert path.read_bytes() == content and (tmp_path / "best-2.ckpt").exists()
+
+
+def test_keep_best(tmp_path):
+    play(tmp_path, [0.5, 0.8, 0.6, 0.9, 0.7], keep_best=3)
+    assert kept(tmp_path) == {
+        "best.ckpt": (0.9, 4),
+        "best-epoch-2.ckpt": (0.8, 2),
+        "best-epoch-5.ckpt": (0.7, 5),
+    }
+
+
+def test_interval_and_first_epoch(tmp_path, capsys):
+    monitor = play(tmp_path, [0.3, 0.4, 0.5, 0.6, 0.7], eval_start_epoch=2, interval=2)
+    assert [record.metric for record in monitor.history] == [None, 0.3, None, 0.4, None]
+    assert kept(tmp_path) == {"best.ckpt": (0.4, 4)}
+    assert "Train Loss: [1.0000], lr:" in capsys.readouterr().out
+    with pytest.raises(UserError, match="interval"):
+        play(tmp_path, [0.1], interval=0)
+
+
+def test_nothing_is_kept_when_not_asked_for(tmp_path):
+    monitor = play(tmp_path / "none", [0.5], save_best_ckpt=False)
+    assert (
+        monitor.best_res == 0.5
+        and monitor.best_ckpt_path is None
+        and not (tmp_path / "none").exists()
+    )
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write to the folder"):
+        play(tmp_path / "file", [0.5])
+
+
+KILLS = """
+import json, os, random, signal, sys, time
+import mindres
+import mindspore, numpy as np
+from mindres.models.save import save_checkpoint
+from mindres.weights.formats import read_checkpoint
+
+path, delays = sys.argv[1], json.loads(sys.argv[2])
+# Two parameters of the same value: a file of half the old one and half the new one would show.
+def write(value):
+    data = mindspore.Tensor(np.full(300_000, value, np.float32))
+    save_checkpoint({"first": mindspore.Parameter(data), "second": mindspore.Parameter(data)}, path, epoch=value)
+
+write(0)
+seen = []
+for number, delay in enumerate(delays):
+    child = os.fork()
+    if not child:
+        value = 1000 * (number + 1)
+        while True:
+            value += 1
+            write(value)
+    time.sleep(delay)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    arrays, noted = read_checkpoint(path)
+    assert set(arrays["first"]) == set(arrays["second"]) == {noted["epoch"]}, (arrays, noted)
+    seen.append(noted["epoch"])
+print(json.dumps(seen))
+"""
+
+
+def test_a_kill_at_any_instant_leaves_a_whole_checkpoint(tmp_path):
+    delays = np.random.default_rng(0).uniform(0.05, 0.4, 12).tolist()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLS, str(tmp_path / "best.ckpt"), json.dumps(delays)],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    seen = json.loads(done.stdout)
+    assert seen == sorted(seen) and len(set(seen)) > 6, "most children lived long enough to write"
