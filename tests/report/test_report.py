@@ -348,7 +348,7 @@ def test_a_perfect_network_has_no_mistakes_to_show(monkeypatch, run):
     perfect = evaluator.evaluate(net, data)
     perfect.predicted[:] = perfect.labels
     perfect.confusion_matrix[:] = np.diag(np.bincount(perfect.labels))
-    monkeypatch.setattr(evaluator, "evaluate", lambda *_, **options: perfect)
+    monkeypatch.setattr(writer, "evaluate", lambda *_, **options: perfect)
     tiles, sections, cells = writer.network_sections(net, data, "test")
     assert tiles["Mistakes"] == "0" and len(cells) == 10
     assert [name for name, _, _ in sections] == ["classes", "confusion", "predictions", "network"]
