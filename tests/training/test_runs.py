@@ -101,7 +101,7 @@ def test_what_a_run_leaves(tmp_path):
 
 RUN = """
 import sys, mindres
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 from pathlib import Path
 from mindres.cli.program import run
 mindres.set_device("CPU")
@@ -111,7 +111,11 @@ run(lambda: train(Path({folder!r}), epochs={epochs}, lr=0.01, resume=True) and N
 
 
 def start(folder, cache, epochs=25, **kwargs):
-    code = RUN.format(tests=str(ROOT / "tests"), folder=str(folder), epochs=epochs)
+    code = RUN.format(
+        tests=[str(ROOT / "tests"), str(ROOT / "tests" / "training")],
+        folder=str(folder),
+        epochs=epochs,
+    )
     return subprocess.Popen(
         [sys.executable, "-c", code],
         text=True,
