@@ -12,10 +12,15 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mindres.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 def cache_dir() -> Path:
@@ -80,6 +85,19 @@ def replacing(path: Path | str) -> Iterator[Path]:
         raise UserError(
             f"cannot write {path}: {reason(error)}; what was there is unchanged"
         ) from None
+
+
+@contextmanager
+def locked(folder: Path | str) -> Iterator[None]:
+    """Let one process at a time into the block; where the file system has no locks, all of them."""
+    held = os.open(make_folder(folder), os.O_RDONLY)
+    try:
+        if fcntl is not None:
+            with suppress(OSError):
+                fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
 
 
 def _clear(folder: Path, stem: str) -> None:

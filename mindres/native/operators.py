@@ -80,9 +80,12 @@ def _compiled() -> Path:
         compiler = build.find_compiler()
         if not compiler:
             raise UserError("there is no C++ compiler: install g++")
-        # Processes that come here together each make a whole file, and the last one stays.
-        with files.replacing(library) as part:
-            build.compile_operators(compiler, part)
+        # The first process compiles. A library that another process has loaded must not be replaced:
+        # MindSpore would load the new one as well, which was never opened, and crash.
+        with files.locked(library.parent):
+            if not library.exists():
+                with files.replacing(library) as part:
+                    build.compile_operators(compiler, part)
     return library
 
 

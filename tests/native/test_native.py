@@ -198,7 +198,10 @@ def test_threads_share_it():
 
 @needs_native
 def test_processes_compile_into_one_cache_together(tmp_path):
-    code = "from mindres.native import operators; print(operators.why_not())"
+    code = (
+        "from mindres.native import operators; import os; "
+        "print(operators.why_not(), os.stat(operators.load()[0]).st_ino)"
+    )
     environment = clean_environment(MINDRES_CACHE=str(tmp_path))
     running = [
         subprocess.Popen(
@@ -210,8 +213,10 @@ def test_processes_compile_into_one_cache_together(tmp_path):
         )
         for _ in range(2)
     ]
-    for process in running:
-        assert process.communicate(timeout=200) == ("None\n", "")
+    answers = {process.communicate(timeout=200) for process in running}
+    # A library that one of them has loaded is not replaced by the other.
+    [library] = (tmp_path / "native").glob("operators-*.so")
+    assert answers == {(f"None {library.stat().st_ino}\n", "")}
     kept = sorted(path.name for path in (tmp_path / "native").iterdir())
     assert all(name.endswith(".so") for name in kept), kept
     assert sum(name.startswith("operators-") for name in kept) == 1
