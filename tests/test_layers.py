@@ -37,6 +37,7 @@ WITHOUT_MINDSPORE = [
     "mindres.data",
     "mindres.models",
     "mindres.training",
+    "mindres.training.recipes",
     "mindres.pictures",
     "mindres.callbacks",
     "mindres.export",

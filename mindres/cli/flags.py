@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 
 from mindres.cli.arguments import non_negative_int, positive_int
 from mindres.cli.parser import ArgumentParser
 from mindres.devices.runtime import DEVICES
 from mindres.errors import UserError
-from mindres.training.recipes import RECIPES, Recipe
+from mindres.training.recipes import RECIPES, recipe_options
 
 DATASETS = ("digits", "cifar10", "cifar100", "mnist", "folder")
 AUTO_AUGMENT = ("none", "randaugment", "trivialaugment")
@@ -24,29 +23,6 @@ PICTURES = (
     "features",
     "gradcam",
 )
-HELP = {
-    "epochs": "passes over the training images",
-    "batch_size": "images in a step",
-    "optimizer": "momentum or adam",
-    "schedule": "cosine, onecycle, staged or constant",
-    "lr": "highest learning rate",
-    "min_lr": "last learning rate of cosine and onecycle",
-    "warmup": "share of the steps in which onecycle rises",
-    "momentum": "of momentum",
-    "nesterov": "Nesterov's momentum",
-    "weight_decay": "L2 penalty",
-    "decay_all": "weight decay on normalisation and biases too",
-    "label_smoothing": "share of the target spread over all classes",
-    "zero_gamma": "start untrained residual branches at zero",
-    "ema": "decay per step of the moving average of weights",
-    "clip_norm": "largest norm of a step's gradient",
-    "accumulate": "batches whose gradients make one step",
-    "patience": "stop after so many epochs without a better accuracy",
-    "layer_decay": "factor on the learning rate from each stage to the one before it",
-    "tta": "validate on images and their mirror images",
-    "augment": "augment training images",
-    "standardize": "bring images to mean 0 and variance 1, or leave them in [0, 1]",
-}
 
 
 def training_parser(description: str, example: str, **defaults) -> ArgumentParser:
@@ -137,27 +113,21 @@ def training_parser(description: str, example: str, **defaults) -> ArgumentParse
     group.add_argument(
         "--recipe", default="tutorial", choices=list(RECIPES), help="default: %(default)s"
     )
-    for field in dataclasses.fields(Recipe):
-        kind = type(field.default)
-        if kind is bool:
-            group.add_argument(
-                f"--{field.name}", action=argparse.BooleanOptionalAction, help=HELP[field.name]
-            )
-        elif kind is not tuple:
-            group.add_argument(
-                f"--{field.name}", type=kind, help=f"{HELP[field.name]} (tutorial: {field.default})"
-            )
+    for option in recipe_options():
+        if option.kind is bool:
+            action = argparse.BooleanOptionalAction
+            group.add_argument(f"--{option.name}", action=action, help=option.help)
+        elif option.has_flag:
+            shown = f"{option.help} (tutorial: {option.default})"
+            group.add_argument(f"--{option.name}", type=option.kind, help=shown)
     parser.set_defaults(**defaults)
     return parser
 
 
 def recipe_values(args) -> dict:
     """The recipe's fields that were given on the command line."""
-    return {
-        field.name: getattr(args, field.name)
-        for field in dataclasses.fields(Recipe)
-        if getattr(args, field.name, None) is not None
-    }
+    given = {option.name: getattr(args, option.name, None) for option in recipe_options()}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def load_datasets(args, recipe):

@@ -1,10 +1,37 @@
-"""The optimizers by name."""
+"""Optimizers. A new one is a row of `OPTIMIZERS`."""
 
 from __future__ import annotations
 
-from mindspore import nn
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from mindres.errors import UserError
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """A row: what the optimizer is, what makes it, and with which arguments.
+
+    make: dotted name of a class, or function, that is called with groups of parameters, the learning rate of every
+        step, and `weight_decay`.
+    takes: the fields of the recipe that are handed on under their own names.
+    defaults: further arguments and their values.
+    """
+
+    description: str
+    make: str
+    takes: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+OPTIMIZERS = {
+    "momentum": Optimizer(
+        "SGD with momentum", "mindres.training.sgd.momentum_or_nesterov", ("momentum", "nesterov")
+    ),
+    "adam": Optimizer("Adam with L2 penalty", "mindspore.nn.Adam"),
+}
 
 
 def make_optimizer(net, recipe, rates):
@@ -12,39 +39,40 @@ def make_optimizer(net, recipe, rates):
 
     `rates` has the learning rate of every step.
     """
-    groups = []
-    depth = stage_depths(net)
-    for scale in sorted({recipe.layer_decay ** depth(p.name) for p in net.trainable_params()}):
-        for decays in (True, False):
-            members = [
-                p
-                for p in net.trainable_params()
-                if recipe.layer_decay ** depth(p.name) == scale
-                and (recipe.decay_all or p.ndim > 1) == decays
-            ]
-            if members:
-                groups.append(
-                    {
-                        "params": members,
-                        "weight_decay": recipe.weight_decay if decays else 0.0,
-                        "lr": [rate * scale for rate in rates],
-                    }
-                )
+    groups = _groups(net, recipe, rates)
     if not groups:
         raise UserError("every parameter is frozen: there is nothing to train")
     if len(groups) == 1:
-        groups, rates = groups[0]["params"], groups[0]["lr"]
-        decay = recipe.weight_decay if recipe.decay_all else 0.0
+        parameters = groups[0]["params"]
+        rates = groups[0]["lr"]
+        decay = groups[0]["weight_decay"]
     else:
         # MindSpore wants the groups' order to be the network's, so that the gradients find their parameters.
-        groups.append({"order_params": net.trainable_params()})
+        parameters = [*groups, {"order_params": net.trainable_params()}]
         decay = 0.0
-    if recipe.optimizer == "adam":
-        return nn.Adam(groups, rates, weight_decay=decay)
-    if recipe.nesterov:
-        # nn.Momentum's CPU kernel takes `use_nesterov` and ignores it.
-        return nn.SGD(groups, rates, recipe.momentum, weight_decay=decay, nesterov=True)
-    return nn.Momentum(groups, rates, recipe.momentum, weight_decay=decay)
+    row = OPTIMIZERS[recipe.optimizer]
+    module, _, name = row.make.rpartition(".")
+    options = {field: getattr(recipe, field) for field in row.takes}
+    make = getattr(importlib.import_module(module), name)
+    return make(parameters, rates, weight_decay=decay, **{**row.defaults, **options})
+
+
+def _groups(net, recipe, rates) -> list[dict]:
+    """The trainable parameters by learning rate and by whether weight decay is for them."""
+    depth = stage_depths(net)
+    members: dict[tuple[float, bool], list] = {}
+    for parameter in net.trainable_params():
+        scale = recipe.layer_decay ** depth(parameter.name)
+        decays = recipe.decay_all or parameter.ndim > 1
+        members.setdefault((scale, not decays), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "weight_decay": 0.0 if spared else recipe.weight_decay,
+            "lr": [rate * scale for rate in rates],
+        }
+        for (scale, spared), parameters in sorted(members.items(), key=lambda item: item[0])
+    ]
 
 
 def stage_depths(net):

@@ -1,71 +1,86 @@
-"""Recipes: every number of a training run in one place, and the learning rates that follow from them."""
+"""Recipes: how a network is trained, every number of a run in one place.
+
+A new recipe is a row of `RECIPES`. A new field is a line of `Recipe`, with its help and the values that it takes; the
+flag, the check and the note in `config.json` follow from the line.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 from dataclasses import dataclass
 
 from mindres.errors import UserError
+from mindres.training import recipe_fields
+from mindres.training.optimizers import OPTIMIZERS
+from mindres.training.recipe_fields import (
+    ABOVE_0,
+    AT_LEAST_0,
+    AT_LEAST_1,
+    FACTOR,
+    SHARE,
+    Option,
+    number,
+    row_of,
+    shares,
+    switch,
+    unknown,
+)
 from mindres.training.schedules import SCHEDULES
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained. `RECIPES` has the named ones; `train` takes each field as an override.
+    """How a network is trained. `RECIPES` has the named ones; `mindres.train` takes each field as an override."""
 
-    epochs: passes over the training images.
-    batch_size: images in a step.
-    optimizer: "momentum" (SGD with momentum) or "adam".
-    schedule: "cosine" (half a cosine from `lr` to `min_lr`, epoch by epoch, as in the MindSpore tutorial), "onecycle"
-        (step by step: up along a line for `warmup` of the steps, then down along half a cosine), "staged" (`lr`
-        times 0.1 for every fraction of the epochs in `stages` that has passed), or "constant".
-    lr, min_lr: highest and last learning rate.
-    momentum, nesterov: of SGD.
-    weight_decay: L2 penalty; on normalisation and biases too where `decay_all`.
-    label_smoothing: share of the target spread over all classes (arXiv:1512.00567, section 7).
-    zero_gamma: start each residual branch that is to be trained from scratch at zero (arXiv:1706.02677, section 5.1).
-    ema: decay per step of the moving average of weights that is evaluated and kept; 0 evaluates the weights.
-    clip_norm: largest norm of a step's gradient; 0 leaves it.
-    accumulate: batches whose gradients make one step.
-    patience: stop after so many epochs without a better validation metric; 0 never.
-    layer_decay: factor on the learning rate from each stage to the one before it.
-    tta: average the answers to an image and to its mirror image in validation, where the dataset's classes have
-        mirror images.
-    augment: whether training images are to be augmented; for whoever builds the dataset.
-    standardize: whether images are to be brought to mean 0 and variance 1, or left in [0, 1]; likewise.
-    """
+    description: str = ""
+    epochs: int = number(40, "passes over the training images", AT_LEAST_1)
+    batch_size: int = number(32, "images in a step", AT_LEAST_1)
+    optimizer: str = row_of(OPTIMIZERS, "momentum", "what makes a step of a gradient")
+    schedule: str = row_of(SCHEDULES, "cosine", "how the learning rate changes")
+    lr: float = number(0.001, "highest learning rate", ABOVE_0)
+    min_lr: float = number(0.00001, "last learning rate of cosine and onecycle", AT_LEAST_0)
+    warmup: float = number(0.0, "share of the steps in which onecycle rises", SHARE)
+    stages: tuple[float, ...] = shares(
+        (), "shares of the epochs after which the learning rate of staged falls to a tenth"
+    )
+    momentum: float = number(0.9, "momentum of the optimizer momentum", SHARE)
+    nesterov: bool = switch(False, "Nesterov's momentum, with the optimizer momentum")
+    weight_decay: float = number(
+        0.0, "L2 penalty of momentum and adam; decoupled weight decay of adamw", AT_LEAST_0
+    )
+    decay_all: bool = switch(True, "weight decay on normalisation and biases too")
+    # arXiv:1512.00567, section 7
+    label_smoothing: float = number(0.0, "share of the target spread over all classes", SHARE)
+    ema: float = number(
+        0.0,
+        "decay per step of the moving average of weights that is evaluated and kept; 0 is off",
+        SHARE,
+    )
+    clip_norm: float = number(0.0, "largest norm of a step's gradient; 0 leaves it", AT_LEAST_0)
+    accumulate: int = number(1, "batches whose gradients make one step", AT_LEAST_1)
+    patience: int = number(
+        0, "stop after so many epochs without a better validation metric; 0 never", AT_LEAST_0
+    )
+    layer_decay: float = number(
+        1.0, "factor on the learning rate from each stage to the one before it", FACTOR
+    )
+    tta: bool = switch(False, "validate on images and their mirror images")
+    # Whoever builds the data sets reads these two.
+    augment: bool = switch(True, "augment training images")
+    standardize: bool = switch(
+        True, "bring images to mean 0 and variance 1, or leave them in [0, 1]"
+    )
 
-    epochs: int = 40
-    batch_size: int = 32
-    optimizer: str = "momentum"
-    schedule: str = "cosine"
-    lr: float = 0.001
-    min_lr: float = 0.00001
-    warmup: float = 0.0
-    stages: tuple[float, ...] = ()
-    momentum: float = 0.9
-    nesterov: bool = False
-    weight_decay: float = 0.0
-    decay_all: bool = True
-    label_smoothing: float = 0.0
-    zero_gamma: bool = False
-    ema: float = 0.0
-    clip_norm: float = 0.0
-    accumulate: int = 1
-    patience: int = 0
-    layer_decay: float = 1.0
-    tta: bool = False
-    augment: bool = True
-    standardize: bool = True
+    def values(self) -> dict:
+        """Every field by name, but for the description."""
+        return {option.name: getattr(self, option.name) for option in recipe_options()}
 
 
 RECIPES = {
-    # MindSpore's ResNet-50 tutorial.
-    "tutorial": Recipe(),
-    # The ResNet-20 text: Adam, stopped when the validation accuracy no longer rises.
+    "tutorial": Recipe("MindSpore's ResNet-50 tutorial"),
     "adam_early_stop": Recipe(
+        "Adam, stopped when the validation accuracy no longer rises (the ResNet-20 text)",
         epochs=50,
         batch_size=128,
         optimizer="adam",
@@ -74,8 +89,8 @@ RECIPES = {
         weight_decay=0.0001,
         patience=5,
     ),
-    # The ResNet-18 text: 150 epochs at 0.1, then 60 each at 0.01 and 0.001.
     "staged_sgd": Recipe(
+        "150 epochs at 0.1, then 60 each at 0.01 and 0.001 (the ResNet-18 text)",
         epochs=270,
         batch_size=128,
         schedule="staged",
@@ -83,8 +98,8 @@ RECIPES = {
         stages=(150 / 270, 210 / 270),
         weight_decay=0.0005,
     ),
-    # The ConvNet text: plain gradient descent on images as they are.
     "sgd_mnist": Recipe(
+        "plain gradient descent on images as they are (the ConvNet text)",
         epochs=10,
         batch_size=128,
         schedule="constant",
@@ -93,8 +108,8 @@ RECIPES = {
         augment=False,
         standardize=False,
     ),
-    # For a small budget of epochs.
     "fast": Recipe(
+        "for a small budget of epochs",
         epochs=12,
         batch_size=128,
         schedule="onecycle",
@@ -109,6 +124,11 @@ RECIPES = {
 }
 
 
+def recipe_options() -> list[Option]:
+    """The fields of a recipe that can be set, with name, type, default and help."""
+    return recipe_fields.options(Recipe)
+
+
 def make_recipe(name: str = "tutorial", **overrides) -> Recipe:
     """The recipe called `name` with every override that is not None in place.
 
@@ -116,39 +136,19 @@ def make_recipe(name: str = "tutorial", **overrides) -> Recipe:
         UserError: the recipe or a field is unknown, or a value out of its range.
     """
     if name not in RECIPES:
-        raise UserError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
-    fields = {field.name for field in dataclasses.fields(Recipe)}
+        raise unknown("recipe", name, RECIPES)
+    fields = [option.name for option in recipe_options()]
     for key in overrides:
         if key not in fields:
             near = difflib.get_close_matches(key, fields, n=1)
-            raise UserError(
-                f"unknown training option {key!r}" + (f": did you mean {near[0]}?" if near else "")
-            )
-    recipe = dataclasses.replace(
-        RECIPES[name], **{k: v for k, v in overrides.items() if v is not None}
-    )
-    for key in ("epochs", "batch_size", "accumulate"):
-        if getattr(recipe, key) < 1:
-            raise UserError(f"{key} must be at least 1, not {getattr(recipe, key)}")
-    for key in ("weight_decay", "clip_norm", "patience", "min_lr"):
-        if getattr(recipe, key) < 0:
-            raise UserError(f"{key} must be at least 0, not {getattr(recipe, key)}")
-    for key in ("momentum", "label_smoothing", "ema", "warmup"):
-        if not 0 <= getattr(recipe, key) < 1:
-            raise UserError(f"{key} must be in [0, 1), not {getattr(recipe, key)}")
-    if not 0 < recipe.lr < math.inf or (
-        recipe.schedule in ("cosine", "onecycle") and not recipe.lr > recipe.min_lr
-    ):
+            hint = f": did you mean {near[0]}?" if near else ""
+            raise UserError(f"unknown training option {key!r}{hint}")
+    given = {key: value for key, value in overrides.items() if value is not None}
+    recipe = dataclasses.replace(RECIPES[name], **given)
+    recipe_fields.check(recipe)
+    if SCHEDULES[recipe.schedule].falls and not recipe.lr > recipe.min_lr:
         raise UserError(
-            f"the learning rate falls from lr to min_lr, so lr {recipe.lr} must be a number above min_lr "
-            f"{recipe.min_lr}"
+            f"the learning rate falls from lr to min_lr, so lr {recipe.lr} must be a number above "
+            f"min_lr {recipe.min_lr}"
         )
-    if not 0 < recipe.layer_decay <= 1:
-        raise UserError(f"layer_decay must be in (0, 1], not {recipe.layer_decay}")
-    if recipe.schedule not in SCHEDULES:
-        raise UserError(
-            f"unknown schedule {recipe.schedule!r}: choose one of {', '.join(SCHEDULES)}"
-        )
-    if recipe.optimizer not in ("momentum", "adam"):
-        raise UserError(f"unknown optimizer {recipe.optimizer!r}: choose momentum or adam")
     return recipe

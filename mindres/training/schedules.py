@@ -1,17 +1,32 @@
-"""The learning rate of every step."""
+"""Learning-rate schedules. A new one is a function and a row of `SCHEDULES`."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mindres.training.recipes import Recipe
 
 
-def learning_rates(recipe: Recipe, steps_per_epoch: int) -> list[float]:
+@dataclass(frozen=True)
+class Schedule:
+    """A row: what the schedule does, its learning rates, and whether they fall from `lr` to `min_lr`.
+
+    rates: a function of the recipe and of the number of optimizer steps in an epoch.
+    """
+
+    description: str
+    rates: Callable[[Recipe, int], list[float]]
+    falls: bool = False
+
+
+def learning_rates(recipe: Recipe, batches_per_epoch: int) -> list[float]:
     """The learning rate of every optimizer step of a run."""
-    return SCHEDULES[recipe.schedule](recipe, math.ceil(steps_per_epoch / recipe.accumulate))
+    steps = math.ceil(batches_per_epoch / recipe.accumulate)
+    return SCHEDULES[recipe.schedule].rates(recipe, steps)
 
 
 def _cosine(recipe, steps):
@@ -49,4 +64,17 @@ def _constant(recipe, steps):
     return [recipe.lr] * (steps * recipe.epochs)
 
 
-SCHEDULES = {"cosine": _cosine, "onecycle": _onecycle, "staged": _staged, "constant": _constant}
+SCHEDULES = {
+    "cosine": Schedule(
+        "half a cosine from lr to min_lr, epoch by epoch, as in MindSpore's tutorial",
+        _cosine,
+        falls=True,
+    ),
+    "onecycle": Schedule(
+        "step by step: up along a line for warmup of the steps, then down along half a cosine",
+        _onecycle,
+        falls=True,
+    ),
+    "staged": Schedule("lr, a tenth of it after each of the stages", _staged),
+    "constant": Schedule("lr throughout", _constant),
+}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import mindspore
-from mindspore import nn
 from mindspore.train import Model
 
 from mindres.callbacks.early_stop import EarlyStop
@@ -116,8 +115,6 @@ def train(
     if isinstance(train_data, ImageDataset):
         check_images(net, train_data.resize)
     freeze_stages(net, freeze)
-    if plan.zero_gamma and not resume:
-        zero_last_gammas(net)
     held = hold(ckpt_dir) if ckpt_dir is not None and workers.rank() == 0 else None
     before, interrupt = mindspore.get_context("mode"), None
     mindspore.set_context(mode=MODES[mode])
@@ -172,7 +169,7 @@ def train(
             {
                 **(config or {}),
                 "recipe": recipe,
-                **asdict(plan),
+                **plan.values(),
                 "freeze": freeze,
                 "amp_level": level,
             },
@@ -241,22 +238,6 @@ def set_seed(seed: int) -> None:
     if not 0 <= seed < 2**32:
         raise UserError(f"the seed must be in [0, 4294967296), not {seed}")
     mindspore.set_seed(seed)
-
-
-def zero_last_gammas(net) -> None:
-    """Start each residual block as the identity: its last normalisation scales by 0 (arXiv:1706.02677, section 5.1).
-
-    Blocks that are frozen, or whose normalisation has learnt another scale than 1, stay as they are.
-    """
-    for _, cell in net.cells_and_names():
-        if hasattr(cell, "expansion"):
-            last = [
-                norm
-                for name, norm in cell.cells_and_names()
-                if isinstance(norm, nn.BatchNorm2d) and not name.startswith("down_sample")
-            ][-1]
-            if last.gamma.requires_grad and (last.gamma.asnumpy() == 1).all():
-                last.gamma.set_data(mindspore.ops.zeros_like(last.gamma))
 
 
 def resolve_amp(level: str) -> str:

@@ -1,13 +1,24 @@
 """Learning rates and optimizers against PyTorch's, step by step; and what augmentation does to images and labels."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
 import mindres
+from mindres.cli import flags
 from mindres.data.digits import Digits
-from mindres.training import moving_average, optimizers, step
-from mindres.training.recipes import RECIPES, make_recipe
+from mindres.errors import UserError
+from mindres.training import (
+    moving_average,
+    optimizers,
+    recipe_fields,
+    recipes,
+    schedules,
+    step,
+)
+from mindres.training.recipes import RECIPES, Recipe, make_recipe
 from mindres.training.schedules import learning_rates
 
 torch = pytest.importorskip("torch")
@@ -212,3 +223,71 @@ def test_cutmix_mixes_labels_by_area():
             assert kept >= share - 0.02
             cut += 1
     assert cut > 10
+
+
+def test_a_new_row_is_found_in_help_checks_and_suggestions(monkeypatch):
+    """Optimizers, schedules and recipes: nothing but the row is written."""
+    monkeypatch.setitem(
+        optimizers.OPTIMIZERS, "rprop", optimizers.Optimizer("Rprop", "mindspore.nn.Rprop")
+    )
+    monkeypatch.setitem(
+        schedules.SCHEDULES,
+        "linear",
+        schedules.Schedule("a line", lambda recipe, steps: [recipe.lr] * steps * recipe.epochs),
+    )
+    monkeypatch.setitem(RECIPES, "slow", Recipe("for patience", epochs=900, optimizer="rprop"))
+    parser = flags.training_parser("trains", "train.py")
+    shown = " ".join(parser.format_help().split())
+    assert "momentum, adam" in shown and "rprop" in shown and "linear" in shown
+    assert "slow" in shown
+    args = parser.parse_args(["--recipe", "slow", "--schedule", "linear", "--epochs", "2"])
+    recipe = make_recipe(args.recipe, **flags.recipe_values(args))
+    assert (recipe.optimizer, recipe.schedule, recipe.epochs) == ("rprop", "linear", 2)
+    net = Small()
+    optimizer = optimizers.make_optimizer(net, recipe, learning_rates(recipe, 3))
+    assert type(optimizer) is nn.Rprop
+    for options, part in (
+        ({"name": "slwo"}, "unknown recipe 'slwo': did you mean slow"),
+        ({"optimizer": "rprob"}, "unknown optimizer 'rprob': did you mean rprop"),
+        ({"schedule": "liner"}, "unknown schedule 'liner': did you mean linear"),
+    ):
+        with pytest.raises(UserError, match=part):
+            make_recipe(**options)
+
+
+def test_a_new_field_is_one_line(monkeypatch):
+    """Its flag, its help, its check and its note follow from the line."""
+    line = recipe_fields.number(0.5, "how bold the steps are", recipe_fields.FACTOR)
+    Bold = dataclasses.make_dataclass(
+        "Bold", [("boldness", float, line)], bases=(Recipe,), frozen=True
+    )
+    monkeypatch.setattr(recipes, "Recipe", Bold)
+    monkeypatch.setitem(RECIPES, "tutorial", Bold())
+    parser = flags.training_parser("trains", "train.py")
+    assert "how bold the steps are (tutorial: 0.5)" in " ".join(parser.format_help().split())
+    args = parser.parse_args(["--boldness", "0.25"])
+    assert make_recipe(**flags.recipe_values(args)).values()["boldness"] == 0.25
+    with pytest.raises(UserError, match=r"boldness must be in \(0, 1\], not 0"):
+        make_recipe(boldness=0)
+    with pytest.raises(UserError, match="did you mean boldness"):
+        make_recipe(boldnes=1)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"epochs": 0}, "epochs must be at least 1, not 0"),
+        ({"epochs": 1.5}, "epochs must be a whole number, not 1.5"),
+        ({"batch_size": "32"}, "batch_size must be a whole number, not '32'"),
+        ({"lr": float("nan")}, "lr must be a number, not nan"),
+        ({"lr": 0.0}, "lr must be above 0, not 0.0"),
+        ({"momentum": 1.0}, r"momentum must be in \[0, 1\), not 1.0"),
+        ({"layer_decay": 0}, r"layer_decay must be in \(0, 1\], not 0"),
+        ({"nesterov": "yes"}, "nesterov must be True or False, not 'yes'"),
+        ({"stages": (0.5, 1.5)}, r"stages must be in \[0, 1\), not 1.5"),
+        ({"weight_decay": float("inf")}, "weight_decay must be at least 0, not inf"),
+    ],
+)
+def test_values_out_of_range(options, message):
+    with pytest.raises(UserError, match=message):
+        make_recipe(**options)
