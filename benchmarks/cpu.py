@@ -89,14 +89,8 @@ def mindspore_step(side: str, what: str, network: str, size: int, batch: int, st
     import mindspore
     from mindspore import nn
 
-    from mindres.evaluation import inference
     from mindres.native import accelerate
     from mindres.training import recipes, step
-
-    if side in ("convolutions", "fused"):
-        accelerate._chain = lambda backbone: {}
-    if side == "convolutions":
-        accelerate._fits = lambda cell: False
 
     net = None
     if side == "MindSpore":
@@ -108,10 +102,12 @@ def mindspore_step(side: str, what: str, network: str, size: int, batch: int, st
     images, labels = batch_of(network, size, batch)
     images, labels = mindspore.Tensor(images), mindspore.Tensor(labels, mindspore.int32)
     mindspore.set_context(mode=mindspore.GRAPH_MODE)
+    native_step = side if side in accelerate.STEPS else "chained"
     if what == "infer":
-        stack.enter_context(inference.inference(net))
+        net.set_train(False)
+        stack.enter_context(accelerate.accelerated(net, fixed=True, step=native_step))
         return lambda: net(images).asnumpy()
-    stack.enter_context(accelerate.accelerated(net))
+    stack.enter_context(accelerate.accelerated(net, step=native_step))
     optimizer = nn.Momentum(net.trainable_params(), 0.001, 0.9)
     step = step.training_step(net, optimizer, recipes.make_recipe("tutorial")).set_train()
     return lambda: step(images, labels).asnumpy()

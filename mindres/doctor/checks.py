@@ -276,7 +276,7 @@ def train_one_step(target: str) -> None:
     from mindspore import nn
     from mindspore.amp import FixedLossScaleManager, build_train_network
 
-    from mindres.native import operators
+    from mindres.native import library
 
     mindspore.set_context(mode=mindspore.GRAPH_MODE)
     mindspore.set_seed(0)
@@ -306,7 +306,7 @@ def train_one_step(target: str) -> None:
             {
                 "device": device,
                 "losses": losses,
-                "native_convolution": operators.why_not() or "used",
+                "native_convolution": library.why_not() or "used",
             }
         )
     )

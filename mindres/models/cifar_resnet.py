@@ -31,9 +31,6 @@ class PadShortcut(nn.Cell):
         self.added = (out_channel - in_channel) // 2
 
     def construct(self, x):
-        return self.shortcut(x)
-
-    def shortcut(self, x):
         x = self.subsample(x)
         batch, _, height, width = x.shape
         zeros = ops.zeros((batch, self.added, height, width), x.dtype)
@@ -48,6 +45,9 @@ class CifarResNet(nn.Cell):
         shortcut: "A" pads, "B" projects.
         in_channels: channels of the images.
     """
+
+    # The names of the cells that `construct` calls one after the other (see native/accelerate.py).
+    sequence = ("conv1", "layer1", "layer2", "layer3")
 
     def __init__(self, block_nums, shortcut="B", in_channels=3):
         super().__init__()

@@ -34,6 +34,8 @@ class ResidualBlockBase(nn.Cell):
     """
 
     expansion = 1
+    # The names of the convolutions before the addition, in their order (see native/accelerate.py).
+    branch = ("conv1", "conv2")
 
     def __init__(self, in_channel, out_channel, stride=1, norm=None, down_sample=None):
         super().__init__()
@@ -60,6 +62,7 @@ class ResidualBlock(nn.Cell):
     """
 
     expansion = 4
+    branch = ("conv1", "conv2", "conv3")
 
     def __init__(self, in_channel, out_channel, stride=1, norm=None, down_sample=None):
         super().__init__()
@@ -114,6 +117,9 @@ class ResNet(nn.Cell):
             and MindCV have it, or "pad" (all sides) as torchvision and timm have it. Weights trained with
             one give other logits with the other; `load_weights` sets what its source was trained with.
     """
+
+    # The names of the cells that `construct` calls one after the other (see native/accelerate.py).
+    sequence = ("conv1", "max_pool", "layer1", "layer2", "layer3", "layer4")
 
     def __init__(self, block, layer_nums, norm=None, in_channels=3, pad_mode="same"):
         super().__init__()

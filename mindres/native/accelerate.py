@@ -3,8 +3,19 @@
     with accelerated(net):
         ...  # train, evaluate
 
-Names, weights and results stay what they are. Outside the block the network is the one that it was, so that it can be
-exported. Where the operators cannot be had (see `native.why_not`) the block changes nothing.
+Names, weights and results stay what they are. Outside the block the network is the one that it was,
+so that it can be exported. Where the operators cannot be used (see `library.why_not`) the block
+changes nothing.
+
+What can be replaced follows from what a cell is, or says of itself:
+- an `nn.Conv2d`;
+- a convolution, its normalisation and perhaps ReLU, as `ConvNormActivation` and `ConvNorm` have them;
+- a residual block: a class with `branch`, the names of its convolutions in their order. Its
+  `construct` is relu(branch(x) + shortcut), and its shortcut `down_sample`, or x if that is None;
+- a backbone: a class with `sequence`, the names of the cells that its `construct` calls one after
+  the other. From the first of them after which all are convolutions or stages of residual blocks,
+  activations stay in oneDNN's memory layout.
+A subclass with a `construct` of its own must say `branch` or `sequence` anew to be replaced.
 """
 
 from __future__ import annotations
@@ -17,239 +28,199 @@ import mindspore
 from mindspore import nn
 from mindvision.classification.models.blocks import ConvNormActivation
 
-from mindres.models.cifar_resnet import CifarResNet, PadShortcut
 from mindres.models.inception import ConvNorm
-from mindres.models.resnet import ResidualBlock, ResidualBlockBase, ResNet
-from mindres.native import operators
+from mindres.native import library, operators
+from mindres.native.networks import (
+    NativeBackbone,
+    NativeConv2d,
+    NativeConvNorm,
+    NativeResidualBlock,
+    stand_in,
+)
 
-
-class NativeConv2d(nn.Conv2d):
-    """An `nn.Conv2d` with the `operator` from `native.convolution`."""
-
-    def construct(self, x):
-        if x.dtype != mindspore.float32 or self.weight.dtype != mindspore.float32:
-            x = self.conv2d(x, self.weight)
-            return self.bias_add(x, self.bias) if self.has_bias else x
-        if self.has_bias:
-            return self.operator(x, self.weight, self.settings, self.bias)
-        return self.operator(x, self.weight, self.settings)
-
-
-class NativeConvNorm(nn.Cell):
-    """Convolution, batch normalisation and perhaps ReLU, as `features`; its result is blocked if `chained`."""
-
-    def construct(self, x):
-        y = self.blocked(x)
-        return y if self.chained else self.to_plain(y)
-
-    def blocked(self, x, identity=None):
-        """relu(norm(convolution(x)) + identity), blocked, as is the identity."""
-        weight, norm = self.features[0].weight, self.features[1]
-        batch_statistics = (
-            self.training if norm.use_batch_statistics is None else norm.use_batch_statistics
-        )
-        if batch_statistics:
-            z = self.convolution(x, weight, self.settings)
-            if identity is None:
-                return self.norm(
-                    z, norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance, self.settings
-                )[0]
-            return self.norm_plus(
-                z,
-                norm.gamma,
-                norm.beta,
-                norm.moving_mean,
-                norm.moving_variance,
-                self.settings,
-                identity,
-            )[0]
-        if identity is None:
-            return self.convolution_norm(
-                x,
-                weight,
-                norm.gamma,
-                norm.beta,
-                norm.moving_mean,
-                norm.moving_variance,
-                self.settings,
-            )
-        return self.convolution_norm_plus(
-            x,
-            weight,
-            norm.gamma,
-            norm.beta,
-            norm.moving_mean,
-            norm.moving_variance,
-            self.settings,
-            identity,
-        )
-
-
-class NativePadShortcut(PadShortcut):
-    """The shortcut between blocked tensors."""
-
-    def construct(self, x):
-        return self.to_blocked(self.shortcut(self.to_plain(x)))
-
-
-class NativeBlockBase(nn.Cell):
-    """A `ResidualBlockBase` between blocked tensors."""
-
-    def construct(self, x):
-        identity = x if self.down_sample is None else self.down_sample(x)
-        return self.conv2.blocked(self.conv1(x), identity)
-
-
-class NativeBlock(nn.Cell):
-    """A `ResidualBlock` between blocked tensors."""
-
-    def construct(self, x):
-        identity = x if self.down_sample is None else self.down_sample(x)
-        return self.conv3.blocked(self.conv2(self.conv1(x)), identity)
-
-
-class NativeResNet(nn.Cell):
-    """A `ResNet` whose four stages are blocked."""
-
-    def construct(self, x):
-        x = self.to_blocked(self.max_pool(self.conv1(x)))
-        return self.to_plain(self.layer4(self.layer3(self.layer2(self.layer1(x)))))
-
-
-class NativeCifarResNet(nn.Cell):
-    """A `CifarResNet` that is blocked from its first convolution on."""
-
-    def construct(self, x):
-        return self.to_plain(self.layer3(self.layer2(self.layer1(self.conv1(x)))))
-
-
-STAGES = ("layer1", "layer2", "layer3", "layer4")
-BACKBONES = {ResNet: NativeResNet, CifarResNet: NativeCifarResNet}
-BLOCKS = {ResidualBlock: NativeBlock, ResidualBlockBase: NativeBlockBase}
+# What is replaced; each step includes those before it.
+STEPS = ("convolutions", "fused", "chained")
 _numbers = weakref.WeakKeyDictionary()  # of the cells that have been seen
 _next_number = itertools.count(1)
+_inside = weakref.WeakSet()  # cells that are inside a block
 
 
 @contextmanager
-def accelerated(*nets, fixed=False):
-    """Inside the block, `nets` run with the native operators, where these can be had; blocks may nest.
+def accelerated(*nets, fixed=False, step="chained"):
+    """Inside the block, `nets` run with the native operators, where these can be used.
 
-    In graph mode convolution, normalisation and ReLU become one operator, and whole ResNets stay in oneDNN's memory
-    layout; in PyNative mode, where one can look at every tensor, convolutions alone are replaced. Graphs that were
-    compiled inside stay compiled, and are used again the next time. `fixed` says that no weight changes inside.
+    In graph mode convolution, normalisation and ReLU become one operator, and whole residual
+    networks stay in oneDNN's memory layout. In PyNative mode, where one can look at every tensor,
+    convolutions alone are replaced. Blocks may nest. Graphs that were compiled inside are used again
+    inside the next block, and never outside.
+
+    Args:
+        nets: the networks, or any cells that contain them.
+        fixed: whether no weight changes inside: then weights are reordered once.
+        step: how much is replaced, one of `STEPS`: convolutions alone; "fused" with their
+            normalisation and ReLU, in plain layout; or "chained", all of it. For benchmarks.
     """
-    cells = (
-        []
-        if operators.why_not()
-        else list(dict.fromkeys(cell for net in nets for _, cell in net.cells_and_names()))
-    )
+    cells = []
+    if not library.why_not():
+        cells = list(dict.fromkeys(cell for net in nets for _, cell in net.cells_and_names()))
     for cell in cells:
         if cell not in _numbers:
             _numbers[cell] = next(_next_number)
-            cell.compile_cache.clear()  # graphs without the operators would be taken for the ones with them
-    changes = _changes(cells)
+    changes = _changes(cells, STEPS.index(step))
     before = {cell: type(cell) for cell in changes}
-    for cell, (kind, attributes) in changes.items():
-        cell.__class__ = kind
-        vars(cell).update(
-            attributes
-        )  # not set as attributes: a cell keeps operators that are in a list
+    entering = [cell for cell in cells if cell not in _inside]
+    _inside.update(entering)
+    for cell in entering:
+        # MindSpore keeps a compiled graph under this time.
+        vars(cell)["_create_time"] += 1 + STEPS.index(step)
+    for cell, (native, attributes) in changes.items():
+        cell.__class__ = stand_in(native, type(cell))
+        # `Cell.__setattr__` would register operators as child cells, which stay when deleted.
+        vars(cell).update(attributes)
     try:
-        with operators.fixed([_numbers[cell] for cell in changes] if fixed else []):
+        with library.weights_kept([_numbers[cell] for cell in changes] if fixed else []):
             yield
     finally:
         for cell, (_, attributes) in changes.items():
             cell.__class__ = before[cell]
             for name in attributes:
                 del vars(cell)[name]
+        for cell in entering:
+            vars(cell)["_create_time"] -= 1 + STEPS.index(step)
+            _inside.discard(cell)
 
 
-def _changes(cells) -> dict:
-    """For each of `cells` that can be replaced, the class it becomes and the attributes it is given."""
+def _changes(cells, step) -> dict:
+    """The native class and the attributes of each of `cells` that can be replaced."""
     changes = {}
     for cell in cells:
-        if type(cell) is nn.Conv2d and cell.mixed_precision_type is None:
-            changes[cell] = (
-                NativeConv2d,
-                {
-                    "operator": operators.convolution(cell),
-                    "settings": operators.settings(cell, _numbers[cell]),
-                },
-            )
-    if mindspore.get_context("mode") == mindspore.GRAPH_MODE:
+        if _is_like(cell, nn.Conv2d) and cell.mixed_precision_type is None:
+            attributes = {
+                "operator": operators.convolution(cell),
+                "settings": operators.settings(cell, _numbers[cell]),
+            }
+            changes[cell] = NativeConv2d, attributes
+    if mindspore.get_context("mode") != mindspore.GRAPH_MODE or not step:
+        return changes
+    for cell in cells:
+        if _fits(cell):
+            changes[cell] = _conv_norm(cell, relu=len(cell.features) == 3)
+    if step == STEPS.index("chained"):
         for cell in cells:
-            if _fits(cell):
-                changes[cell] = _conv_norm(
-                    cell, x_blocked=False, relu=len(cell.features) == 3, chained=False
-                )
-        for cell in cells:
-            if type(cell) in BACKBONES and (chain := _chain(cell)):
-                changes.update(chain)
+            changes.update(_chain(cell))
     return changes
+
+
+def _is_like(cell, *kinds) -> bool:
+    """Whether `cell` is of one of `kinds`, or of a subclass that computes the same."""
+    return any(isinstance(cell, kind) and type(cell).construct is kind.construct for kind in kinds)
+
+
+def _says(cell, name) -> bool:
+    """Whether the class that defines the `construct` of `cell`, or a subclass, defines `name`."""
+    for kind in type(cell).__mro__:
+        if name in vars(kind):
+            return True
+        if "construct" in vars(kind):
+            return False
+    return False
 
 
 def _fits(cell) -> bool:
     """Whether `cell` is a convolution and its normalisation that the operators can do."""
-    block = operators.load()[2]
-    if type(cell) not in (ConvNormActivation, ConvNorm) or not block:
+    if not _is_like(cell, ConvNormActivation, ConvNorm):
         return False
-    kinds = tuple(type(part) for part in cell.features)
+    parts = list(cell.features)
+    kinds = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU)
     return (
-        kinds in ((nn.Conv2d, nn.BatchNorm2d), (nn.Conv2d, nn.BatchNorm2d, nn.ReLU))
-        and not cell.features[0].has_bias
-        and cell.features[0].out_channels % block == 0
-        and cell.features[0].weight.dtype == mindspore.float32
-        and all(part.mixed_precision_type is None for part in (cell, *cell.features))
+        len(parts) in (2, 3)
+        and all(_is_like(part, kind) for part, kind in zip(parts, kinds))
+        and not parts[0].has_bias
+        and parts[0].weight.dtype == mindspore.float32
+        and operators.blockable(parts[0], library.load().block)
+        and all(part.mixed_precision_type is None for part in (cell, *parts))
     )
 
 
-def _conv_norm(cell, x_blocked, relu, chained):
+def _fits_chain(cell) -> bool:
+    """Whether `cell` can be a blocked convolution of blocked activations."""
+    return _fits(cell) and cell.features[0].in_channels % library.load().block == 0
+
+
+def _conv_norm(cell, relu, x_blocked=False, chained=False):
     convolution, norm = cell.features[0], cell.features[1]
-    return NativeConvNorm, {
+    number = _numbers[cell]
+    attributes = {
         "convolution": operators.convolution(convolution),
         "norm": operators.norm(),
         "norm_plus": operators.norm(True),
         "convolution_norm": operators.convolution_norm(convolution),
+        "convolution_norm_plus": operators.convolution_norm(convolution, True),
+        "settings": operators.settings(convolution, number, x_blocked, True, norm, relu),
         "to_plain": operators.reorders()[1],
         "chained": chained,
-        "convolution_norm_plus": operators.convolution_norm(convolution, True),
-        "settings": operators.settings(convolution, _numbers[cell], x_blocked, True, norm, relu),
     }
+    return NativeConvNorm, attributes
 
 
 def _chain(backbone) -> dict:
-    """The changes that keep the stages of `backbone` blocked; none if one of its parts is unknown."""
+    """The changes that keep the last stages of `backbone` blocked; none if it is no such backbone."""
+    if not _says(backbone, "sequence"):
+        return {}
+    changes, plain_part = {}, list(backbone.sequence)
+    while plain_part and (stage := _stage(getattr(backbone, plain_part[-1]))):
+        changes.update(stage)
+        plain_part.pop()
+    if not changes:
+        return {}
+    blocked_part = backbone.sequence[len(plain_part) :]
+    # A convolution before the stages gives a blocked tensor at once.
+    stem = getattr(backbone, plain_part[-1]) if plain_part else None
+    if stem is not None and _fits(stem):
+        changes[stem] = _conv_norm(stem, relu=len(stem.features) == 3, chained=True)
     to_blocked, to_plain = operators.reorders()
-    reorders = {"to_blocked": to_blocked, "to_plain": to_plain}
-    changes = {backbone: (BACKBONES[type(backbone)], reorders)}
-    if isinstance(backbone, CifarResNet):
-        if not _fits(backbone.conv1):
+    attributes = {
+        "plain_part": tuple(plain_part),
+        "blocked_part": tuple(blocked_part),
+        "reorders_input": stem not in changes,
+        "to_blocked": to_blocked,
+        "to_plain": to_plain,
+    }
+    return {**changes, backbone: (NativeBackbone, attributes)}
+
+
+def _stage(stage) -> dict:
+    """The changes that keep `stage` blocked; none if it is not a sequence of blocks that can be."""
+    changes = {}
+    if not _is_like(stage, nn.SequentialCell):
+        return {}
+    for block in stage:
+        if not (block_changes := _residual_block(block)):
             return {}
-        changes[backbone.conv1] = _conv_norm(
-            backbone.conv1, x_blocked=False, relu=True, chained=True
-        )
-    for block in (
-        block for stage in STAGES if hasattr(backbone, stage) for block in getattr(backbone, stage)
-    ):
-        if type(block) not in BLOCKS:
-            return {}
-        changes[block] = BLOCKS[type(block)], {}
-        names = (
-            ["conv1", "conv2"] if type(block) is ResidualBlockBase else ["conv1", "conv2", "conv3"]
-        )
-        parts = [getattr(block, name) for name in names]
-        if type(block.down_sample) is PadShortcut:
-            changes[block.down_sample] = NativePadShortcut, reorders
-        elif block.down_sample is not None:
-            parts.append(block.down_sample)
-        for part in parts:
-            if not _fits(part) or part.features[0].in_channels % operators.load()[2]:
-                return {}
-            # The block's own ReLU follows the addition to its last convolution.
-            changes[part] = _conv_norm(
-                part,
-                True,
-                relu=len(part.features) == 3 or part is getattr(block, names[-1]),
-                chained=True,
-            )
+        changes.update(block_changes)
     return changes
+
+
+def _residual_block(block) -> dict:
+    """The changes that keep a residual block blocked; none if it is none, or a part does not fit."""
+    if not _says(block, "branch"):
+        return {}
+    branch, shortcut = [getattr(block, name) for name in block.branch], block.down_sample
+    if not all(_fits_chain(part) for part in branch):
+        return {}
+    changes = {}
+    for part in branch:
+        # The block's own ReLU follows the addition to its last convolution.
+        relu = len(part.features) == 3 or part is branch[-1]
+        changes[part] = _conv_norm(part, relu, x_blocked=True, chained=True)
+    plain_shortcut = shortcut is not None and not _fits_chain(shortcut)
+    if shortcut is not None and not plain_shortcut:
+        relu = len(shortcut.features) == 3
+        changes[shortcut] = _conv_norm(shortcut, relu, x_blocked=True, chained=True)
+    to_blocked, to_plain = operators.reorders()
+    attributes = {
+        "plain_shortcut": plain_shortcut,
+        "to_blocked": to_blocked,
+        "to_plain": to_plain,
+    }
+    return {**changes, block: (NativeResidualBlock, attributes)}

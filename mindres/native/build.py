@@ -1,6 +1,6 @@
-"""Compiles the C++ of the native operators: into a wheel when it is built, else into the user's cache at first use.
+"""Compiles the C++ of the native operators: into a wheel, or into the user's cache at first use.
 
-setup.py runs this file by itself, so it imports nothing of the package.
+setup.py runs this file by its path, so it imports nothing of the package.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-SOURCES = [
-    Path(__file__).with_name("cpp") / name
-    for name in ("operators.cc", "held.h", "norm.h", "onednn.h")
-]
+CPP = Path(__file__).with_name("cpp")
+# The one that is compiled, and all that it includes.
+SOURCES = [CPP / "operators.cc", *sorted(CPP.glob("*.h"))]
 FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-Wno-psabi", "-fPIC", "-shared", "-pthread")
 NATIVE = ("-march=native",)
-# The levels of processors, the higher first, that a wheel has a library for, and what Linux calls their instructions.
+# The processor levels that a wheel has a library for, the higher first: what the compiler calls
+# them, and the instruction sets that they need, as Linux names these.
 V3 = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
 LEVELS = {
     "x86-64-v4": V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
@@ -27,33 +27,27 @@ LEVELS = {
 
 def find_compiler() -> str | None:
     """The path of `$CXX` or of another C++ compiler."""
-    return next(
-        filter(None, map(shutil.which, (os.environ.get("CXX", ""), "g++", "c++", "clang++"))), None
-    )
+    names = (os.environ.get("CXX", ""), "g++", "c++", "clang++")
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 def compile_operators(compiler: str, library: Path, options: tuple[str, ...] = NATIVE) -> None:
-    """Make the shared `library`; CalledProcessError when the compiler fails."""
-    subprocess.run(
-        [compiler, *FLAGS, *options, str(SOURCES[0]), "-o", str(library), "-ldl"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    """Compile the shared `library`; raises CalledProcessError when the compiler fails."""
+    command = [compiler, *FLAGS, *options, str(SOURCES[0]), "-o", str(library), "-ldl"]
+    subprocess.run(command, check=True, capture_output=True, text=True)
 
 
 def compile_for_wheel(folder: Path) -> bool:
-    """Put a library for each level beside the sources in `folder`; False where that cannot be done here."""
+    """Put a library for each level beside the sources in `folder`; False if that cannot be done."""
     compiler = find_compiler()
     if not compiler or sys.platform != "linux" or os.uname().machine != "x86_64":
         return False
     libraries = {level: folder / "native" / "cpp" / f"operators-{level}.so" for level in LEVELS}
     try:
         for level, library in libraries.items():
-            # The wheel may come to a system with an older C++ library.
-            compile_operators(
-                compiler, library, (f"-march={level}", "-static-libstdc++", "-static-libgcc")
-            )
+            # The wheel may be installed on a system with an older C++ library.
+            static = ("-static-libstdc++", "-static-libgcc")
+            compile_operators(compiler, library, (f"-march={level}", *static))
     except (OSError, subprocess.CalledProcessError):
         for library in libraries.values():
             library.unlink(missing_ok=True)
@@ -63,7 +57,6 @@ def compile_for_wheel(folder: Path) -> bool:
 
 def from_wheel(flags: set[str]) -> Path | None:
     """The library that the wheel brought for a processor with these flags."""
-    libraries = [
-        SOURCES[0].with_name(f"operators-{level}.so") for level in LEVELS if LEVELS[level] <= flags
-    ]
+    folder = SOURCES[0].parent
+    libraries = [folder / f"operators-{level}.so" for level in LEVELS if LEVELS[level] <= flags]
     return next(filter(Path.exists, libraries), None)

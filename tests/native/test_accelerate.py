@@ -1,6 +1,7 @@
 """Networks of native operators against the same networks of MindSpore's: logits, gradients, statistics."""
 
 import copy
+import itertools
 import json
 
 import mindspore
@@ -12,10 +13,10 @@ from mindvision.classification.models.blocks import ConvNormActivation
 import mindres
 from mindres.models.inception import ConvNorm
 from mindres.models.resnet import ResidualBlock, ResNet
-from mindres.native import accelerate, operators
+from mindres.native import accelerate, library, networks
 from mindres.native.accelerate import accelerated
 
-ABSENT = operators.why_not()
+ABSENT = library.why_not()
 pytestmark = pytest.mark.skipif(ABSENT is not None, reason=f"no native operators: {ABSENT}")
 random = np.random.default_rng()
 
@@ -104,7 +105,7 @@ def test_convolution_and_normalisation(kind, channels, options, size, state):
     images = tensor(size[0], channels[0], *size[1:])
     expected = net(images)
     with accelerated(other):
-        assert type(other) is accelerate.NativeConvNorm
+        assert isinstance(other, networks.NativeConvNorm) and isinstance(other, kind)
         ours = other(images)
     assert_close(
         {"y": ours.asnumpy(), **statistics(other)},
@@ -118,28 +119,52 @@ def test_convolution_and_normalisation(kind, channels, options, size, state):
     assert_close(ours, gradients(net, images, weights), 2e-5)
 
 
-def bottlenecks():
-    return ResNet(ResidualBlock, (2, 1, 1, 1))
+def bottlenecks(**options):
+    return ResNet(ResidualBlock, (2, 1, 1, 1), **options)
 
 
-@pytest.mark.parametrize(
-    ("build", "side", "native_cells"),
-    [
-        (lambda: mindres.resnet20().backbone, 32, "NativeCifarResNet"),
-        (lambda: mindres.resnet20(shortcut="A").backbone, 17, "NativePadShortcut"),
-        (lambda: mindres.resnet18(pad_mode="pad").backbone, 64, "NativeBlockBase"),
-        (bottlenecks, 64, "NativeBlock"),
-    ],
-    ids=["resnet20", "shortcut A", "resnet18", "bottlenecks"],
-)
-def test_whole_backbones(build, side, native_cells):
+def native_cells(net, kind):
+    return [cell for _, cell in net.cells_and_names() if isinstance(cell, kind)]
+
+
+def residual_blocks(net):
+    """All cells with a shortcut, whether or not they say what the operators need to know."""
+    return [cell for _, cell in net.cells_and_names() if hasattr(cell, "down_sample")]
+
+
+BACKBONES = {
+    "resnet20": (lambda: mindres.resnet20().backbone, 32),
+    "shortcut A": (lambda: mindres.resnet20(shortcut="A").backbone, 17),
+    "resnet18": (lambda: mindres.resnet18(pad_mode="pad").backbone, 64),
+    "bottlenecks": (bottlenecks, 64),
+    "grouped": (lambda: with_groups(bottlenecks()), 64),
+}
+
+
+def with_groups(backbone, groups=32):
+    """`backbone` with the 3x3 convolutions of its bottlenecks in groups of 2 to 16 channels."""
+    for block in residual_blocks(backbone):
+        before = block.conv2.features[0]
+        block.conv2.features[0] = nn.Conv2d(
+            before.in_channels, before.out_channels, 3, before.stride, group=groups
+        )
+    backbone.update_parameters_name()
+    for name, parameter in backbone.parameters_and_names():
+        parameter.name = name
+    return backbone
+
+
+@pytest.mark.parametrize(("build", "side"), BACKBONES.values(), ids=BACKBONES)
+def test_whole_backbones(build, side):
     net = like_trained(build(), beta=8)
     net.set_train(False)
     images = tensor(6, 3, side, side)
     other = copy.deepcopy(net)
     inferred = net(images)
     with accelerated(other):
-        assert native_cells in {type(cell).__name__ for _, cell in other.cells_and_names()}
+        assert isinstance(other, networks.NativeBackbone)
+        blocks = native_cells(other, networks.NativeResidualBlock)
+        assert blocks == residual_blocks(other)
         assert_close({"y": other(images).asnumpy()}, {"y": inferred.asnumpy()}, 1e-5)
     net.set_train()
     other.set_train()
@@ -171,19 +196,94 @@ def test_large_means_cost_no_digits():
         np.testing.assert_allclose(net(Tensor(images)).asnumpy(), expected, atol=1e-3)
 
 
+@pytest.mark.parametrize("arch", mindres.list_models())
+def test_every_network_of_residual_blocks_is_accelerated(arch):
+    net = mindres.create_model(arch)
+    blocks = residual_blocks(net)
+    if not blocks:
+        assert "res" not in arch
+        return
+    with accelerated(net):
+        assert isinstance(net.backbone, networks.NativeBackbone)
+        assert native_cells(net, networks.NativeResidualBlock) == blocks
+        convolutions = [cell for _, cell in net.cells_and_names() if isinstance(cell, nn.Conv2d)]
+        fused = native_cells(net, networks.NativeConvNorm)
+        assert len(convolutions) == len(fused)
+        assert not any(block.plain_shortcut for block in blocks)
+
+
 @pytest.mark.parametrize(
-    "spoil",
+    ("spoil", "blocked_part"),
     [
-        lambda net: setattr(net.layer2[0], "conv1", nn.SequentialCell(net.layer2[0].conv1)),
-        lambda net: net.layer1[0].conv2.features[1].to_float(mindspore.float16),
+        (lambda net: setattr(net.layer3[0], "conv1", nn.SequentialCell(net.layer3[0].conv1)), 0),
+        (lambda net: net.layer3[0].conv2.features[1].to_float(mindspore.float16), 0),
+        (lambda net: setattr(net.layer2[0], "conv1", nn.SequentialCell(net.layer2[0].conv1)), 1),
     ],
 )
-def test_unknown_parts_leave_a_network_in_plain_layout(spoil):
+def test_stages_before_an_unknown_part_stay_in_plain_layout(spoil, blocked_part):
     net = mindres.resnet20().backbone
+    net.set_train(False)
     spoil(net)
+    images = tensor(2, 3, 32, 32)
+    expected = net(images)
     with accelerated(net):
-        kinds = {type(cell).__name__ for _, cell in net.cells_and_names()}
-    assert "NativeConvNorm" in kinds and not kinds & {"NativeCifarResNet", "NativeBlockBase"}
+        assert native_cells(net, networks.NativeConvNorm)
+        assert isinstance(net, networks.NativeBackbone) == bool(blocked_part)
+        blocks = native_cells(net, networks.NativeResidualBlock)
+        assert len(blocks) == 3 * blocked_part
+        assert_close({"y": net(images).asnumpy()}, {"y": expected.asnumpy()}, 1e-2)
+
+
+def test_a_block_or_backbone_that_computes_otherwise_is_left_alone():
+    class Halved(ResidualBlock):
+        def construct(self, x):
+            return 2 * self.conv3(self.conv2(self.conv1(x)))
+
+    class Wider(ResidualBlock):
+        expansion = 8
+
+    for kind, replaced in ((Halved, False), (Wider, True)):
+        net = ResNet(kind, (1, 1, 1, 1))
+        with accelerated(net):
+            assert isinstance(net, networks.NativeBackbone) is replaced
+            assert len(native_cells(net, networks.NativeResidualBlock)) == 4 * replaced
+
+
+def test_inside_the_block_cells_are_what_they_were():
+    net = mindres.resnet50(num_classes=10)
+    parameters = [p.name for p in net.get_parameters()]
+    with accelerated(net):
+        assert isinstance(net.backbone, ResNet)
+        block = net.backbone.layer1[0]
+        assert isinstance(block, ResidualBlock) and block.expansion == 4
+        assert isinstance(block.conv1, ConvNormActivation)
+        assert isinstance(block.conv1.features[0], nn.Conv2d)
+        assert [p.name for p in net.get_parameters()] == parameters
+        net.backbone.set_pad_mode("pad")
+        inside = type(net.backbone.max_pool)
+    assert type(net.backbone) is ResNet and type(net.backbone.max_pool) is inside
+
+
+def test_graphs_compiled_inside_are_used_inside_and_nowhere_else():
+    net = like_trained(mindres.resnet20(), beta=8)
+    net.set_train(False)
+    images = tensor(2, 3, 32, 32)
+    answers = {}
+
+    def answer(where):
+        answers.setdefault(where, []).append(net(images).asnumpy())
+
+    # Each rounds otherwise, which tells them apart.
+    for _ in range(2):
+        answer("outside")
+        for step in accelerate.STEPS:
+            with accelerated(net, step=step):
+                answer(step)
+    graphs = len(net.compile_cache)
+    assert graphs == len(answers) == 4
+    assert all(np.array_equal(*pair) for pair in answers.values())
+    firsts = [first for first, _ in answers.values()]
+    assert not any(np.array_equal(a, b) for a, b in itertools.combinations(firsts[:3], 2))
 
 
 def test_tensors_that_can_be_looked_at_are_plain():
@@ -217,10 +317,10 @@ def test_an_older_processor(run_python, tmp_path):
     # Blocks of 8 channels and oneDNN's AVX2 kernels, against MindSpore's own. MindSpore wants its source in a file.
     (tmp_path / "older.py").write_text("""
 import copy, json, mindres, mindspore, numpy
-from mindres.native import operators
+from mindres.native import library
 from mindres.native.accelerate import accelerated
-operators.ISA = 7
-assert operators.load()[2] == 8, operators.load()
+library.ISA = 7
+assert library.load()[2] == 8, library.load()
 mindspore.set_context(mode=mindspore.GRAPH_MODE)
 random = numpy.random.default_rng(0)
 mindspore.set_seed(0)

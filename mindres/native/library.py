@@ -1,0 +1,121 @@
+"""The compiled library of the native operators: found or compiled, loaded once, and why it is absent.
+
+A wheel brings the library; elsewhere it is compiled into the user's cache at first use (`build`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import mindspore
+
+from mindres import files
+from mindres.devices import runtime
+from mindres.errors import UserError
+from mindres.native import build
+
+SWITCH = "MINDRES_NATIVE"
+ISA = 0  # oneDNN's dnnl_cpu_isa_t: all that the processor has
+
+
+class Library(NamedTuple):
+    """`path` of the shared library and `block`, the channels in a block; or only `absent`, the reason."""
+
+    path: Path | None = None
+    absent: str | None = None
+    block: int = 0
+
+
+def why_not() -> str | None:
+    """Why the operators cannot be used, in words; None if they can."""
+    if os.environ.get(SWITCH, "1") == "0":
+        return f"{SWITCH}=0 switches it off"
+    if mindspore.get_context("device_target") != "CPU":
+        return "it is for CPU alone"
+    return load().absent
+
+
+@functools.lru_cache(maxsize=1)
+def load() -> Library:
+    """The library, compiled if it must be and ready to be called, or why there is none."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return Library(absent="it is for Linux on x86-64")
+    try:
+        path, onednn = _compiled(), _onednn()
+        library = ctypes.CDLL(str(path))
+    except (UserError, OSError) as error:
+        return Library(absent=str(error))
+    except subprocess.CalledProcessError as error:
+        reason = error.stderr.strip().splitlines()[-1] if error.stderr else error
+        return Library(absent=f"the compiler failed: {reason}")
+    threads = min(len(os.sched_getaffinity(0)), mindspore.get_context("runtime_num_threads"))
+    if library.mindres_open(os.fsencode(onednn), threads, ISA):
+        return Library(absent=f"{onednn} cannot be used")
+    return Library(path, None, library.mindres_block())
+
+
+@contextmanager
+def weights_kept(numbers):
+    """Inside the block the weights of the operators with these numbers do not change.
+
+    They are reordered once, and the reordered ones kept until the block ends.
+    """
+    library = ctypes.CDLL(str(load().path)) if numbers else None
+    for number in numbers:
+        library.mindres_keep_weights(ctypes.c_int64(number))
+    try:
+        yield
+    finally:
+        for number in numbers:
+            library.mindres_forget_weights(ctypes.c_int64(number))
+
+
+def _compiled() -> Path:
+    """The shared library for this processor: the wheel's, or one compiled into the user's cache."""
+    flags = runtime.processor_flags()
+    if library := build.from_wheel(flags):
+        with suppress(OSError):  # built for a newer C library than this system's
+            ctypes.CDLL(str(library))
+            return library
+    key = hashlib.sha256(" ".join([*build.FLAGS, *build.NATIVE, *sorted(flags)]).encode())
+    for source in build.SOURCES:
+        key.update(source.read_bytes())
+    library = files.cache_dir() / "native" / f"operators-{key.hexdigest()[:16]}.so"
+    if not library.exists():
+        compiler = build.find_compiler()
+        if not compiler:
+            raise UserError("there is no C++ compiler: install g++")
+        # The first process compiles. A library that another process has loaded must not be replaced:
+        # MindSpore would load the new one as well, which was never opened, and crash.
+        with files.locked(library.parent):
+            if not library.exists():
+                with files.replacing(library) as part:
+                    build.compile_operators(compiler, part)
+    return library
+
+
+def _onednn() -> Path:
+    """MindSpore's oneDNN, or a copy of it where MindSpore's own must be kept from AVX-512 (`runtime`).
+
+    The limit binds one loaded instance of the library, and a file of another name is another instance.
+    """
+    original = Path(mindspore.__file__).parent / "lib" / "libdnnl.so.3"
+    if not runtime.onednn_needs_cap():
+        return original
+    name = f"libdnnl-{version('mindspore')}-{original.stat().st_size}.so"
+    copy = files.cache_dir() / "native" / name
+    if not copy.exists():
+        with files.replacing(copy) as part:
+            shutil.copyfile(original, part)
+    return copy

@@ -1,0 +1,93 @@
+"""The parts of networks as native operators compute them: what a cell becomes inside `accelerated`.
+
+Each class is put in front of the cell's own one (`stand_in`), so that the cell is still an instance
+of what it was. Parameters and child cells are the cell's; what a class uses beside these
+(`operator`, `settings`, ...) is given to the cell by `accelerate`.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from mindspore import nn
+
+from mindres.native import operators
+
+
+@functools.cache
+def stand_in(native, kind):
+    """The class of a cell of class `kind` that computes as `native` does."""
+    return type(f"{native.__name__}_{kind.__name__}", (native, kind), {})
+
+
+class NativeConv2d(nn.Cell):
+    """An `nn.Conv2d` with the `operator` from `operators.convolution`."""
+
+    def construct(self, x):
+        if not operators.computes(x.dtype, self.weight.dtype):
+            x = self.conv2d(x, self.weight)
+            return self.bias_add(x, self.bias) if self.has_bias else x
+        if self.has_bias:
+            return self.operator(x, self.weight, self.settings, self.bias)
+        return self.operator(x, self.weight, self.settings)
+
+
+class NativeConvNorm(nn.Cell):
+    """Convolution, batch normalisation and perhaps ReLU, as `features`.
+
+    The result is blocked if `chained`, else plain.
+    """
+
+    def construct(self, x):
+        y = self.blocked(x, ())
+        return y if self.chained else self.to_plain(y)
+
+    def blocked(self, x, identity):
+        """relu(norm(convolution(x)) + identity), blocked, as is the identity.
+
+        `identity` is a tuple of one tensor, or of none.
+        """
+        weight, norm = self.features[0].weight, self.features[1]
+        statistics = (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+        of_the_batch = norm.use_batch_statistics
+        if of_the_batch is None:
+            of_the_batch = self.training
+        if of_the_batch:
+            z = self.convolution(x, weight, self.settings)
+            operator = self.norm_plus if identity else self.norm
+            return operator(z, *statistics, self.settings, *identity)[0]
+        operator = self.convolution_norm_plus if identity else self.convolution_norm
+        return operator(x, weight, *statistics, self.settings, *identity)
+
+
+class NativeResidualBlock(nn.Cell):
+    """A residual block between blocked tensors.
+
+    `branch` names its convolutions. The shortcut's own operators are plain if `plain_shortcut`.
+    """
+
+    def construct(self, x):
+        identity = x
+        if self.down_sample is not None:
+            identity = self.shortcut(x)
+        for name in self.branch[:-1]:
+            x = getattr(self, name)(x)
+        return getattr(self, self.branch[-1]).blocked(x, (identity,))
+
+    def shortcut(self, x):
+        if self.plain_shortcut:
+            return self.to_blocked(self.down_sample(self.to_plain(x)))
+        return self.down_sample(x)
+
+
+class NativeBackbone(nn.Cell):
+    """A backbone whose cells `plain_part` compute on plain tensors, and then `blocked_part`."""
+
+    def construct(self, x):
+        for name in self.plain_part:
+            x = getattr(self, name)(x)
+        if self.reorders_input:
+            x = self.to_blocked(x)
+        for name in self.blocked_part:
+            x = getattr(self, name)(x)
+        return self.to_plain(x)
