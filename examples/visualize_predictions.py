@@ -52,9 +52,7 @@ def main():
         paths = image_files(args.images)[: args.count]
         sample = pictures.samples_from_files(paths, metadata, class_names(net, metadata))
     else:
-        data = open_data(
-            {**metadata, "architecture": net.architecture}, args.dataset, args.dataset_path
-        )
+        data = open_data(metadata, args.dataset, args.dataset_path)
         sample = pictures.samples(data, args.count)
 
     prediction = mindres.predict(net, sample.inputs)

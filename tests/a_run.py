@@ -6,7 +6,9 @@ import mindspore
 import numpy as np
 
 import mindres
+from mindres.data.as_trained import describe
 from mindres.models import save
+from mindres.weights.metadata import Metadata
 
 HISTORY = """epoch,loss,accuracy,lr,images_per_second,seconds
 1,2.3,0.25,0.1,80.5,3.5
@@ -28,19 +30,8 @@ def network(arch="lenet5", seed=0, in_channels=3):
 
 def metadata(data, **changes):
     """What a training on this dataset notes in its checkpoints."""
-    return {
-        "dataset": data.name.lower(),
-        "classes": list(data.classes),
-        "mean": list(data.mean),
-        "std": list(data.std),
-        "input_size": list(data.resize),
-        "crop_fraction": data.crop_fraction,
-        "epoch": 3,
-        "metric_name": "Accuracy",
-        "metric": 0.5,
-        "run": "abc",
-        **changes,
-    }
+    noted = {"epoch": 3, "metric_name": "Accuracy", "metric": 0.5, "run": "abc"}
+    return Metadata.of({**describe(data), **noted, **changes})
 
 
 def write_run(folder, net, data, **changes):

@@ -43,7 +43,10 @@ class RunState(Callback):
         self.folder = None if folder is None else Path(folder)
         self.epoch, self.step, self.stopped = 0, 0, False
         self.run_id = secrets.token_hex(8)
-        monitor.metadata = {**monitor.metadata, "run": self.run_id}
+        self._note_run()
+
+    def _note_run(self) -> None:
+        self.monitor.metadata = dataclasses.replace(self.monitor.metadata, run=self.run_id)
 
     @property
     def last(self) -> Path:
@@ -55,7 +58,7 @@ class RunState(Callback):
             workers.say(f"{self.last} is not there: starting from the beginning")
             return
         arrays, metadata = formats.read_checkpoint(self.last)
-        noted = metadata.get("state")
+        noted = metadata.state
         if not noted:
             raise UserError(f"{self.last} was not left by an interrupted run: it cannot be resumed")
         mine = {k: v for k, v in self.config.items() if k not in RUN_ONLY}
@@ -76,7 +79,7 @@ class RunState(Callback):
         self.epoch, self.step, self.seed, self.run_id = (
             noted[k] for k in ("epoch", "step", "seed", "run_id")
         )
-        self.monitor.metadata["run"] = self.run_id
+        self._note_run()
         self.monitor.restore(
             [EpochRecord(**record) for record in noted["history"]],
             noted["losses"],

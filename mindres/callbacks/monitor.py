@@ -18,6 +18,7 @@ from mindres.errors import UserError
 from mindres.models import save
 from mindres.runs.history import EpochRecord
 from mindres.weights import formats
+from mindres.weights.metadata import Metadata
 
 
 class ValAccMonitor(Callback):
@@ -39,7 +40,7 @@ class ValAccMonitor(Callback):
         metric_name: name of the metric; more is better.
         dataset_sink_mode: as in `Model.eval`.
         overwrite: replace an earlier run's `best.ckpt` whatever it holds.
-        metadata: noted in the checkpoint, see `weights.save_checkpoint`; the key "dataset" names the dataset.
+        metadata: noted in the checkpoint, see `mindres.save_checkpoint`; `dataset` names the dataset.
         network: the network whose weights are kept; the model's where None.
         optimizer: whose learning rate is printed; the model's where None.
         keep_best: how many checkpoints to keep by metric; the others are called `best-epoch-N.ckpt`.
@@ -71,7 +72,7 @@ class ValAccMonitor(Callback):
         self.interval, self.eval_start_epoch = interval, eval_start_epoch
         self.metric_name, self.dataset_sink_mode = metric_name, dataset_sink_mode
         self.metadata, self.network, self.optimizer, self.keep_best = (
-            metadata or {},
+            Metadata.of(metadata),
             network,
             optimizer,
             keep_best,
@@ -103,13 +104,13 @@ class ValAccMonitor(Callback):
             return float("inf")
         network = self.network or self.model.train_network
         comparable = (
-            noted.get("metric_name") == self.metric_name
-            and noted.get("architecture") == getattr(network, "architecture", None)
-            and noted.get("dataset") == self.metadata.get("dataset")
+            noted.metric_name == self.metric_name
+            and noted.architecture == getattr(network, "architecture", None)
+            and noted.dataset == self.metadata.dataset
         )
-        if noted.get("run") and noted["run"] == self.metadata.get("run"):
+        if noted.run and noted.run == self.metadata.run:
             return -float("inf")
-        return noted["metric"] if comparable else float("inf")
+        return noted.metric if comparable and noted.metric is not None else float("inf")
 
     def apply_eval(self) -> float:
         """The metric on the validation data."""

@@ -25,10 +25,9 @@ from mindres.training.trainer import set_seed
 
 
 def load(args):
-    """The network of --ckpt on its device, and its metadata with the architecture."""
+    """The network of --ckpt on its device, and its metadata."""
     set_device(args.device_target)
-    net, metadata = load_model(args.ckpt, **({"arch": args.arch} if args.arch else {}))
-    return net, {**metadata, "architecture": net.architecture}
+    return load_model(args.ckpt, **({"arch": args.arch} if args.arch else {}))
 
 
 def data_of(args, metadata, split="test", **options):
@@ -51,9 +50,7 @@ def evaluate(args) -> None:
     net, metadata = load(args)
     resize = {"resize": args.resize} if args.resize else {}
     data = data_of(args, metadata, batch_size=args.batch_size, **resize)
-    result = evaluator.evaluate(
-        net, data, tta=metadata.get("tta", False) if args.tta is None else args.tta
-    )
+    result = evaluator.evaluate(net, data, tta=bool(metadata.tta) if args.tta is None else args.tta)
     if args.json:
         print(
             json.dumps(

@@ -137,7 +137,6 @@ def convert(args) -> None:
 
     options = {**model_options(args), **({"arch": args.arch} if args.arch else {})}
     net, metadata, report = open_weights(args.source, **options)
-    metadata.pop("architecture", None)
     write = save.save_checkpoint if args.to == "mindres" else save.save_torch
     write(net, args.out, **metadata)
     if args.to == "torchvision" and net.architecture.get("pad_mode") == "same":
@@ -204,6 +203,8 @@ def export(args) -> None:
         raise UserError(
             f"cannot tell the format of {args.out}: end its name in .onnx or .mindir, or add --format"
         )
+    from dataclasses import replace
+
     from mindres.export.exporter import export_model
     from mindres.models.checkpoints import load_model
 
@@ -211,7 +212,7 @@ def export(args) -> None:
         args.ckpt, **model_options(args), **({"arch": args.arch} if args.arch else {})
     )
     if args.resize:
-        metadata["input_size"] = [args.resize, args.resize]
+        metadata = replace(metadata, input_size=[args.resize, args.resize])
     out = export_model(net, args.out, args.format, metadata)
     if args.json:
         print_json({"out": str(out), "bytes": out.stat().st_size, "architecture": net.architecture})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from mindspore.dataset import vision
 from PIL import Image
@@ -9,11 +11,12 @@ from PIL import Image
 from mindres.data.dataset import ImageDataset
 from mindres.data.index import DATASETS
 from mindres.errors import UserError
+from mindres.weights.metadata import Metadata
 
 LARGEST_PICTURE = 480  # pixels of the longer side of a Grad-CAM picture
 
 
-def preprocess(image: np.ndarray, metadata: dict) -> np.ndarray:
+def preprocess(image: np.ndarray, metadata: Mapping) -> np.ndarray:
     """A uint8 RGB image (H, W, 3) as the network of a checkpoint with this `metadata` wants it.
 
     float32 (C, h, w), resized or cropped as its dataset does outside of training; grey where the network takes one
@@ -22,14 +25,15 @@ def preprocess(image: np.ndarray, metadata: dict) -> np.ndarray:
     Raises:
         UserError: the metadata does not say how.
     """
+    metadata = Metadata.of(metadata)
     lacking = [key for key in ("mean", "std", "input_size") if key not in metadata]
     if lacking:
         raise UserError(
             f"the checkpoint does not say how its images are prepared ({', '.join(lacking)}): it was not "
             "trained by mindres on a dataset of mindres.data"
         )
-    size = tuple(metadata["input_size"])
-    if len(metadata["mean"]) == 1:
+    size = tuple(metadata.input_size)
+    if len(metadata.mean) == 1:
         image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
     fraction = crop_fraction(metadata)
     if fraction < 1:
@@ -39,7 +43,7 @@ def preprocess(image: np.ndarray, metadata: dict) -> np.ndarray:
         )
     else:
         image = vision.Resize(size, vision.Inter.BICUBIC)(image)
-    scaled = (image.reshape(*size, -1) / 255 - metadata["mean"]) / metadata["std"]
+    scaled = (image.reshape(*size, -1) / 255 - metadata.mean) / metadata.std
     return scaled.transpose(2, 0, 1).astype(np.float32)
 
 
@@ -51,20 +55,20 @@ def _less_extreme(image, size):
     return image[top : height - top, left : width - left]
 
 
-def crop_fraction(metadata) -> float:
+def crop_fraction(metadata: Metadata) -> float:
     """How much of the shorter side the dataset of this `metadata` keeps of an image; 1 where it crops nothing."""
     kinds = {kind.__name__.lower(): kind for kind in DATASETS.values()}
-    kind = kinds.get(metadata.get("dataset")) or DATASETS.get(metadata.get("dataset"))
-    return metadata.get("crop_fraction", getattr(kind, "crop_fraction", 1.0))
+    kind = kinds.get(metadata.dataset) or DATASETS.get(metadata.dataset)
+    return metadata.crop_fraction or getattr(kind, "crop_fraction", 1.0)
 
 
-def visible(image: np.ndarray, metadata: dict) -> np.ndarray:
+def visible(image: np.ndarray, metadata: Metadata) -> np.ndarray:
     """The part of `image` (H, W, 3) that `preprocess` keeps, no larger than is needed to look at."""
     fraction = crop_fraction(metadata)
     if fraction < 1:
         height, width = image.shape[:2]
-        edge = fraction * min(height, width) / min(metadata["input_size"])
-        h, w = (max(1, round(edge * side)) for side in metadata["input_size"])
+        edge = fraction * min(height, width) / min(metadata.input_size)
+        h, w = (max(1, round(edge * side)) for side in metadata.input_size)
         top, left = max(0, (height - h) // 2), max(0, (width - w) // 2)
         image = image[top : top + h, left : left + w]
     small = Image.fromarray(image)
@@ -72,15 +76,15 @@ def visible(image: np.ndarray, metadata: dict) -> np.ndarray:
     return np.asarray(small)
 
 
-def describe(data) -> dict:
+def describe(data) -> Metadata:
     """What a checkpoint must note of its dataset, so that it can be used without knowing it."""
     if not isinstance(data, ImageDataset):
-        return {}
-    return {
-        "dataset": data.name.lower(),
-        "classes": list(data.classes),
-        "mean": list(data.mean),
-        "std": list(data.std),
-        "input_size": list(data.resize),
-        "crop_fraction": data.crop_fraction,
-    }
+        return Metadata()
+    return Metadata(
+        dataset=data.name.lower(),
+        classes=list(data.classes),
+        mean=list(data.mean),
+        std=list(data.std),
+        input_size=list(data.resize),
+        crop_fraction=data.crop_fraction,
+    )

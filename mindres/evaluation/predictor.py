@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import mindspore
 import numpy as np
 
 from mindres.evaluation.inference import inference, logits
+from mindres.weights.metadata import Metadata
 
 BATCH_SIZE = 32
 
@@ -36,6 +38,9 @@ def predict(net, images) -> Prediction:
     return Prediction(probabilities.argmax(axis=1), probabilities)
 
 
-def class_names(net, metadata) -> list[str]:
+def class_names(net, metadata: Mapping) -> list[str]:
     """The names of the classes that the checkpoint noted, or their numbers."""
-    return [str(name) for name in metadata.get("classes") or range(net.architecture["num_classes"])]
+    return [
+        str(name)
+        for name in Metadata.of(metadata).classes or range(net.architecture["num_classes"])
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from mindres.data.dataset import batches
@@ -10,15 +12,16 @@ from mindres.data.mnist import Mnist
 from mindres.errors import UserError
 from mindres.models.registry import FACTS
 from mindres.signals import listen
+from mindres.weights.metadata import Metadata
 
 BATCH_SIZE = 64
 
 
-def open_data(metadata, dataset=None, path="./datasets", split="test", **options):
+def open_data(metadata: Mapping, dataset=None, path="./datasets", split="test", **options):
     """The dataset that a checkpoint with this `metadata` was trained on, or another one, fed as it was trained.
 
     Args:
-        metadata: as `load_model` returns it, with the network's `architecture`.
+        metadata: as `load_model` returns it.
         dataset: one of `mindres.data.DATASETS`; None for the one that the metadata names.
         path: the dataset's folder.
         split: "test", "val" or "train".
@@ -27,7 +30,8 @@ def open_data(metadata, dataset=None, path="./datasets", split="test", **options
     Raises:
         UserError: the metadata names no dataset, its files are missing or damaged, or it does not fit the network.
     """
-    name, architecture = dataset or metadata.get("dataset"), metadata.get("architecture", {})
+    metadata = Metadata.of(metadata)
+    name, architecture = dataset or metadata.dataset, metadata.architecture or {}
     # Checkpoints name the class.
     kinds = {**DATASETS, **{kind.__name__.lower(): kind for kind in DATASETS.values()}}
     if name not in kinds:
@@ -36,8 +40,8 @@ def open_data(metadata, dataset=None, path="./datasets", split="test", **options
             f"({', '.join(DATASETS)})"
         )
     options = {"batch_size": BATCH_SIZE, **options}
-    if "input_size" in metadata:
-        options.setdefault("resize", metadata["input_size"])
+    if metadata.input_size:
+        options.setdefault("resize", metadata.input_size)
     elif architecture:
         options.setdefault("resize", FACTS[architecture["arch"]].input_shape[1:])
     if kinds[name] is Mnist:
@@ -48,7 +52,7 @@ def open_data(metadata, dataset=None, path="./datasets", split="test", **options
         raise UserError(
             f"{name} has images of {channels} channels and the network takes {architecture['in_channels']}"
         )
-    trained = metadata.get("classes", [])
+    trained = metadata.classes or []
     if set(trained) != set(data.classes) and len(trained) == len(data.classes):
         other = next(own for own in data.classes if own not in trained)
         raise UserError(
@@ -56,8 +60,9 @@ def open_data(metadata, dataset=None, path="./datasets", split="test", **options
             "that it was trained on"
         )
     for statistic in ("mean", "std"):
-        if len(metadata.get(statistic, ())) == channels:
-            setattr(data, statistic, tuple(metadata[statistic]))
+        noted = getattr(metadata, statistic) or ()
+        if len(noted) == channels:
+            setattr(data, statistic, tuple(noted))
     return data
 
 

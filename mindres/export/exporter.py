@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import mindspore
@@ -18,13 +19,11 @@ from mindres.models.cifar_resnet import PadShortcut
 from mindres.models.folding import fold_batch_norm
 from mindres.models.registry import FACTS
 from mindres.signals import interrupted_later
+from mindres.weights.metadata import Metadata
 
 FORMATS = ("onnx", "mindir")
 BATCH_SIZES = (1, 2, 5)  # that an exported file is tried with
 TOLERANCE = 1e-4  # of the largest logit
-
-# The metadata that an ONNX file carries, as JSON values, where a checkpoint has noted them.
-NOTED = ("architecture", "classes", "mean", "std", "input_size", "crop_fraction", "dataset")
 
 
 class ExportedPadShortcut(PadShortcut):
@@ -51,7 +50,8 @@ def export_model(net, path, format=None, metadata=None) -> Path:
     Raises:
         UserError: the format is unknown, the onnx packages are missing, or the file cannot be written.
     """
-    path, metadata = Path(path), {**(metadata or {}), "architecture": net.architecture}
+    path = Path(path)
+    metadata = replace(Metadata.of(metadata), architecture=net.architecture)
     format = format or path.suffix[1:]
     if format not in FORMATS:
         raise UserError(f"cannot tell the format of {path}: choose one of {', '.join(FORMATS)}")
@@ -59,7 +59,7 @@ def export_model(net, path, format=None, metadata=None) -> Path:
         require_onnx()
     facts = FACTS[net.architecture["arch"]]
     channels = net.architecture.get("in_channels", facts.input_shape[0])
-    shape = (channels, *metadata.get("input_size", facts.input_shape[1:]))
+    shape = (channels, *(metadata.input_size or facts.input_shape[1:]))
     check_images(net, shape[1:])
     network = fold_batch_norm(net)
     for _, cell in network.cells_and_names():
@@ -102,7 +102,7 @@ def _write(network, path, format, shape) -> None:
         mindspore.export(network, images, file_name=str(path), file_format="MINDIR")
 
 
-def _finish_onnx(path, metadata) -> None:
+def _finish_onnx(path, metadata: Metadata) -> None:
     """Name the batch dimension, note the metadata, and have the file checked."""
     import onnx
 
@@ -114,7 +114,7 @@ def _finish_onnx(path, metadata) -> None:
         importlib.import_module("mindres").__version__,
     )
     onnx.helper.set_model_props(
-        model, {key: json.dumps(metadata[key]) for key in NOTED if key in metadata}
+        model, {key: json.dumps(value) for key, value in metadata.for_use().items()}
     )
     onnx.checker.check_model(model)
     onnx.save(model, path)

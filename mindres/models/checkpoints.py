@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mindres.errors import UserError
 from mindres.models.build import create_model
 from mindres.models.load import OPTIMIZER_STATE, put_weights
@@ -16,8 +18,9 @@ def load_model(path, **options):
     A checkpoint of mindres says which network it holds. Of another file, whose names and shapes show it, the
     `options` of `create_model`, with the name as `arch`, settle what these leave open.
 
-    Returns the network and the metadata: `classes`, `mean`, `std`, `input_size` (height, width), `dataset`, `epoch`,
-    `metric_name`, `metric`, as far as they were known.
+    Returns the network and what was noted with it, a `mindres.weights.metadata.Metadata`: its `architecture`, and
+    `classes`, `mean`, `std`, `input_size` (height, width), `dataset`, `epoch`, `metric_name`, `metric` and more as
+    far as they were known.
 
     Raises:
         UserError: the file is missing or damaged, does not say or show which network it holds, or holds another one.
@@ -31,7 +34,7 @@ def open_weights(source, **options):
     path, shown = find(source)
     arrays, metadata = read_checkpoint(path)
     arrays = without_prefixes(arrays)
-    noted = metadata.get("architecture")
+    noted = metadata.architecture
     shows = identify(
         {name: value for name, value in arrays.items() if not OPTIMIZER_STATE.match(name)}
     )
@@ -51,4 +54,5 @@ def open_weights(source, **options):
             "with --arch"
         )
     net = create_model(options.pop("arch"), **options)
-    return net, metadata, put_weights(net, arrays, metadata, shown)
+    report = put_weights(net, arrays, metadata, shown)
+    return net, replace(metadata, architecture=net.architecture), report

@@ -14,6 +14,7 @@ from mindres.errors import UserError
 from mindres.weights import naming
 from mindres.weights.cache import fetch, find
 from mindres.weights.formats import read_checkpoint
+from mindres.weights.metadata import Metadata
 from mindres.weights.publishers import PUBLISHERS
 
 OPTIMIZER_STATE = re.compile(
@@ -66,10 +67,10 @@ def load_weights(net, source) -> Report:
     return put_weights(net, *read_checkpoint(path), shown)
 
 
-def put_weights(net, arrays: dict, metadata: dict, shown: str) -> Report:
+def put_weights(net, arrays: dict, metadata: Metadata, shown: str) -> Report:
     """Put `arrays` into `net` as `load_weights` does; both come from `read_checkpoint`, `shown` names the file."""
     arrays = naming.without_prefixes(arrays)
-    noted = metadata.get("architecture", {})
+    noted = metadata.architecture or {}
     _check_network(net.architecture, noted, arrays, shown)
     wanted = net.parameters_dict()
     found, file_naming = naming.translate(arrays, wanted, net.architecture["arch"])

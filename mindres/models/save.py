@@ -9,22 +9,23 @@ import numpy as np
 from mindres.errors import UserError
 from mindres.weights import naming
 from mindres.weights.formats import write_checkpoint
+from mindres.weights.metadata import Metadata
 
 
 def save_checkpoint(net, path: Path | str, **metadata) -> Path:
-    """Write the weights of `net`, or a dict of parameters by name, with `metadata` (JSON values), whole or not at all.
+    """Write the weights of `net`, or a dict of parameters by name, with `metadata`, whole or not at all.
 
     The ending chooses the format: .ckpt is an ordinary MindSpore checkpoint, which `mindspore.load_checkpoint`
-    reads too, .safetensors needs no MindSpore to be read.
+    reads too, .safetensors needs no MindSpore to be read. `metadata` are the fields of
+    `mindres.weights.metadata.Metadata` and any other JSON values; a network's architecture is always noted.
+
+    Raises:
+        UserError: a value cannot be noted, the ending is another, or the file cannot be written.
     """
     parameters = net if isinstance(net, dict) else net.parameters_dict()
     prefix = getattr(net, "parameter_prefix", "")
-    metadata = {"architecture": getattr(net, "architecture", {}), **metadata}
-    return write_checkpoint(
-        {name.removeprefix(prefix): parameter for name, parameter in parameters.items()},
-        path,
-        metadata,
-    )
+    arrays = {name.removeprefix(prefix): parameter for name, parameter in parameters.items()}
+    return write_checkpoint(arrays, path, _noted(net, metadata))
 
 
 def save_torch(net, path: Path | str, **metadata) -> Path:
@@ -44,4 +45,12 @@ def save_torch(net, path: Path | str, **metadata) -> Path:
         arrays[name] = parameter
         if name.endswith("running_var"):
             arrays[name.replace("running_var", "num_batches_tracked")] = np.zeros((), np.int64)
-    return write_checkpoint(arrays, path, {"architecture": net.architecture, **metadata})
+    return write_checkpoint(arrays, path, _noted(net, metadata))
+
+
+def _noted(net, metadata: dict) -> Metadata:
+    architecture = getattr(net, "architecture", None) or metadata.get("architecture", {})
+    try:
+        return Metadata.of({**metadata, "architecture": architecture})
+    except ValueError as error:
+        raise UserError(f"this cannot be noted in a checkpoint: {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from mindres.evaluation.predictor import predict
 from mindres.evaluation.trained_data import pick
 from mindres.pictures import drawing
 from mindres.runs.history import read_history
+from mindres.weights.metadata import Metadata
 
 # What a step of augmentation is called above its column; others have their class's name.
 STEPS = {
@@ -61,9 +63,9 @@ def samples(data, count=24) -> Samples:
     )
 
 
-def samples_from_files(paths, metadata, classes) -> Samples:
+def samples_from_files(paths, metadata: Mapping, classes) -> Samples:
     """Image files, as the network of a checkpoint with this `metadata` is fed them; a warning names unreadable ones."""
-    inputs = []
+    metadata, inputs = Metadata.of(metadata), []
     for path in paths:
         try:
             inputs.append(preprocess(read_image(path), metadata))
@@ -72,9 +74,7 @@ def samples_from_files(paths, metadata, classes) -> Samples:
     if not inputs:
         raise UserError(f"none of the {len(paths)} images can be read")
     inputs = np.stack(inputs)
-    return Samples(
-        inputs, drawing.denormalize(inputs, metadata["mean"], metadata["std"]), None, classes
-    )
+    return Samples(inputs, drawing.denormalize(inputs, metadata.mean, metadata.std), None, classes)
 
 
 def dataset(data, count=24):

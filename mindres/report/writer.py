@@ -59,7 +59,7 @@ def write_report(
     sections, tiles, cells = [], {}, {}
     if ckpt or checkpoint.is_file():
         net, metadata = load_model(checkpoint)
-        if config.get("run") and metadata.get("run") and config["run"] != metadata["run"]:
+        if config.get("run") and metadata.run and config["run"] != metadata.run:
             missing.append(
                 f"{checkpoint.name} was kept from an earlier run, because this one did not beat it; the "
                 "command and the curves are this run's."
@@ -71,16 +71,14 @@ def write_report(
             else {}
         )
         path = dataset_path or (path if isinstance(path, str) else "./datasets")
-        data = open_data(
-            {**metadata, "architecture": net.architecture}, dataset, path, split, **held_out
-        )
-        title = f"{net.architecture['arch']} on {metadata.get('dataset', data.name.lower())}"
+        data = open_data(metadata, dataset, path, split, **held_out)
+        title = f"{net.architecture['arch']} on {metadata.dataset or data.name.lower()}"
         about = (
-            f"{checkpoint.name} of epoch {metadata['epoch']}"
-            if "epoch" in metadata
+            f"{checkpoint.name} of epoch {metadata.epoch}"
+            if metadata.epoch is not None
             else checkpoint.name
         )
-        tiles, sections, cells = network_sections(net, data, split, metadata.get("tta", False))
+        tiles, sections, cells = network_sections(net, data, split, bool(metadata.tta))
     elif curves is None and not config:
         raise UserError(
             f"{run_dir} holds no best.ckpt, no history.csv and no config.json: name the --ckpt_dir of a "

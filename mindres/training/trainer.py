@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import mindspore
@@ -111,7 +111,7 @@ def train(
         and isinstance(val_data, ImageDataset)
     )
     tta = plan.tta and getattr(train_data, "mirrored", True) and not cached
-    metadata = {**describe(train_data), "tta": tta}
+    metadata = replace(describe(train_data), tta=tta)
     if isinstance(train_data, ImageDataset):
         check_images(net, train_data.resize)
     freeze_stages(net, freeze)

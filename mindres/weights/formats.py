@@ -19,6 +19,7 @@ from mindspore.train.checkpoint_pb2 import Checkpoint
 
 from mindres import files
 from mindres.errors import UserError
+from mindres.weights.metadata import Metadata
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "state_dict_ema", "model_ema")
 DTYPES = {
@@ -50,33 +51,9 @@ MINDSPORE_DTYPES = {
     "UInt8": "U8",
     "Bool": "BOOL",
 }
-LARGEST_INPUT = 4096  # pixels of a side
-# What mindres notes in a checkpoint, and when it may be used as it is.
-NOTED = {
-    "architecture": lambda v: (
-        isinstance(v, dict) and all(ARCHITECTURE[k](v[k]) for k in ARCHITECTURE if k in v)
-    ),
-    "classes": lambda v: _list_of(v, lambda name: isinstance(name, str)),
-    "mean": lambda v: _list_of(v, lambda x: _number(x, -100, 100)),
-    "std": lambda v: _list_of(v, lambda x: _number(x, 1e-6, 1e6)),
-    "input_size": lambda v: (
-        _list_of(v, lambda x: isinstance(x, int) and 1 <= x <= LARGEST_INPUT) and len(v) == 2
-    ),
-    "crop_fraction": lambda v: _number(v, 0.01, 1),
-    "dataset": lambda v: isinstance(v, str),
-    "metric": lambda v: isinstance(v, (int, float)),
-    "state": lambda v: isinstance(v, dict),
-}
-ARCHITECTURE = {
-    "arch": lambda v: isinstance(v, str),
-    "num_classes": lambda v: isinstance(v, int) and v >= 1,
-    "in_channels": lambda v: isinstance(v, int) and v >= 1,
-    "shortcut": lambda v: v in ("A", "B"),
-    "pad_mode": lambda v: v in ("same", "pad"),
-}
 
 
-def read_checkpoint(path: Path | str) -> tuple[dict[str, np.ndarray], dict]:
+def read_checkpoint(path: Path | str) -> tuple[dict[str, np.ndarray], Metadata]:
     """The arrays of a weight file by name, and what `save_checkpoint` noted with them.
 
     A PyTorch file is read with `weights_only`, which runs no code of it, and without its wrapping
@@ -99,12 +76,12 @@ def read_checkpoint(path: Path | str) -> tuple[dict[str, np.ndarray], dict]:
     if start.startswith(b"PK\x03\x04") or (
         start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05"
     ):
-        return _read_torch(path), {}
+        return _read_torch(path), Metadata()
     return _read_mindspore(path)
 
 
-def write_checkpoint(arrays: dict, path: Path | str, metadata: dict) -> Path:
-    """Write `arrays`, of NumPy or MindSpore, with `metadata` (JSON values) to `path`, whole or not at all.
+def write_checkpoint(arrays: dict, path: Path | str, metadata: Metadata) -> Path:
+    """Write `arrays`, of NumPy or MindSpore, with `metadata` to `path`, whole or not at all.
 
     Its ending chooses the format: an ordinary MindSpore checkpoint or .safetensors file, which others read too.
 
@@ -116,7 +93,7 @@ def write_checkpoint(arrays: dict, path: Path | str, metadata: dict) -> Path:
         raise UserError(
             f"cannot tell the format of {path}: name a file that ends in .ckpt or .safetensors"
         )
-    noted = json.dumps(metadata)
+    noted = metadata.to_json()
     needed = sum(value.nbytes for value in arrays.values())
     with files.replacing(path) as part:
         # Asked first, because MindSpore answers a full disk with lines of its own.
@@ -165,7 +142,7 @@ def _read_mindspore(path):
                 arrays[name] = _array(data, MINDSPORE_DTYPES[kind], [] if shape == [0] else shape)
         if not slices:
             raise ValueError("it is empty")
-        return arrays, _metadata(noted)
+        return arrays, Metadata.from_json(noted)
     except (DecodeError, ValueError, KeyError, OSError, MemoryError, RecursionError) as error:
         raise _damaged(path, "MindSpore checkpoint", error) from None
 
@@ -179,7 +156,7 @@ def _read_safetensors(path):
             name: _array(tensor["data"], tensor["dtype"], tensor["shape"])
             for name, tensor in tensors
         }
-        return arrays, _metadata(header.get("__metadata__", {}).get("mindres", "{}"))
+        return arrays, Metadata.from_json(header.get("__metadata__", {}).get("mindres", "{}"))
     except (
         safetensors.SafetensorError,
         ValueError,
@@ -189,24 +166,6 @@ def _read_safetensors(path):
         RecursionError,
     ) as error:
         raise _damaged(path, ".safetensors file", error) from None
-
-
-def _metadata(text):
-    metadata = json.loads(text)
-    if not isinstance(metadata, dict):
-        raise ValueError("not a JSON object")
-    for key in NOTED.keys() & metadata.keys():
-        if not NOTED[key](metadata[key]):
-            raise ValueError(key)
-    return metadata
-
-
-def _list_of(value, sound):
-    return isinstance(value, list) and all(map(sound, value))
-
-
-def _number(value, least, most):
-    return isinstance(value, (int, float)) and least <= value <= most
 
 
 def _array(data, kind, shape):

@@ -53,8 +53,9 @@ FREEZE = [
 ]
 # Every value of a checkpoint is its version, so that a mixture of two would show.
 SAVE = """
+from mindres import save_checkpoint
 import numpy as np
-from mindres.weights import read_checkpoint, save_checkpoint
+from mindres.weights.formats import read_checkpoint
 start = read_checkpoint("saved.ckpt")[1]["version"]
 for version in range(start + 1, start + 9):
     save_checkpoint({f"layer{i}": np.full((64, 500), version, np.float32) for i in range(8)}, "saved.ckpt",
