@@ -62,8 +62,9 @@ def crop_fraction(metadata: Metadata) -> float:
     return metadata.crop_fraction or getattr(kind, "crop_fraction", 1.0)
 
 
-def visible(image: np.ndarray, metadata: Metadata) -> np.ndarray:
+def visible(image: np.ndarray, metadata: Mapping) -> np.ndarray:
     """The part of `image` (H, W, 3) that `preprocess` keeps, no larger than is needed to look at."""
+    metadata = Metadata.of(metadata)
     fraction = crop_fraction(metadata)
     if fraction < 1:
         height, width = image.shape[:2]
