@@ -9,7 +9,7 @@ changes nothing.
 
 What can be replaced follows from what a cell is, or says of itself:
 - an `nn.Conv2d`;
-- a convolution, its normalisation and perhaps ReLU, as `ConvNormActivation` and `ConvNorm` have them;
+- a convolution, its normalisation and perhaps ReLU: `ConvNormActivation` and `ConvNorm`;
 - a residual block: a class with `branch`, the names of its convolutions in their order. Its
   `construct` is relu(branch(x) + shortcut), and its shortcut `down_sample`, or x if that is None;
 - a backbone: a class with `sequence`, the names of the cells that its `construct` calls one after
@@ -29,7 +29,7 @@ from mindspore import nn
 from mindvision.classification.models.blocks import ConvNormActivation
 
 from mindres.models.inception import ConvNorm
-from mindres.native import library, operators
+from mindres.native import geometry, library, operators
 from mindres.native.networks import (
     NativeBackbone,
     NativeConv2d,
@@ -51,8 +51,8 @@ def accelerated(*nets, fixed=False, step="chained"):
 
     In graph mode convolution, normalisation and ReLU become one operator, and whole residual
     networks stay in oneDNN's memory layout. In PyNative mode, where one can look at every tensor,
-    convolutions alone are replaced. Blocks may nest. Graphs that were compiled inside are used again
-    inside the next block, and never outside.
+    convolutions alone are replaced. Blocks may nest. Graphs that were compiled inside are used
+    again inside the next block, and never outside.
 
     Args:
         nets: the networks, or any cells that contain them.
@@ -97,7 +97,7 @@ def _changes(cells, step) -> dict:
         if _is_like(cell, nn.Conv2d) and cell.mixed_precision_type is None:
             attributes = {
                 "operator": operators.convolution(cell),
-                "settings": operators.settings(cell, _numbers[cell]),
+                "settings": geometry.settings(cell, _numbers[cell]),
             }
             changes[cell] = NativeConv2d, attributes
     if mindspore.get_context("mode") != mindspore.GRAPH_MODE or not step:
@@ -137,7 +137,7 @@ def _fits(cell) -> bool:
         and all(_is_like(part, kind) for part, kind in zip(parts, kinds))
         and not parts[0].has_bias
         and parts[0].weight.dtype == mindspore.float32
-        and operators.blockable(parts[0], library.load().block)
+        and geometry.blockable(parts[0], library.load().block)
         and all(part.mixed_precision_type is None for part in (cell, *parts))
     )
 
@@ -156,7 +156,7 @@ def _conv_norm(cell, relu, x_blocked=False, chained=False):
         "norm_plus": operators.norm(True),
         "convolution_norm": operators.convolution_norm(convolution),
         "convolution_norm_plus": operators.convolution_norm(convolution, True),
-        "settings": operators.settings(convolution, number, x_blocked, True, norm, relu),
+        "settings": geometry.settings(convolution, number, x_blocked, True, norm, relu),
         "to_plain": operators.reorders()[1],
         "chained": chained,
     }
@@ -164,7 +164,7 @@ def _conv_norm(cell, relu, x_blocked=False, chained=False):
 
 
 def _chain(backbone) -> dict:
-    """The changes that keep the last stages of `backbone` blocked; none if it is no such backbone."""
+    """The changes that keep the last stages of `backbone` blocked; none without such stages."""
     if not _says(backbone, "sequence"):
         return {}
     changes, plain_part = {}, list(backbone.sequence)
@@ -202,7 +202,7 @@ def _stage(stage) -> dict:
 
 
 def _residual_block(block) -> dict:
-    """The changes that keep a residual block blocked; none if it is none, or a part does not fit."""
+    """The changes that keep a residual block blocked; none if a part does not fit."""
     if not _says(block, "branch"):
         return {}
     branch, shortcut = [getattr(block, name) for name in block.branch], block.down_sample

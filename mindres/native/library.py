@@ -1,4 +1,4 @@
-"""The compiled library of the native operators: found or compiled, loaded once, and why it is absent.
+"""The compiled library of the native operators: found or compiled, loaded once, or why there is none.
 
 A wheel brings the library; elsewhere it is compiled into the user's cache at first use (`build`).
 """
@@ -30,7 +30,7 @@ ISA = 0  # oneDNN's dnnl_cpu_isa_t: all that the processor has
 
 
 class Library(NamedTuple):
-    """`path` of the shared library and `block`, the channels in a block; or only `absent`, the reason."""
+    """`path` of the shared library and `block`, the channels in a block; or `absent`, why not."""
 
     path: Path | None = None
     absent: str | None = None
@@ -96,8 +96,8 @@ def _compiled() -> Path:
         compiler = build.find_compiler()
         if not compiler:
             raise UserError("there is no C++ compiler: install g++")
-        # The first process compiles. A library that another process has loaded must not be replaced:
-        # MindSpore would load the new one as well, which was never opened, and crash.
+        # The first process compiles. A library that another process has loaded must not be
+        # replaced: MindSpore would load the new one as well, which was never opened, and crash.
         with files.locked(library.parent):
             if not library.exists():
                 with files.replacing(library) as part:
@@ -106,9 +106,9 @@ def _compiled() -> Path:
 
 
 def _onednn() -> Path:
-    """MindSpore's oneDNN, or a copy of it where MindSpore's own must be kept from AVX-512 (`runtime`).
+    """MindSpore's oneDNN, or a copy of it where MindSpore's own is kept from AVX-512 (`runtime`).
 
-    The limit binds one loaded instance of the library, and a file of another name is another instance.
+    The limit binds one loaded instance of the library, and a file of another name is another.
     """
     original = Path(mindspore.__file__).parent / "lib" / "libdnnl.so.3"
     if not runtime.onednn_needs_cap():

@@ -16,6 +16,7 @@ import mindspore
 from mindspore import ops
 
 from mindres.native import library
+from mindres.native.geometry import output_shape, padding_of
 
 # The element types that activations may have, as in cpp/element_types.h. Weights are float32.
 ELEMENT_TYPES = (mindspore.float32,)
@@ -49,53 +50,6 @@ def _operator(name, kind, like, bprop=None, shape=None):
     return operator
 
 
-def settings(convolution, number, x_blocked=False, y_blocked=False, norm=None, relu=False):
-    """The `settings` tensor of an `nn.Conv2d` and an `nn.BatchNorm2d` after it: float64 (12,).
-
-    It is `struct Settings` in cpp/convolutions.h. The operators with one `number` have the same
-    weights, for `library.weights_kept`.
-    """
-    padding = padding_of(convolution)
-    before = (-1, -1) if padding is None else (padding[0], padding[2])
-    eps, momentum = (norm.eps, norm.momentum) if norm else (0, 0)
-    layouts = (x_blocked, y_blocked)
-    values = (*convolution.stride, *before, *convolution.dilation, *layouts)
-    return mindspore.Tensor([*values, eps, momentum, relu, number], mindspore.float64)
-
-
-def padding_of(convolution):
-    """(top, bottom, left, right) of an `nn.Conv2d`; None for "same", which depends on the input."""
-    if convolution.pad_mode != "pad":
-        return None if convolution.pad_mode == "same" else (0, 0, 0, 0)
-    if isinstance(convolution.padding, tuple):
-        return convolution.padding
-    return (convolution.padding,) * 4
-
-
-def blockable(convolution, block) -> bool:
-    """Whether the operators compute `convolution` on activations in blocks of `block` channels.
-
-    Its groups must consist of whole blocks, or blocks of whole groups.
-    """
-    inputs = convolution.in_channels // convolution.group
-    outputs = convolution.out_channels // convolution.group
-    if not block or convolution.out_channels % block:
-        return False
-    if convolution.group == 1 or (inputs % block == 0 and outputs % block == 0):
-        return True
-    return inputs == outputs and block % inputs == 0 and convolution.in_channels % block == 0
-
-
-def _convolution_shape(stride, padding, dilation):
-    def length(size, kernel, axis):
-        if padding is None:
-            return -(-size // stride[axis])
-        reach = dilation[axis] * (kernel - 1) + 1
-        return (size + padding[2 * axis] + padding[2 * axis + 1] - reach) // stride[axis] + 1
-
-    return lambda x, w, *_: (x[0], w[0], length(x[2], w[2], 0), length(x[3], w[3], 1))
-
-
 def convolution(cell):
     """The operator (x, w, settings[, bias]) to y that computes what the `nn.Conv2d` does."""
     return _convolution(tuple(cell.stride), padding_of(cell), tuple(cell.dilation), cell.has_bias)
@@ -116,7 +70,7 @@ def _convolution(stride, padding, dilation, has_bias):
             dw = backward_weights(dout, x, settings, w)
             return backward_data(dout, w, settings, x), dw, ops.zeros_like(settings)
 
-    shape = _convolution_shape(stride, padding, dilation)
+    shape = output_shape(stride, padding, dilation)
     return _operator("convolution", kind, (0,), bprop, shape)
 
 
@@ -166,7 +120,7 @@ def _convolution_norm(stride, padding, dilation, identity):
             dz, dgamma, dbeta = norm_gradient(dout, out, z, gamma, mean, variance, settings)
             return gradients(x, w, mean, variance, settings, dz, dgamma, dbeta)
 
-    shape = _convolution_shape(stride, padding, dilation)
+    shape = output_shape(stride, padding, dilation)
     kind = (stride, padding, dilation, identity)
     return _operator("convolution_norm", kind, (0,), bprop, shape)
 

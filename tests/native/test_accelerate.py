@@ -12,7 +12,7 @@ from mindvision.classification.models.blocks import ConvNormActivation
 
 import mindres
 from mindres.models.inception import ConvNorm
-from mindres.models.resnet import ResidualBlock, ResNet
+from mindres.models.resnet import ResidualBlock, ResNet, make_layer
 from mindres.native import accelerate, library, networks
 from mindres.native.accelerate import accelerated
 
@@ -89,6 +89,9 @@ CELLS = [
     (ConvNormActivation, (16, 16), {"activation": None}, (2, 5, 7)),
     (ConvNormActivation, (3, 64), {"kernel_size": 7, "stride": 2}, (2, 17, 16)),
     (ConvNormActivation, (32, 32), {"groups": 32}, (2, 6, 6)),
+    (ConvNormActivation, (128, 128), {"groups": 32, "stride": 2}, (2, 9, 9)),
+    (ConvNormActivation, (256, 256), {"groups": 32}, (2, 7, 7)),
+    (ConvNormActivation, (64, 128), {"groups": 4}, (2, 7, 7)),
     (ConvNorm, (24, 48), {"kernel_size": (1, 7)}, (2, 9, 9)),
     (ConvNorm, (16, 32), {"kernel_size": 3, "stride": 2, "pad_mode": "valid"}, (3, 9, 9)),
 ]
@@ -132,6 +135,20 @@ def residual_blocks(net):
     return [cell for _, cell in net.cells_and_names() if hasattr(cell, "down_sample")]
 
 
+class SequenceOf(nn.Cell):
+    """A backbone of one stage."""
+
+    sequence = ("layer1",)
+
+    def __init__(self, stage):
+        super().__init__()
+        self.layer1 = stage
+
+    def construct(self, x):
+        return self.layer1(x)
+
+
+NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 BACKBONES = {
     "resnet20": (lambda: mindres.resnet20().backbone, 32),
     "shortcut A": (lambda: mindres.resnet20(shortcut="A").backbone, 17),
@@ -172,6 +189,49 @@ def test_whole_backbones(build, side):
     with accelerated(other):
         ours = {**gradients(other, images, weights), **statistics(other)}
     assert_close(ours, {**gradients(net, images, weights), **statistics(net)}, 1e-3)
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
+@pytest.mark.parametrize("groups", [1, 4, 32])
+def test_a_bottleneck_with_groups_equals_pytorchs(groups, training):
+    torch = pytest.importorskip("torch")
+    stage = make_layer(64, ResidualBlock, 64, 1, stride=2)
+    backbone = with_groups(SequenceOf(stage), groups)
+    net = like_trained(backbone, beta=3).set_train(training)
+    images = random.standard_normal((4, 64, 9, 9), np.float32)
+    weights = random.standard_normal((4, 256, 5, 5), np.float32)
+
+    own = {name: parameter.asnumpy() for name, parameter in net.parameters_and_names()}
+    trained = {p.name for p in net.trainable_params()}
+    theirs = {
+        name: torch.tensor(value, dtype=torch.float64, requires_grad=name in trained)
+        for name, value in own.items()
+    }
+    x = torch.tensor(images, dtype=torch.float64, requires_grad=True)
+
+    def conv_norm(x, name, stride=1, padding=0, groups=1):
+        z = torch.nn.functional.conv2d(
+            x, theirs[f"{name}.features.0.weight"], None, stride, padding, 1, groups
+        )
+        norm = {part: theirs[f"{name}.features.1.{part}"] for part in NORM}
+        mean, variance = norm["moving_mean"].clone(), norm["moving_variance"].clone()
+        return torch.nn.functional.batch_norm(
+            z, mean, variance, norm["gamma"], norm["beta"], training, eps=1e-5
+        )
+
+    y = torch.relu(conv_norm(x, "layer1.0.conv1"))
+    y = torch.relu(conv_norm(y, "layer1.0.conv2", 2, 1, groups))
+    y = conv_norm(y, "layer1.0.conv3")
+    y = torch.relu(y + conv_norm(x, "layer1.0.down_sample", 2))
+    (y * torch.tensor(weights)).sum().backward()
+    expected = {"images": x.grad.numpy()}
+    expected |= {name: theirs[name].grad.numpy() for name in trained}
+
+    with accelerated(net):
+        assert isinstance(net, networks.NativeBackbone)
+        assert_close({"y": net(Tensor(images)).asnumpy()}, {"y": y.detach().numpy()}, 1e-5)
+        ours = gradients(net, Tensor(images), Tensor(weights))
+    assert_close(ours, {name: expected[name] for name in ours}, 1e-4)
 
 
 def test_gradients_of_a_network_that_infers():

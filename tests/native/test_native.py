@@ -19,7 +19,7 @@ from mindspore import nn
 
 import mindres
 from mindres.devices import runtime
-from mindres.native import build, library, operators
+from mindres.native import build, geometry, library
 from mindres.native.accelerate import accelerated
 from mindres.native.networks import NativeConv2d
 
@@ -39,6 +39,11 @@ CASES = [
     (64, 128, 1, 2, "valid", 0, 1, 1, True, (2, 8, 8)),
     (32, 48, 3, 2, "pad", 1, 2, 2, False, (3, 17, 17)),
     (8, 8, 3, 1, "pad", 1, 1, 8, False, (2, 9, 9)),
+    (128, 128, 3, 1, "pad", 1, 1, 32, False, (2, 14, 14)),
+    (256, 256, 3, 2, "pad", 1, 1, 32, True, (2, 9, 9)),
+    (32, 32, 3, 1, "same", 0, 1, 16, False, (2, 7, 7)),
+    (24, 24, 3, 1, "same", 0, 1, 3, True, (2, 7, 7)),
+    (64, 128, 3, 1, "same", 0, 1, 8, False, (2, 7, 7)),
     (12, 24, 5, 3, "pad", (2, 1, 0, 3), 1, 3, True, (2, 14, 11)),
     (5, 7, (3, 1), (1, 2), "same", 0, (2, 1), 1, True, (1, 12, 10)),
     (6, 10, (1, 7), 1, "pad", (0, 0, 3, 3), 1, 2, False, (2, 6, 13)),
@@ -167,7 +172,7 @@ def test_blocks_nest_and_end_with_an_exception():
 @needs_native
 def test_threads_share_it():
     functions = ctypes.CDLL(str(library.load().path))
-    settings = operators.settings(nn.Conv2d(1, 1, 3), 0).asnumpy()
+    settings = geometry.settings(nn.Conv2d(1, 1, 3), 0).asnumpy()
     expected = {}
 
     def run(seed):

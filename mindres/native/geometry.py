@@ -1,0 +1,54 @@
+"""What an `nn.Conv2d` tells the native operators: padding, shapes, groups, settings."""
+
+from __future__ import annotations
+
+import mindspore
+
+
+def settings(convolution, number, x_blocked=False, y_blocked=False, norm=None, relu=False):
+    """The `settings` tensor of an `nn.Conv2d` and an `nn.BatchNorm2d` after it: float64 (12,).
+
+    It is `struct Settings` in cpp/convolutions.h. The operators with one `number` have the same
+    weights, for `library.weights_kept`.
+    """
+    padding = padding_of(convolution)
+    before = (-1, -1) if padding is None else (padding[0], padding[2])
+    eps, momentum = (norm.eps, norm.momentum) if norm else (0, 0)
+    layouts = (x_blocked, y_blocked)
+    values = (*convolution.stride, *before, *convolution.dilation, *layouts)
+    return mindspore.Tensor([*values, eps, momentum, relu, number], mindspore.float64)
+
+
+def padding_of(convolution):
+    """(top, bottom, left, right) of an `nn.Conv2d`; None for "same", which depends on the input."""
+    if convolution.pad_mode != "pad":
+        return None if convolution.pad_mode == "same" else (0, 0, 0, 0)
+    if isinstance(convolution.padding, tuple):
+        return convolution.padding
+    return (convolution.padding,) * 4
+
+
+def blockable(convolution, block) -> bool:
+    """Whether the operators compute `convolution` on activations in blocks of `block` channels.
+
+    Its groups must consist of whole blocks, or blocks of whole groups.
+    """
+    inputs = convolution.in_channels // convolution.group
+    outputs = convolution.out_channels // convolution.group
+    if not block or convolution.out_channels % block:
+        return False
+    if convolution.group == 1 or (inputs % block == 0 and outputs % block == 0):
+        return True
+    return inputs == outputs and block % inputs == 0 and convolution.in_channels % block == 0
+
+
+def output_shape(stride, padding, dilation):
+    """The function that gives the shape of y, of the shapes of x and w and any others."""
+
+    def length(size, kernel, axis):
+        if padding is None:
+            return -(-size // stride[axis])
+        reach = dilation[axis] * (kernel - 1) + 1
+        return (size + padding[2 * axis] + padding[2 * axis + 1] - reach) // stride[axis] + 1
+
+    return lambda x, w, *_: (x[0], w[0], length(x[2], w[2], 0), length(x[3], w[3], 1))
