@@ -50,7 +50,7 @@ def models(args) -> None:
                     "multiply_adds": FACTS[name].multiply_adds,
                     "input_shape": FACTS[name].input_shape,
                     "weights": {
-                        publisher: {**vars(source), "top1_source": PUBLISHERS[publisher]}
+                        publisher: {**vars(source), "top1_source": PUBLISHERS[publisher].accuracy}
                         for publisher, source in SOURCES.get(name, {}).items()
                     },
                 }

@@ -15,7 +15,7 @@ from mindvision.classification.models.neck import GlobalAvgPooling
 
 from mindres.errors import UserError
 from mindres.models.resnet import ResidualBlockBase, finish, make_layer
-from mindres.weights.publishers import Source
+from mindres.weights.publishers import sources
 
 
 class PadShortcut(nn.Cell):
@@ -76,41 +76,17 @@ def _stage(in_channel, channel, block_nums, shortcut):
 # By shortcut and depth, trained on CIFAR-10: akamaster's have shortcut A, chenyaofo's B.
 WEIGHTS = {
     "A": {
-        depth: {
-            "akamaster": Source(
-                "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models/"
-                f"resnet{depth}-{sha256}.th",
-                num_classes=10,
-                input_size=32,
-                top1=top1,
-            )
-        }
-        for depth, sha256, top1 in (
-            (20, "12fca82f", 0.9173),
-            (32, "d509ac18", 0.9263),
-            (44, "014dd654", 0.931),
-            (56, "4bfd9763", 0.9339),
-            (110, "1d1ed7c2", 0.9368),
-        )
+        20: sources(akamaster=("resnet20-12fca82f", 0.9173)),
+        32: sources(akamaster=("resnet32-d509ac18", 0.9263)),
+        44: sources(akamaster=("resnet44-014dd654", 0.931)),
+        56: sources(akamaster=("resnet56-4bfd9763", 0.9339)),
+        110: sources(akamaster=("resnet110-1d1ed7c2", 0.9368)),
     },
     "B": {
-        depth: {
-            "chenyaofo": Source(
-                "https://github.com/chenyaofo/pytorch-cifar-models/releases/download/resnet/"
-                f"cifar10_resnet{depth}-{sha256}.pt",
-                num_classes=10,
-                input_size=32,
-                top1=top1,
-                mean=(0.4914, 0.4822, 0.4465),
-                std=(0.2023, 0.1994, 0.2010),
-            )
-        }
-        for depth, sha256, top1 in (
-            (20, "4118986f", 0.926),
-            (32, "ef93fc4d", 0.9353),
-            (44, "2a3cabcb", 0.9401),
-            (56, "187c023a", 0.9437),
-        )
+        20: sources(chenyaofo=("cifar10_resnet20-4118986f", 0.926)),
+        32: sources(chenyaofo=("cifar10_resnet32-ef93fc4d", 0.9353)),
+        44: sources(chenyaofo=("cifar10_resnet44-2a3cabcb", 0.9401)),
+        56: sources(chenyaofo=("cifar10_resnet56-187c023a", 0.9437)),
     },
 }
 

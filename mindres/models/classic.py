@@ -15,32 +15,28 @@ from mindvision.classification.models.head import DenseHead
 from mindres.errors import UserError
 from mindres.models.pooling import AdaptivePool
 from mindres.models.resnet import finish
-from mindres.weights.publishers import Source
+from mindres.weights.publishers import sources
 
 WEIGHTS = {
-    "lenet5": {
-        "mindvision": Source(
-            "https://download.mindspore.cn/vision/classification/lenet_mnist.ckpt",
-            num_classes=10,
-            mean=(0.1307,),
-            std=(0.3081,),
-            input_size=32,
-            top1=0.98768,
+    "lenet5": sources(
+        mindvision=(
+            "lenet_mnist",
+            0.98768,
+            {
+                "num_classes": 10,
+                "mean": (0.1307,),
+                "std": (0.3081,),
+                "input_size": 32,
+                "crop_fraction": 1.0,
+            },
         )
-    },
-    "alexnet": {
-        "torchvision": Source(
-            "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", top1=0.56522
-        )
-    },
-    "vgg16": {
-        "mindcv": Source(
-            "https://download.mindspore.cn/toolkits/mindcv/vgg/vgg16-95697531.ckpt", top1=0.7461
-        ),
-        "torchvision": Source(
-            "https://download.pytorch.org/models/vgg16-397923af.pth", top1=0.71592
-        ),
-    },
+    ),
+    "alexnet": sources(torchvision=("alexnet-owt-7be5be79", 0.56522)),
+    "vgg16": sources(
+        mindcv=("vgg/vgg16-95697531", 0.7461),
+        torchvision=("vgg16-397923af", 0.71592),
+        timm=("vgg16.tv_in1k", 0.71592),
+    ),
 }
 
 

@@ -16,33 +16,18 @@ from mindvision.classification.models.neck import GlobalAvgPooling
 from mindres.models.classic import check_size
 from mindres.models.pooling import AdaptivePool, AveragePool3x3, CeilMaxPool, check_pad_mode
 from mindres.models.resnet import finish
-from mindres.weights.publishers import Source
+from mindres.weights.publishers import sources
 
-# torchvision normalises once more inside these two networks (`transform_input`), which is in `mean` and `std` here.
+# As TensorFlow's weights are used; torchvision normalises so inside these two networks (`transform_input`).
+HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 # MindCV's GoogLeNet has no batch normalisation: another network.
 WEIGHTS = {
-    "googlenet": {
-        "torchvision": Source(
-            "https://download.pytorch.org/models/googlenet-1378be20.pth",
-            mean=(0.5, 0.5, 0.5),
-            std=(0.5, 0.5, 0.5),
-            top1=0.69778,
-        )
-    },
-    "inception_v3": {
-        "mindcv": Source(
-            "https://download.mindspore.cn/toolkits/mindcv/inception_v3/inception_v3-38f67890.ckpt",
-            input_size=299,
-            top1=0.7911,
-        ),
-        "torchvision": Source(
-            "https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",
-            mean=(0.5, 0.5, 0.5),
-            std=(0.5, 0.5, 0.5),
-            input_size=299,
-            top1=0.77294,
-        ),
-    },
+    "googlenet": sources(torchvision=("googlenet-1378be20", 0.69778, HALF)),
+    "inception_v3": sources(
+        mindcv=("inception_v3/inception_v3-38f67890", 0.7911, {"input_size": 299}),
+        torchvision=("inception_v3_google-0cc3c7bd", 0.77294, {**HALF, "input_size": 299}),
+        timm=("inception_v3.tf_in1k", 0.77862, {**HALF, "input_size": 299}),
+    ),
 }
 
 

@@ -185,5 +185,5 @@ def locate(net, source) -> tuple[Path, str]:
                 f"there are no published weights {'' if source is True else f'of {source} '}for "
                 f"{net.architecture['arch']}: name a file{others}"
             )
-        return fetch(published[name]), f"{name}'s {published[name].url.rpartition('/')[2]}"
+        return fetch(published[name]), f"{name}'s {published[name].name}"
     return find(source, f", {', '.join(PUBLISHERS)}, true or false")

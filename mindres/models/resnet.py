@@ -13,11 +13,13 @@ from mindvision.classification.models.blocks import ConvNormActivation
 from mindvision.classification.models.classifiers import BaseClassifier
 from mindvision.classification.models.head import DenseHead
 from mindvision.classification.models.neck import GlobalAvgPooling
-from mindvision.classification.utils.model_urls import model_urls
 
 from mindres.models.load import load_weights
 from mindres.models.pooling import SymmetricMaxPool, check_pad_mode
-from mindres.weights.publishers import Source
+from mindres.weights.publishers import sources
+
+# timm tests these at another size than it trains them at.
+TIMM = {"input_size": 288, "crop_fraction": 1.0}
 
 
 class ResidualBlockBase(nn.Cell):
@@ -170,25 +172,37 @@ LAYERS = {
     "resnet152": (ResidualBlock, (3, 8, 36, 3)),
 }
 
-# Arch, MindVision's accuracy, MindCV's hash and accuracy, torchvision's hash and accuracy. MindVision's names carry no
-# hash, the others end in the SHA-256's first eight digits.
 WEIGHTS = {
-    arch: {
-        "mindvision": Source(model_urls[arch], top1=mindvision),
-        "mindcv": Source(
-            f"https://download.mindspore.cn/toolkits/mindcv/resnet/{arch}-{mindcv}.ckpt", top1=cv
-        ),
-        "torchvision": Source(
-            f"https://download.pytorch.org/models/{arch}-{torchvision}.pth", top1=tv
-        ),
-    }
-    for arch, mindvision, mindcv, cv, torchvision, tv in (
-        ("resnet18", 0.70078, "1e65cd21", 0.7021, "f37072fd", 0.69758),
-        ("resnet34", 0.7372, "f297d27e", 0.7415, "b627a593", 0.73314),
-        ("resnet50", 0.766, "e0733ab8", 0.7669, "0676ba61", 0.7613),
-        ("resnet101", 0.7762, "689c5e77", 0.7824, "63fe2227", 0.77374),
-        ("resnet152", 0.78636, "beb689d8", 0.7872, "394f9c45", 0.78312),
-    )
+    "resnet18": sources(
+        mindvision=("resnet18_224", 0.70078),
+        mindcv=("resnet/resnet18-1e65cd21", 0.7021),
+        torchvision=("resnet18-f37072fd", 0.69758),
+        timm=("resnet18.a1_in1k", 0.73158, TIMM),
+    ),
+    "resnet34": sources(
+        mindvision=("resnet34_224", 0.7372),
+        mindcv=("resnet/resnet34-f297d27e", 0.7415),
+        torchvision=("resnet34-b627a593", 0.73314),
+        timm=("resnet34.a1_in1k", 0.77918, TIMM),
+    ),
+    "resnet50": sources(
+        mindvision=("resnet50_224", 0.766),
+        mindcv=("resnet/resnet50-e0733ab8", 0.7669),
+        torchvision=("resnet50-0676ba61", 0.7613),
+        timm=("resnet50.a1_in1k", 0.81214, TIMM),
+    ),
+    "resnet101": sources(
+        mindvision=("resnet101_224", 0.7762),
+        mindcv=("resnet/resnet101-689c5e77", 0.7824),
+        torchvision=("resnet101-63fe2227", 0.77374),
+        timm=("resnet101.a1h_in1k", 0.82778, TIMM),
+    ),
+    "resnet152": sources(
+        mindvision=("resnet152_224", 0.78636),
+        mindcv=("resnet/resnet152-beb689d8", 0.7872),
+        torchvision=("resnet152-394f9c45", 0.78312),
+        timm=("resnet152.a1h_in1k", 0.8345, TIMM),
+    ),
 }
 
 
@@ -212,18 +226,18 @@ def _resnet(arch, num_classes, pretrained, in_channels, pad_mode):
     )
 
 
-def finish(net, architecture, pretrained=False, sources=None):
+def finish(net, architecture, pretrained=False, published=None):
     """What every network's function does last; returns `net`, initialised, described, and with its weights.
 
     Args:
         net: the network.
         architecture: its name, "arch", and the options with which `create_model` builds it again.
         pretrained: what `load_weights` shall load, or False.
-        sources: published weights of this architecture by publisher.
+        published: published weights of this architecture by publisher.
     """
     kaiming_normal(net)
     net.architecture = architecture
-    net.sources = sources or {}
+    net.sources = published or {}
     # A new cell infers, but MindSpore would keep its compiled graph as the one for training.
     net.set_train(False)
     if pretrained:

@@ -28,9 +28,7 @@ def find(source, others: str = "") -> tuple[Path, str]:
 def fetch(source: Source, mirror: bool = True) -> Path:
     """The cached copy of `source`, downloaded first if it is not there yet."""
     key = hashlib.sha256(source.url.encode()).hexdigest()[:8]
-    path = (
-        files.cache_dir() / "weights" / f"{key}-{source.url.rpartition('/')[2].partition('?')[0]}"
-    )
+    path = files.cache_dir() / "weights" / f"{key}-{source.name}"
     if not path.exists():
         download.download(
             download.mirrored(source.url) if mirror else source.url, path, sha256=source.sha256

@@ -1,26 +1,23 @@
-"""Who publishes weights, and what one must know to use them."""
+"""Who publishes weights: a row says where the files lie, what proves them whole, and where their accuracy is stated.
+
+To add one, add its row here, and one value under its name to each network's row that it has weights for:
+the file's name as the row's address takes it, the top-1 accuracy, and what differs from the row's facts.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-
-# Whose weights can be asked for by name, and where they state their accuracy.
-PUBLISHERS = {
-    "mindvision": "the README of each network in MindVision's repository, gitee.com/mindspore/vision",
-    "mindcv": "the README of each network in github.com/mindspore-lab/mindcv, configs/",
-    "torchvision": "torchvision.models, the metadata of the IMAGENET1K_V1 weights",
-    "akamaster": "the README of github.com/akamaster/pytorch_resnet_cifar10",
-    "chenyaofo": "the README of github.com/chenyaofo/pytorch-cifar-models",
-}
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Source:
     """Weights that somebody publishes, and what one must know to use them.
 
-    `sha256` holds the digest's first digits, where the file's name carries them; `mean` and `std` normalise
-    images in [0, 1]; `input_size` is the side they are meant for; `top1` is the published accuracy, a fraction.
+    `sha256` holds the digest's first digits, where the file's name carries them; `hub` is whether the server states
+    the digest, as Hugging Face's hub does. `mean` and `std` normalise images in [0, 1]; `input_size` is the side in
+    pixels of the images that `top1`, the published accuracy, a fraction, was measured with, and `crop_fraction` how
+    much of the shorter side they keep. `name` is the file's name, unique at its publisher.
     """
 
     url: str
@@ -29,9 +26,92 @@ class Source:
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     input_size: int = 224
+    crop_fraction: float = 0.875
     top1: float | None = None
+    name: str = ""
+    hub: bool = False
 
     def __post_init__(self):
+        if not self.name:
+            name = self.url.rpartition("/")[2].partition("?")[0]
+            object.__setattr__(self, "name", name)
         if self.sha256 is None:
             found = re.search(r"-([0-9a-f]{8,64})\.\w+$", self.url)
             object.__setattr__(self, "sha256", found and found[1])
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Somebody whose weights can be asked for by name.
+
+    Args:
+        accuracy: where the top-1 accuracies are stated.
+        address: of a file, with `{}` in the place of its name.
+        facts: fields of `Source` that all its weights share.
+        ending: of the file's name in the cache, where the address ends alike for all.
+        takes_pytorch: whether PyTorch must be installed to read the files.
+    """
+
+    accuracy: str
+    address: str
+    facts: dict = field(default_factory=dict)
+    ending: str | None = None
+    takes_pytorch: bool = False
+
+    def source(self, file: str, top1: float | None = None, **facts) -> Source:
+        """The weights that this publisher has under the name `file`."""
+        name = "" if self.ending is None else f"{file}{self.ending}"
+        return Source(self.address.format(file), top1=top1, name=name, **{**self.facts, **facts})
+
+
+CIFAR10 = {"num_classes": 10, "input_size": 32, "crop_fraction": 1.0}
+PUBLISHERS = {
+    "mindvision": Publisher(
+        "the README of each network in MindVision's repository, gitee.com/mindspore/vision",
+        "https://download.mindspore.cn/vision/classification/{}.ckpt",
+    ),
+    "mindcv": Publisher(
+        "the README of each network in github.com/mindspore-lab/mindcv, configs/",
+        "https://download.mindspore.cn/toolkits/mindcv/{}.ckpt",
+    ),
+    "torchvision": Publisher(
+        "torchvision.models, the metadata of the IMAGENET1K_V1 weights",
+        "https://download.pytorch.org/models/{}.pth",
+        takes_pytorch=True,
+    ),
+    "timm": Publisher(
+        "results/results-imagenet.csv in github.com/huggingface/pytorch-image-models",
+        "https://huggingface.co/timm/{}/resolve/main/model.safetensors",
+        facts={"hub": True},
+        ending=".safetensors",
+    ),
+    "akamaster": Publisher(
+        "the README of github.com/akamaster/pytorch_resnet_cifar10",
+        "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models/{}.th",
+        facts=CIFAR10,
+        takes_pytorch=True,
+    ),
+    "chenyaofo": Publisher(
+        "the README of github.com/chenyaofo/pytorch-cifar-models",
+        "https://github.com/chenyaofo/pytorch-cifar-models/releases/download/resnet/{}.pt",
+        facts={
+            **CIFAR10,
+            "mean": (0.4914, 0.4822, 0.4465),
+            "std": (0.2023, 0.1994, 0.2010),
+        },
+        takes_pytorch=True,
+    ),
+}
+
+
+def sources(**published: tuple) -> dict[str, Source]:
+    """The weights of a network by publisher, of which `published` has a tuple each.
+
+    The tuple holds the file's name, its top-1 accuracy, and fields of `Source` in a dict, where they differ:
+
+        sources(mindvision=("resnet50_224", 0.766), timm=("resnet50.a1_in1k", 0.81214, {"input_size": 288}))
+    """
+    found = {}
+    for name, (file, top1, *facts) in published.items():
+        found[name] = PUBLISHERS[name].source(file, top1, **(facts[0] if facts else {}))
+    return found
