@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import http.client
 import os
+import re
 import ssl
 import time
 import urllib.error
@@ -27,16 +28,24 @@ MOST_ATTEMPTS = 30
 
 LONGEST_WAIT_S = 60
 
+HUB = "https://huggingface.co/"
+
 LARGEST_DOWNLOAD = 4 << 30  # the largest published weights are VGG-16's, 0.6 GB
 
 
 def download(
-    url: str, path: Path | str, *, md5: str | None = None, sha256: str | None = None
+    url: str,
+    path: Path | str,
+    *,
+    md5: str | None = None,
+    sha256: str | None = None,
+    hub: bool = False,
 ) -> Path:
     """Fetch `url` to `path` with a progress bar, verify it, and only then put it in place.
 
-    `md5` and `sha256` are hex digests, or the first digits of one. A transfer that breaks off is
-    taken up where it stopped if the server proves that the file is still the same, and starts over
+    `md5` and `sha256` are hex digests, or the first digits of one. A SHA-256 that the server states as
+    Hugging Face's hub does is verified too; with `hub` it must state one. A transfer that breaks off
+    is taken up where it stopped if the server proves that the file is still the same, and starts over
     if not. Raises `UserError` when the file cannot be had or is not the one that was promised.
     """
     path = Path(path)
@@ -47,7 +56,8 @@ def download(
     if scheme not in ("http", "https"):
         raise UserError(f"{shown} is not an http or https address")
     with replacing(path) as part:
-        transfer, in_vain = _Transfer(url, part, path.name, verified=bool(md5 or sha256)), 0
+        transfer = _Transfer(url, part, path.name, verified=bool(md5 or sha256), hub=hub)
+        in_vain = 0
         for attempt in range(1, MOST_ATTEMPTS + 1):
             before = part.stat().st_size
             try:
@@ -68,15 +78,18 @@ def download(
                     ) from None
                 time.sleep(max(min(2**attempt / 2, 8), min(_retry_after(error), LONGEST_WAIT_S)))
         verify(part, md5=md5, sha256=sha256, name=shown)
+        verify(part, sha256=transfer.stated_sha256, name=shown)
     return path
 
 
 class _Transfer:
     """One file on its way: how much of it is here, and what proves that the server still has the same."""
 
-    def __init__(self, url: str, part: Path, label: str, verified: bool):
+    def __init__(self, url: str, part: Path, label: str, verified: bool, hub: bool = False):
         self.url, self.part, self.label, self.verified = url, part, label, verified
+        self.hub = hub
         self.validator = None
+        self.stated_sha256 = None
 
     def attempt(self) -> None:
         have = self.part.stat().st_size if self.validator else 0
@@ -86,8 +99,15 @@ class _Transfer:
         if have:
             request.add_header("Range", f"bytes={have}-")
             request.add_header("If-Range", self.validator)
+        request.answers = []
         with _OPENER.open(request, timeout=TIMEOUT_S) as response:
             headers = response.headers
+            self.stated_sha256 = _stated_sha256([*request.answers, headers])
+            if self.hub and not self.stated_sha256:
+                raise UserError(
+                    f"{without_credentials(self.url)} does not state the file's SHA-256, as Hugging Face's "
+                    "hub does in X-Linked-ETag: fetch the file by hand and name its path"
+                )
             resumed = response.status == 206 and headers.get("Content-Range", "").startswith(
                 f"bytes {have}-"
             )
@@ -107,7 +127,7 @@ class _Transfer:
                 etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
             )
             expected = None if response.length is None else have + response.length
-            if expected is None and not (response.chunked or self.verified):
+            if expected is None and not (response.chunked or self.verified or self.stated_sha256):
                 raise UserError(
                     f"{without_credentials(self.url)} does not say how long it is, so a cut "
                     "transfer could pass for a whole one: fetch it by hand"
@@ -165,7 +185,10 @@ class _NoDowngrade(urllib.request.HTTPRedirectHandler):
                 f"{without_credentials(req.full_url)} redirects to the unprotected address "
                 f"{without_credentials(newurl)}: refused"
             )
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        req.answers.append(headers)
+        following.answers = req.answers
+        return following
 
 
 _OPENER = urllib.request.build_opener(_NoDowngrade)
@@ -182,6 +205,17 @@ NETWORK_ERRORS = (
 )
 
 
+def _stated_sha256(answers: list) -> str | None:
+    """The SHA-256 of the file itself that the first of the `answers` states which states any.
+
+    Hugging Face's hub does in the answer that redirects to where its large files lie.
+    """
+    for headers in answers:
+        if found := re.fullmatch(r'(?:W/)?"?([0-9a-f]{64})"?', headers.get("X-Linked-ETag", "")):
+            return found[1]
+    return None
+
+
 def _retry_after(error) -> float:
     """The seconds that a server wants to be left in peace, in either form that it may say so."""
     headers = getattr(error, "headers", None) or {}
@@ -196,10 +230,17 @@ def _retry_after(error) -> float:
         return 0
 
 
+def mirror() -> str | None:
+    """The server that stands in for all publishers, for machines that reach none of them."""
+    return os.environ.get("MINDRES_MIRROR")
+
+
 def mirrored(url: str) -> str:
-    """`url`, or the same path below `$MINDRES_MIRROR` for machines that reach no publisher."""
-    mirror = os.environ.get("MINDRES_MIRROR")
-    return mirror.rstrip("/") + urllib.parse.urlsplit(url).path if mirror else url
+    """`url`, or the same path at the `mirror`, or at the hub that `$HF_ENDPOINT` names instead of Hugging Face's."""
+    hub = os.environ.get("HF_ENDPOINT")
+    if instead := mirror() or (hub if url.startswith(HUB) else None):
+        return instead.rstrip("/") + urllib.parse.urlsplit(url).path
+    return url
 
 
 def without_credentials(url: str) -> str:

@@ -21,6 +21,7 @@ class FileServer:
     ranges: bool = True  # whether Range and If-Range are honoured
     etags: bool = True  # whether answers carry an ETag
     lengths: bool = True  # whether answers carry Content-Length
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)  # further ones, by path
     excess: int = 0  # by how much Content-Length is too large
     requests: list = field(default_factory=list)  # (path, headers) of every request
 
@@ -37,6 +38,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "redirect":
             self.send_response(302)
             self.send_header("Location", value)
+            self._send_further()
             return self.end_headers()
         if fault.isdigit() or self.path not in site.files:
             return self.send_error(int(fault or 404))
@@ -54,8 +56,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("ETag", etag)
         if site.lengths:
             self.send_header("Content-Length", str(len(body) + site.excess))
+        self._send_further()
         self.end_headers()
         self.wfile.write(body[: int(value)] if fault == "cut" else body)
+
+    def _send_further(self):
+        for name, value in self.server.site.headers.get(self.path, {}).items():
+            self.send_header(name, value)
 
     def log_message(self, *args):
         pass

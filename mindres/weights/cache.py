@@ -31,6 +31,9 @@ def fetch(source: Source, mirror: bool = True) -> Path:
     path = files.cache_dir() / "weights" / f"{key}-{source.name}"
     if not path.exists():
         download.download(
-            download.mirrored(source.url) if mirror else source.url, path, sha256=source.sha256
+            download.mirrored(source.url) if mirror else source.url,
+            path,
+            sha256=source.sha256,
+            hub=source.hub and not download.mirror(),  # a mirror of plain files states no digests
         )
     return path
