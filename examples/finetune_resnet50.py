@@ -1,14 +1,14 @@
 """Fine-tune ResNet-50: MindSpore's tutorial, on today's MindSpore, on any of the datasets or your own images."""
 
 import mindres
-from mindres.cli.flags import (
+from mindres.cli.program import run
+from mindres.cli.training_flags import (
     load_datasets,
     load_pretrained,
     recipe_values,
     train_as_asked,
     training_parser,
 )
-from mindres.cli.program import run
 from mindres.training.recipes import make_recipe
 
 

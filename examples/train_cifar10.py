@@ -1,14 +1,14 @@
 """Train ResNet-20, ResNet-18 or any other network from random weights on CIFAR-10, 5,000 images held out."""
 
 import mindres
-from mindres.cli.flags import (
+from mindres.cli.program import run
+from mindres.cli.training_flags import (
     load_dataset,
     load_datasets,
     recipe_values,
     train_as_asked,
     training_parser,
 )
-from mindres.cli.program import run
 from mindres.training.recipes import make_recipe
 
 

@@ -1,8 +1,8 @@
 """Train the ConvNet or LeNet-5 on MNIST, validated on the test images."""
 
 import mindres
-from mindres.cli.flags import load_datasets, recipe_values, train_as_asked, training_parser
 from mindres.cli.program import run
+from mindres.cli.training_flags import load_datasets, recipe_values, train_as_asked, training_parser
 from mindres.training.recipes import make_recipe
 
 

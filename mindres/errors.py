@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -17,6 +19,20 @@ class UserError(Exception):
             if line.isprintable()
             else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
         )
+
+
+def unknown(what: str, name, known: Iterable[str]) -> UserError:
+    """The error for a `name` that is none of the `known` ones; it suggests the nearest of them, or lists all."""
+    return UserError(f"unknown {what} {name!r}: {suggestion(name, known)}")
+
+
+def suggestion(name, known: Iterable[str]) -> str:
+    """What to choose in place of `name`, in words: the nearest of the `known` names, or all of them."""
+    spelled = {str(each).lower(): str(each) for each in known}
+    near = difflib.get_close_matches(str(name).lower(), spelled, n=3)
+    if near:
+        return f"did you mean {' or '.join(spelled[each] for each in near)}?"
+    return f"choose one of {', '.join(spelled.values())}"
 
 
 def translated(error: Exception) -> UserError | None:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mindres.cli import own_commands, program
+from mindres.cli import COMMANDS, program
 from mindres.errors import UserError
 
 PIPELINE = """Exception thrown from dataset pipeline. Refer to 'Dataset Pipeline Error Message'.
@@ -94,7 +94,7 @@ def test_debug_shows_the_traceback_too(error, part, capsys):
     assert "Traceback" not in outcome(error, capsys)[1], "it holds for one run"
 
 
-@pytest.mark.parametrize("command", own_commands.COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_takes_debug(command, capsys):
     with pytest.raises(SystemExit):
         program.main([command, "--help"])

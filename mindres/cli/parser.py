@@ -1,10 +1,13 @@
-"""The argument parser of every command and script."""
+"""The argument parser of every command and script, and the parser of `mindres`."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 
-from mindres.errors import UserError
+from mindres import __version__
+from mindres.cli import COMMANDS
+from mindres.errors import UserError, suggestion
 
 # Whether --debug was given: every error then shows its traceback.
 debug = False
@@ -17,7 +20,10 @@ class _Debug(argparse.Action):
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """argparse with this package's error line, its help layout, `--debug`, and no abbreviated flags."""
+    """argparse with mindres's error line, help layout, suggestions, and `--debug`.
+
+    Flags cannot be abbreviated.
+    """
 
     def __init__(self, *args, **kwargs):
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -27,5 +33,33 @@ class ArgumentParser(argparse.ArgumentParser):
             "--debug", action=_Debug, nargs=0, help="show where in the program an error came from"
         )
 
+    def _check_value(self, action, value):
+        if action.choices is not None and value not in action.choices:
+            told = f"unknown value {value!r}: {suggestion(value, action.choices)}"
+            raise argparse.ArgumentError(action, told)
+
     def error(self, message: str):
         raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of all commands; the parsed arguments have the command's function as `run`."""
+    parser = ArgumentParser(
+        prog="mindres",
+        description="Train, evaluate and understand ResNets on today's MindSpore.",
+        epilog="example:\n  mindres summary resnet50 --input 3,224,224\n\n"
+        "mindres COMMAND --help explains a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"mindres {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, row in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=row.does,
+            description=f"{row.does[0].upper()}{row.does[1:]}.",
+            epilog=f"example:\n  {row.example}",
+        )
+        file = importlib.import_module(f"mindres.cli.{name}")
+        file.add_flags(command)
+        command.set_defaults(run=file.run)
+    return parser

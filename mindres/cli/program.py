@@ -1,4 +1,4 @@
-"""The command line: parser, streams, signals and exit statuses."""
+"""Runs a program of mindres: streams, signals and exit statuses."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from mindres import __version__
 from mindres.cli import parser as parsers
-from mindres.cli.own_commands import COMMANDS
-from mindres.cli.parser import ArgumentParser
+from mindres.cli.parser import build_parser
 from mindres.errors import UserError, translated
 from mindres.signals import Terminated, _Signals
 
@@ -59,7 +57,7 @@ def run(main: Callable[[], int | None]) -> None:
         try:
             sys.stdout.flush()
         except OSError:
-            # The reader has gone (`| head`), or the disk is full: Python would complain once more at exit.
+            # The reader has gone (`| head`), or the disk is full. Python would complain at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
 
@@ -73,7 +71,8 @@ def _say(text: str, status: int) -> int:
 def _prepare_streams() -> None:
     """Make every name printable, and give what the shell has closed (`>&-`) a place to go.
 
-    A closed descriptor would be the next opened file's, and what libraries print would end in a checkpoint.
+    A closed descriptor would become that of the next opened file, such as a checkpoint, and what
+    libraries print would end there.
     """
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
@@ -99,32 +98,14 @@ def _versions() -> str:
 
 
 def main(arguments=None) -> None:
-    """Run the command line `arguments` (this process's by default) and leave the process with its status."""
+    """Run a command line and leave the process with its status.
+
+    `arguments` are this process's by default.
+    """
     run(lambda: run_command(sys.argv[1:] if arguments is None else arguments))
 
 
 def run_command(arguments) -> int | None:
+    """Run a command line in this process; returns the command's exit status, None for 0."""
     args = build_parser().parse_args(arguments)
     return args.run(args)
-
-
-def build_parser() -> ArgumentParser:
-    """The parser of all commands."""
-    parser = ArgumentParser(
-        prog="mindres",
-        description="Fine-tune and understand ResNets on today's MindSpore.",
-        epilog="example:\n  mindres summary resnet50 --input 3,224,224\n\n"
-        "mindres COMMAND --help explains a command.",
-    )
-    parser.add_argument("--version", action="version", version=f"mindres {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, (flags, run, does, example) in COMMANDS.items():
-        command = commands.add_parser(
-            name,
-            help=does,
-            description=f"{does[0].upper()}{does[1:]}.",
-            epilog=f"example:\n  {example}",
-        )
-        flags(command)
-        command.set_defaults(run=run)
-    return parser

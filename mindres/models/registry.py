@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 from dataclasses import dataclass
 
-from mindres.errors import UserError
+from mindres.errors import unknown
 from mindres.models import cifar_resnet, classic, inception, resnet
 from mindres.models.cifar_resnet import resnet20, resnet32, resnet44, resnet56, resnet110
 from mindres.models.classic import alexnet, convnet, lenet5, vgg16
@@ -83,6 +82,4 @@ def known(name):
     """`name`, if there is a network called so; otherwise a `UserError` that suggests the nearest names."""
     if name in MODELS:
         return name
-    near = difflib.get_close_matches(str(name).lower(), MODELS, n=3)
-    advice = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(MODELS)}"
-    raise UserError(f"unknown network {name!r}: {advice}")
+    raise unknown("network", name, MODELS)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from mindres.errors import UserError
+from mindres.errors import UserError, unknown
 
 KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "a name"}
 
@@ -126,10 +125,3 @@ def _is_a(value, kind: type) -> bool:
         return not isinstance(value, (str, bool)) and accepts(value) == value
     except (TypeError, ValueError, OverflowError):
         return False
-
-
-def unknown(what: str, name, known: Collection[str]) -> UserError:
-    """The error for a `name` that is none of the `known` ones; it suggests the nearest of them."""
-    near = difflib.get_close_matches(str(name), known, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    return UserError(f"unknown {what} {name!r}: {hint}choose one of {', '.join(known)}")

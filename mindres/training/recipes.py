@@ -7,10 +7,9 @@ flag, the check and the note in `config.json` follow from the line.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from dataclasses import dataclass
 
-from mindres.errors import UserError
+from mindres.errors import UserError, unknown
 from mindres.training import recipe_fields
 from mindres.training.optimizers import OPTIMIZERS
 from mindres.training.recipe_fields import (
@@ -24,7 +23,6 @@ from mindres.training.recipe_fields import (
     row_of,
     shares,
     switch,
-    unknown,
 )
 from mindres.training.schedules import SCHEDULES
 
@@ -140,9 +138,7 @@ def make_recipe(name: str = "tutorial", **overrides) -> Recipe:
     fields = [option.name for option in recipe_options()]
     for key in overrides:
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1)
-            hint = f": did you mean {near[0]}?" if near else ""
-            raise UserError(f"unknown training option {key!r}{hint}")
+            raise unknown("training option", key, fields)
     given = {key: value for key, value in overrides.items() if value is not None}
     recipe = dataclasses.replace(RECIPES[name], **given)
     recipe_fields.check(recipe)

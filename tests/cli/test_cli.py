@@ -8,8 +8,11 @@ import time
 
 import pytest
 from conftest import clean_environment
+from PIL import Image
 
-from mindres.cli import own_commands, program
+from mindres.cli import COMMANDS, program
+from mindres.cli.parser import build_parser
+from mindres.cli.training_flags import training_parser
 from mindres.models.registry import FACTS
 
 MINDRES = [sys.executable, "-m", "mindres"]
@@ -64,7 +67,7 @@ def test_help_does_not_import_mindspore():
     assert (done.returncode, done.stdout) == (2, "False\n")
 
 
-@pytest.mark.parametrize("command", own_commands.COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(run, command):
     status, out, err = run(command, "--help")
     assert status == 0 and not err
@@ -73,10 +76,10 @@ def test_every_command_has_help_with_an_example(run, command):
 
 
 def test_the_example_in_the_help_is_a_valid_command_line():
-    for _, _, _, example in own_commands.COMMANDS.values():
+    for _, example in COMMANDS.values():
         words = example.replace("'", "").split()
         assert words[0] == "mindres"
-        program.build_parser().parse_args(words[1:])
+        build_parser().parse_args(words[1:])
 
 
 def test_models_lists_what_there_is(run):
@@ -152,7 +155,7 @@ def test_summary(run):
     "arguments, message",
     [
         ([], "the following arguments are required: COMMAND (see mindres --help)"),
-        (["modles"], "argument COMMAND: invalid choice: 'modles'"),
+        (["modles"], "argument COMMAND: unknown value 'modles': did you mean models"),
         (["summary"], "the following arguments are required: arch (see mindres summary --help)"),
         (["summary", "resnet51"], "unknown network 'resnet51': did you mean"),
         (
@@ -195,3 +198,64 @@ def test_a_reader_that_goes_away_is_no_error():
         env=clean_environment(),
     )
     assert done.stdout.startswith("name") and done.stderr == ""
+
+
+def test_train_trains_on_a_built_in_data_set(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = "--arch lenet5 --pretrained false --epochs 1 --batch_size 64 --lr 0.01 --seed 3"
+    status, out, err = run("train", "digits", "--device_target", "CPU", *flags.split())
+    assert (status, err) == (0, "")
+    first, *lines = out.splitlines()
+    assert first == "lenet5 on digits, CPU: 1 epochs in batches of 64, tutorial recipe"
+    assert [line for line in lines if line.startswith("Epoch: [1 / 1], Train Loss: [")]
+    noted = json.loads((tmp_path / "ckpt" / "config.json").read_text())
+    assert (noted["dataset"], noted["lr"], noted["seed"]) == ("digits", 0.01, 3)
+    assert "data" not in noted and "func" not in str(noted)
+    assert (tmp_path / "ckpt" / "best.ckpt").is_file()
+
+
+def test_train_trains_on_a_folder(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, color in (("blue", (0, 0, 255)), ("red", (255, 0, 0))):
+        for i in range(5):
+            path = tmp_path / "photos" / name / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (40, 30), color).save(path)
+    flags = "--arch resnet20 --pretrained false --epochs 1 --batch_size 4 --device_target CPU"
+    status, out, err = run("train", "photos", *flags.split())
+    assert (status, err) == (0, "") and "Epoch: [1 / 1]" in out
+    noted = json.loads((tmp_path / "ckpt" / "config.json").read_text())
+    assert noted["dataset"] == "folder" and noted["dataset_path"].endswith("photos")
+
+
+def test_train_has_every_flag_of_the_scripts():
+    def flags(parser):
+        return {flag for action in parser._actions for flag in action.option_strings}
+
+    commands = next(a for a in build_parser()._actions if isinstance(a.choices, dict)).choices
+    assert flags(training_parser("", "")) - {"--dataset"} == flags(commands["train"])
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (
+            "cifar11",
+            "there is no folder cifar11, and no data set of that name: did you mean cifar10",
+        ),
+        ("file", "file is not a folder"),
+        ("photos --dataset_path elsewhere", "photos is a folder, so --dataset_path is of no use"),
+        ("digits --epochs 0", "epochs must be at least 1"),
+        (
+            "digits --auto_augment randaugmnt",
+            "argument --auto_augment: unknown value 'randaugmnt': did",
+        ),
+        ("", "the following arguments are required: DATA"),
+    ],
+)
+def test_mistakes_in_what_to_train(run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "photos").mkdir()
+    assert one_line(run, "train", *arguments.split()).startswith(message)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "photos"]

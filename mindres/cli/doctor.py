@@ -1,0 +1,21 @@
+"""`mindres doctor`: reports what this machine can train on and what is missing."""
+
+from __future__ import annotations
+
+from mindres.cli.flags import add_device_flag, add_json_flag, print_json
+
+
+def add_flags(parser) -> None:
+    add_device_flag(parser, "the device to train on (default: auto)")
+    add_json_flag(parser)
+
+
+def run(args) -> int:
+    from mindres.doctor import checks
+
+    found = checks.report(args.device_target)
+    if args.json:
+        print_json(found)
+    else:
+        print(checks.format_report(found))
+    return 0 if found["training"]["ok"] else 1

@@ -1,0 +1,73 @@
+"""`mindres eval`: measures a network on labelled images."""
+
+from __future__ import annotations
+
+import argparse
+
+from mindres.cli.arguments import positive_int
+from mindres.cli.flags import (
+    add_data_flags,
+    add_json_flag,
+    add_network_flags,
+    load_network,
+    open_images,
+    print_json,
+)
+
+
+def add_flags(parser) -> None:
+    add_network_flags(parser)
+    add_data_flags(parser)
+    parser.add_argument(
+        "--batch_size", type=positive_int, default=64, help="images at a time (default: 64)"
+    )
+    parser.add_argument(
+        "--resize",
+        type=positive_int,
+        help="side of the images in pixels (default: what the checkpoint says, else the network's)",
+    )
+    parser.add_argument(
+        "--tta",
+        action=argparse.BooleanOptionalAction,
+        help="average the answers to an image and to its mirror image (default: as in training)",
+    )
+    parser.add_argument(
+        "--plots", metavar="DIR", help="draw confusion.png, mistakes.png and predictions.png there"
+    )
+    add_json_flag(parser)
+
+
+def run(args) -> None:
+    from mindres import files
+    from mindres.evaluation.evaluator import evaluate
+
+    folder = files.make_folder(args.plots) if args.plots else None
+    net, metadata = load_network(args)
+    resize = {"resize": args.resize} if args.resize else {}
+    data = open_images(args, metadata, batch_size=args.batch_size, **resize)
+    tta = bool(metadata.tta) if args.tta is None else args.tta
+    result = evaluate(net, data, tta=tta)
+    if args.json:
+        print_json(
+            {
+                "checkpoint": args.ckpt,
+                "architecture": net.architecture,
+                "dataset": data.name.lower(),
+                "split": data.split,
+                **result.to_json(),
+            }
+        )
+    else:
+        print(f"{net.architecture['arch']} on the {data.split} split of {data.name}")
+        print(result)
+    if folder:
+        _draw(net, data, result, folder)
+
+
+def _draw(net, data, result, folder) -> None:
+    from mindres import pictures
+    from mindres.pictures import drawing
+
+    drawing.save(pictures.confusion(result), folder / "confusion.png")
+    drawing.save(pictures.mistakes(result, data), folder / "mistakes.png")
+    drawing.save(pictures.predictions(net, pictures.samples(data)), folder / "predictions.png")

@@ -1,0 +1,31 @@
+"""`mindres report`: writes an HTML report of a training run."""
+
+from __future__ import annotations
+
+from mindres.cli.flags import DATASETS, add_device_flag
+
+
+def add_flags(parser) -> None:
+    add = parser.add_argument
+    add("run_dir", metavar="RUN_DIR", help="the --ckpt_dir of a training")
+    add("--out", metavar="FILE", help="default: report.html in RUN_DIR")
+    add("--ckpt", metavar="FILE", help="default: best.ckpt in RUN_DIR")
+    add("--dataset", choices=DATASETS, help="default: the one that the checkpoint was trained on")
+    add("--dataset_path", help="folder of the data set (default: the training's)")
+    add(
+        "--split",
+        default="test",
+        choices=("test", "val"),
+        help="images to evaluate (default: test)",
+    )
+    add_device_flag(parser)
+
+
+def run(args) -> None:
+    from mindres.devices.runtime import set_device
+    from mindres.report.writer import write_report
+
+    set_device(args.device_target)
+    print(
+        write_report(args.run_dir, args.out, args.ckpt, args.dataset, args.dataset_path, args.split)
+    )

@@ -1,0 +1,71 @@
+"""`mindres train`: trains a network on a built-in data set or on a folder of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mindres.cli.flags import DATASETS
+from mindres.cli.training_flags import (
+    add_training_flags,
+    load_datasets,
+    load_pretrained,
+    recipe_values,
+    train_as_asked,
+)
+from mindres.errors import UserError, suggestion
+from mindres.training.recipes import make_recipe
+
+BUILT_IN = [name for name in DATASETS if name != "folder"]
+
+
+def add_flags(parser) -> None:
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        help=f"a folder of class folders, or a built-in data set: {', '.join(BUILT_IN)}",
+    )
+    parser.add_argument(
+        "--dataset_path",
+        help="of a built-in data set: its folder, or the parent (default: ./datasets)",
+    )
+    add_training_flags(parser)
+
+
+def run(args) -> None:
+    args.dataset, args.dataset_path = _find_data(args.data, args.dataset_path)
+    recipe = make_recipe(args.recipe, **recipe_values(args))
+
+    import mindres
+
+    device = mindres.set_device(args.device_target, args.device_id)
+    if args.distributed:
+        mindres.start_workers()
+    mindres.set_seed(args.seed)
+    train_data, val_data = load_datasets(args, recipe)
+    net = mindres.create_model(
+        args.arch, num_classes=len(train_data.classes), in_channels=len(train_data.mean)
+    )
+    load_pretrained(net, args.pretrained)
+    mindres.say(
+        f"{args.arch} on {args.data}, {device}: {recipe.epochs} epochs in batches of "
+        f"{recipe.batch_size}, {args.recipe} recipe"
+    )
+    train_as_asked(net, train_data, val_data, args)
+
+
+def _find_data(data, dataset_path) -> tuple[str, str]:
+    """The name of the data set and its folder that DATA and --dataset_path stand for."""
+    if data in BUILT_IN:
+        return data, dataset_path or "./datasets"
+    if Path(data).is_dir():
+        if dataset_path:
+            raise UserError(
+                f"{data} is a folder, so --dataset_path is of no use: leave it out, or name a "
+                f"built-in data set ({', '.join(BUILT_IN)})"
+            )
+        return "folder", data
+    if Path(data).exists():
+        raise UserError(f"{data} is not a folder: name the folder that holds the class folders")
+    raise UserError(
+        f"there is no folder {data}, and no data set of that name: {suggestion(data, BUILT_IN)}"
+    )

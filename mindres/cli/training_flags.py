@@ -1,0 +1,225 @@
+"""The flags of `mindres train` and of the training scripts, and what follows from their values."""
+
+from __future__ import annotations
+
+import argparse
+
+from mindres.cli.arguments import non_negative_int, positive_int
+from mindres.cli.flags import AUTO_AUGMENT, DATASETS, add_device_flag
+from mindres.cli.parser import ArgumentParser
+from mindres.errors import UserError
+from mindres.training.recipes import RECIPES, recipe_options
+
+
+def training_parser(description: str, example: str, **defaults) -> ArgumentParser:
+    """A parser for a training script; `defaults` replaces the defaults of some flags."""
+    parser = ArgumentParser(description=description, epilog=f"example:\n  {example}")
+    parser.add_argument(
+        "--dataset", default="digits", choices=DATASETS, help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--dataset_path",
+        default="./datasets",
+        help="folder of the data set or its parent (default: %(default)s)",
+    )
+    add_training_flags(parser)
+    parser.set_defaults(**defaults)
+    return parser
+
+
+def add_training_flags(parser) -> None:
+    """Every flag of a training but for the name and the folder of its data set."""
+    _add_device_flags(parser)
+    _add_image_flags(parser)
+    _add_network_flags(parser)
+    _add_run_flags(parser)
+    _add_augmentation_flags(parser.add_argument_group("augmentation of training images"))
+    _add_recipe_flags(parser.add_argument_group("recipe", "each flag replaces the recipe's value"))
+
+
+def _add_device_flags(parser) -> None:
+    add_device_flag(parser, "where to train (default: auto)")
+    parser.add_argument(
+        "--device_id",
+        type=non_negative_int,
+        help="which GPU or Ascend processor, from 0 (default: MindSpore's)",
+    )
+    parser.add_argument(
+        "--amp_level",
+        default="auto",
+        choices=("auto", "O0", "O1", "O2", "O3"),
+        help="mixed precision (default: auto: O0 on CPU, O2 elsewhere)",
+    )
+    parser.add_argument(
+        "--mode",
+        default="graph",
+        choices=("graph", "pynative"),
+        help="pynative is for debugging (default: graph)",
+    )
+    parser.add_argument(
+        "--dataset_sink_mode",
+        action=argparse.BooleanOptionalAction,
+        help="keep the steps of an epoch on the device (default: on GPU and Ascend)",
+    )
+    parser.add_argument(
+        "--distributed",
+        action="store_true",
+        help="this is one of the workers that msrun has started; --batch_size is each worker's",
+    )
+
+
+def _add_image_flags(parser) -> None:
+    parser.add_argument(
+        "--download", action="store_true", help="download the data set if it is not there"
+    )
+    parser.add_argument(
+        "--skip_broken", action="store_true", help="leave broken images of a folder out"
+    )
+    parser.add_argument(
+        "--validation_fraction",
+        type=float,
+        default=0.0,
+        help="validate on this part of the training images in place of the test images "
+        "(default: 0)",
+    )
+    parser.add_argument(
+        "--resize",
+        type=positive_int,
+        default=32,
+        help="side of the images in pixels (default: %(default)s)",
+    )
+
+
+def _add_network_flags(parser) -> None:
+    parser.add_argument("--arch", default="resnet50", help="network (default: %(default)s)")
+    parser.add_argument(
+        "--pretrained",
+        help="true, false, mindvision, mindcv, a path or a URL; by default published weights where "
+        "they can be had, else none",
+    )
+    parser.add_argument(
+        "--freeze",
+        default="none",
+        help="none, backbone, or the last stage to keep: conv1 to layer4 (default: none)",
+    )
+
+
+def _add_run_flags(parser) -> None:
+    add = parser.add_argument
+    add("--ckpt_dir", default="ckpt", help="folder of the checkpoints (default: %(default)s)")
+    add(
+        "--keep_best",
+        type=positive_int,
+        default=1,
+        help="how many checkpoints to keep by accuracy (default: 1)",
+    )
+    add("--overwrite", action="store_true", help="replace a better best.ckpt of an earlier run")
+    add("--resume", action="store_true", help="continue from last.ckpt in --ckpt_dir")
+    add("--seed", type=int, default=0, help="of weights, data order and augmentation (default: 0)")
+    add("--max_steps", type=positive_int, help="stop after so many steps")
+    add(
+        "--tensorboard",
+        metavar="DIR",
+        help="write curves and predictions for TensorBoard to this folder",
+    )
+
+
+def _add_augmentation_flags(group) -> None:
+    group.add_argument("--auto_augment", default="none", choices=AUTO_AUGMENT, help="default: none")
+    group.add_argument("--random_erasing", type=float, default=0.0, help="probability (default: 0)")
+    group.add_argument("--mixup", type=float, default=0.0, help="alpha (default: 0, off)")
+    group.add_argument("--cutmix", type=float, default=0.0, help="alpha (default: 0, off)")
+
+
+def _add_recipe_flags(group) -> None:
+    group.add_argument(
+        "--recipe", default="tutorial", choices=list(RECIPES), help="default: %(default)s"
+    )
+    for option in recipe_options():
+        if option.kind is bool:
+            action = argparse.BooleanOptionalAction
+            group.add_argument(f"--{option.name}", action=action, help=option.help)
+        elif option.has_flag:
+            shown = f"{option.help} (tutorial: {option.default})"
+            group.add_argument(f"--{option.name}", type=option.kind, help=shown)
+
+
+def recipe_values(args) -> dict:
+    """The recipe's fields that were given on the command line."""
+    given = {option.name: getattr(args, option.name, None) for option in recipe_options()}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def load_datasets(args, recipe):
+    """The `ImageDataset` to train on and the one to validate on that the flags ask for."""
+    held_out = args.validation_fraction > 0 or args.dataset == "folder"
+    val_split = "val" if held_out else "test"
+    return load_dataset(args, recipe, "train"), load_dataset(args, recipe, val_split)
+
+
+def load_dataset(args, recipe, split):
+    """One split of the `ImageDataset` that the flags ask for."""
+    from mindres.data.index import DATASETS as classes
+    from mindres.devices import workers
+
+    options = {
+        "batch_size": recipe.batch_size,
+        "resize": args.resize,
+        "download": args.download,
+        "validation_fraction": args.validation_fraction,
+        "standardize": recipe.standardize,
+    }
+    if args.distributed:
+        options |= {"num_shards": workers.size(), "shard_id": workers.rank()}
+    if args.dataset == "folder":
+        options["skip_broken"] = args.skip_broken
+    if args.dataset == "mnist":
+        options["channels"] = 1 if args.arch in ("lenet5", "convnet") else 3
+    if split == "train":
+        options["augment"] = recipe.augment
+        options |= {
+            name: getattr(args, name)
+            for name in ("auto_augment", "random_erasing", "mixup", "cutmix")
+        }
+    return classes[args.dataset](args.dataset_path, split=split, **options)
+
+
+def train_as_asked(net, train_data, val_data, args):
+    """`mindres.train` with everything that the flags ask for."""
+    from mindres.training.trainer import train
+
+    own = ("command", "run", "debug", "data")
+    return train(
+        net,
+        train_data,
+        val_data,
+        recipe=args.recipe,
+        **recipe_values(args),
+        freeze=args.freeze,
+        amp_level=args.amp_level,
+        mode=args.mode,
+        ckpt_dir=args.ckpt_dir,
+        keep_best=args.keep_best,
+        overwrite=args.overwrite,
+        resume=args.resume,
+        max_steps=args.max_steps,
+        dataset_sink_mode=args.dataset_sink_mode,
+        tensorboard=args.tensorboard,
+        config={name: value for name, value in vars(args).items() if name not in own},
+    )
+
+
+def load_pretrained(net, source) -> None:
+    """Load what --pretrained names; by default published weights, where they can be had."""
+    from mindres.devices.workers import say
+    from mindres.models.load import load_weights
+
+    if source in ("false", "true"):
+        source = source == "true"
+    if source is None:
+        try:
+            say(str(load_weights(net, True)))
+        except UserError as error:
+            say(f"training from random weights: {error}")
+    elif source:
+        say(str(load_weights(net, source)))
