@@ -59,13 +59,13 @@ def mindres_step(device: str, what: str, size: int, batch: int):
     import mindspore
     from mindspore import nn
 
-    from mindres.devices import runtime
+    from mindres.devices import DEFAULTS
     from mindres.training import recipes, step
 
     net = mindres.resnet50()
     assert sum(p.size for p in net.trainable_params()) == PARAMETERS
     mindspore.set_context(mode=mindspore.GRAPH_MODE)
-    level = runtime.DEFAULTS[device].amp_level
+    level = DEFAULTS[device].amp_level
     network = net if level == "O0" else mindspore.amp.auto_mixed_precision(net, level)
     images, labels = map(mindspore.Tensor, data(size, batch))
     if what == "train":
@@ -186,7 +186,6 @@ class Side:
                 "--worker",
                 name,
                 *case.split(","),
-                "--device_target",
                 args.device,
             ],
             text=True,
@@ -274,16 +273,15 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, help="file for the table (default on GPU: benchmarks/results/gpu.md)"
     )
-    parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
-    parser.add_argument("--device_target", help=argparse.SUPPRESS)  # where mindres looks for it
+    parser.add_argument("--worker", nargs=5, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
-        side, what, size, batch = args.worker
-        return worker(side, args.device_target, what, int(size), int(batch))
+        side, what, size, batch, device = args.worker
+        return worker(side, device, what, int(size), int(batch))
     if args.device == "GPU":
-        from mindres.devices import runtime
+        from mindres.devices import gpu
 
-        if lacks := runtime.missing("GPU"):
+        if lacks := gpu.missing():
             sys.exit(f"no GPU to measure on: {lacks}")
     head = "| ResNet-50 | mindres, images/s | PyTorch | images/s | mindres / PyTorch |\n| --- | --- | --- | --- | --- |"
     print(head, flush=True)

@@ -11,7 +11,7 @@ from mindres.cli.arguments import positive_int
 from mindres.cli.flags import DATASETS
 from mindres.cli.parser import ArgumentParser
 from mindres.cli.program import run
-from mindres.devices.runtime import DEVICES
+from mindres.devices import DEVICES
 
 
 def main():

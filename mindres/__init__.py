@@ -3,7 +3,7 @@
     import mindres
     net = mindres.resnet50(num_classes=10)
 
-Import it before mindspore, so that the process can be prepared (see `mindres.runtime`). Public names
+Import it before mindspore, so that the process can be prepared (`mindres.devices.before_mindspore`). Public names
 are loaded when they are first used (SPEC 1), so that `mindres --help` need not wait for MindSpore.
 """
 
@@ -12,7 +12,7 @@ import sys as _sys
 import types as _types
 
 from mindres.compat import mindvision as _mindvision
-from mindres.devices import runtime as _runtime
+from mindres.devices import before_mindspore as _before_mindspore
 from mindres.errors import UserError
 
 __version__ = "0.1.0"
@@ -40,7 +40,7 @@ _HOME = {
         "models.save": ["save_checkpoint"],
         "models.checkpoints": ["load_model"],
         "models.folding": ["fold_batch_norm"],
-        "devices.runtime": ["set_device"],
+        "devices.set_device": ["set_device"],
         "devices.workers": ["say", "start_workers"],
         "callbacks.monitor": ["ValAccMonitor"],
         "callbacks.loss_monitor": ["LossMonitor"],
@@ -79,5 +79,5 @@ for _names in _NETWORKS.values():
     for _name in _names:
         _sys.modules[f"mindres.{_name}"] = _NetworkModule(f"mindres.{_name}")
 
-_runtime.prepare()
+_before_mindspore.install()
 _mindvision.install()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email.utils
 import http.client
-import os
 import re
 import ssl
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from mindres import settings
 from mindres.errors import UserError
 from mindres.files import reason, replacing, verify
 
@@ -232,13 +232,13 @@ def _retry_after(error) -> float:
 
 def mirror() -> str | None:
     """The server that stands in for all publishers, for machines that reach none of them."""
-    return os.environ.get("MINDRES_MIRROR")
+    return settings.get("MINDRES_MIRROR")
 
 
 def mirrored(url: str) -> str:
-    """`url`, or the same path at the `mirror`, or at the hub that `$HF_ENDPOINT` names instead of Hugging Face's."""
-    hub = os.environ.get("HF_ENDPOINT")
-    if instead := mirror() or (hub if url.startswith(HUB) else None):
+    """`url`, or the same path at the `mirror`, or at the hub that `$HF_ENDPOINT` names."""
+    hub = settings.get("HF_ENDPOINT") if url.startswith(HUB) else None
+    if instead := mirror() or hub:
         return instead.rstrip("/") + urllib.parse.urlsplit(url).path
     return url
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mindres import settings
 from mindres.errors import UserError
 
 try:
@@ -24,9 +25,9 @@ except ImportError:  # Windows
 
 
 def cache_dir() -> Path:
-    """The per-user cache: `$MINDRES_CACHE`, else `$XDG_CACHE_HOME/mindres`, else `~/.cache/mindres`."""
-    if "MINDRES_CACHE" in os.environ:
-        return Path(os.environ["MINDRES_CACHE"])
+    """The user's cache: `$MINDRES_CACHE`, `$XDG_CACHE_HOME/mindres` or `~/.cache/mindres`."""
+    if folder := settings.get("MINDRES_CACHE"):
+        return Path(folder)
     try:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     except RuntimeError:

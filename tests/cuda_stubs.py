@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from mindres.devices import gpu
+from mindres.compat import mindspore as private
+from mindres.devices import gpu, nvcc_stub, nvidia_driver
 
 # Every function writes its name to the file $STUB_TRACE, where that is set.
 TRACE = """
@@ -60,7 +61,7 @@ def compile_c(path, source, *options):
 
 def wanted_functions():
     """{library: functions} that the plug-in and the kernels beside it link."""
-    plugin = gpu.plugin()
+    plugin = private.gpu_plugin()
     wanted = {name: set() for name in [*gpu.LIBRARIES, "libcuda.so.1"]}
     for path in (plugin, plugin.parent / "gpu" / "libcuda_ops.so.11"):
         listing = subprocess.check_output(["nm", "-D", "--undefined-only", str(path)], text=True)
@@ -78,7 +79,7 @@ def build(folder):
     """Put the driver into `folder`/driver and the libraries where PyPI's packages have them below `folder`/site."""
     if not shutil.which("cc") or not shutil.which("nm"):
         pytest.skip("no C compiler")
-    if not gpu.plugin():
+    if not private.gpu_plugin():
         pytest.skip("this MindSpore has no GPU plug-in")
     for library, functions in wanted_functions().items():
         source = DRIVER if library == "libcuda.so.1" else TRACE
@@ -121,13 +122,13 @@ def machine(stubs, monkeypatch, tmp_path):
         monkeypatch.delenv(name)
     elsewhere = [entry for entry in sys.path if not Path(entry, "nvidia").exists()]
     monkeypatch.setattr(sys, "path", [str(site), *elsewhere])
-    monkeypatch.setattr(gpu, "plugin", lambda: Path("plugin"))
+    monkeypatch.setattr(private, "gpu_plugin", lambda: Path("plugin"))
     monkeypatch.setattr(gpu, "SYSTEM_FOLDERS", [str(tmp_path / "system" / "cuda-11*")])
     monkeypatch.setattr(gpu, "load_errors", {})
     driver = ctypes.CDLL(str(stubs / "driver" / "libcuda.so.1"))
-    monkeypatch.setattr(gpu, "driver", lambda: driver)
-    gpu.query.cache_clear()
-    gpu.own_cuda_home.cache_clear()
+    monkeypatch.setattr(nvidia_driver, "driver", lambda: driver)
+    nvidia_driver.query.cache_clear()
+    nvcc_stub.own_cuda_home.cache_clear()
     yield site
-    gpu.query.cache_clear()
-    gpu.own_cuda_home.cache_clear()
+    nvidia_driver.query.cache_clear()
+    nvcc_stub.own_cuda_home.cache_clear()

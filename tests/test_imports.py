@@ -9,7 +9,7 @@ from itertools import permutations
 import pytest
 from conftest import ROOT, clean_environment
 
-from mindres.devices import runtime
+from mindres.devices import cpu
 
 SPELLINGS = {
     "attribute": "import mindres; assert isinstance(mindres.resnet50, types.FunctionType)",
@@ -101,53 +101,61 @@ def test_mindspore_first_is_warned_about_once_in_one_line(run_python, isa):
     [line] = done.stderr.splitlines()
     assert line.startswith("mindres: warning: mindspore was imported before mindres")
     assert "GPU libraries" in line and line.endswith("import mindres first")
-    assert ("ONEDNN_MAX_CPU_ISA" in line) == (
-        isa is None and "avx512f" in runtime.processor_flags()
-    )
+    assert ("ONEDNN_MAX_CPU_ISA" in line) == (isa is None and "avx512f" in cpu.instruction_sets())
 
 
-# Each case: processor flags, arguments, environment, and what ONEDNN_MAX_CPU_ISA is afterwards.
+# Each case: instruction sets, devices that `set_device` is asked for, environment, and what
+# ONEDNN_MAX_CPU_ISA is when MindSpore has been imported.
 AVX512 = ["sse2", "avx2", "avx512f"]
-CAP = {
+LIMIT = {
     "avx512": (AVX512, [], {}, "AVX2"),
-    "avx512, CPU asked for": (AVX512, ["--device_target", "CPU"], {}, "AVX2"),
-    "avx512, auto": (AVX512, ["--device_target=auto"], {}, "AVX2"),
+    "avx512, CPU asked for": (AVX512, ["CPU"], {}, "AVX2"),
+    "avx512, auto": (AVX512, ["auto"], {}, "AVX2"),
     "no avx512": (["sse2", "avx2"], [], {}, None),
     "not an x86 processor": ([], [], {}, None),
     "the user's own": (AVX512, [], {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}, "AVX512_CORE"),
+    "the user's own, CPU": (AVX512, ["CPU"], {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}, "AVX512_CORE"),
+    "the user's own, GPU": (AVX512, ["GPU"], {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "AVX2"),
     "the user's own, empty": (AVX512, [], {"ONEDNN_MAX_CPU_ISA": ""}, ""),
-    "GPU": (AVX512, ["--epochs", "1", "--device_target", "GPU"], {}, None),
-    "GPU with =": (AVX512, ["--device_target=GPU"], {}, None),
-    "Ascend": (AVX512, ["--device_target", "Ascend"], {}, None),
+    "GPU": (AVX512, ["GPU"], {}, None),
+    "Ascend": (AVX512, ["Ascend"], {}, None),
     "GPU by variable": (AVX512, [], {"MINDRES_DEVICE_TARGET": "GPU"}, None),
-    "the flag beats the variable": (
-        AVX512,
-        ["--device_target", "CPU"],
-        {"MINDRES_DEVICE_TARGET": "GPU"},
-        "AVX2",
-    ),
-    "flag without a value": (AVX512, ["--device_target"], {}, "AVX2"),
+    "GPU by variable, auto": (AVX512, ["auto"], {"MINDRES_DEVICE_TARGET": "GPU"}, None),
+    "the call beats the variable": (AVX512, ["CPU"], {"MINDRES_DEVICE_TARGET": "GPU"}, "AVX2"),
+    "changed to GPU": (AVX512, ["CPU", "GPU"], {}, None),
+    "changed to CPU": (AVX512, ["GPU", "CPU"], {}, "AVX2"),
 }
 
 
 @pytest.fixture(scope="module")
-def caps():
-    """What `prepare` makes of each case, in an interpreter whose environment may be spoilt."""
+def limits():
+    """The limit in each case, from an interpreter whose MindSpore takes every device."""
     code = """
-import json, os, sys
-from mindres.devices import runtime
+import json, os, sys, types
+from mindres.devices import ascend, before_mindspore, cpu, gpu, set_device
+gpu.missing = ascend.missing = lambda: None
+ascend.count = lambda: 0
+gpu.count = lambda: 1
+gpu.prepare = lambda: None
+set_device._tune_gpu = set_device._tell_mindspore = lambda *_: None
+set_device._usable = lambda target: os.environ.get("MINDRES_DEVICE_TARGET") == target
 found, before = {}, dict(os.environ)
-for name, (flags, arguments, environment, _) in json.loads(sys.argv[1]).items():
+cases = json.loads(sys.argv[1])
+sys.argv = ["another_program.py", "--device_target", "GPU"]  # whose arguments are its own
+for name, (flags, devices, environment, _) in cases.items():
     os.environ.clear()
-    os.environ.update({k: v for k, v in before.items() if k != runtime.ISA}, **environment)
-    sys.argv = ["script.py", *arguments]
-    runtime.processor_flags = lambda: set(flags)
-    runtime.prepare()
-    found[name] = os.environ.get(runtime.ISA)
+    os.environ.update({k: v for k, v in before.items() if k != cpu.ISA}, **environment)
+    before_mindspore.asked_for, cpu._limit_is_ours = None, False
+    cpu.instruction_sets = lambda: set(flags)
+    before_mindspore.prepare()
+    for device in devices:
+        set_device.set_device(device)
+        before_mindspore.prepare()
+    found[name] = os.environ.get(cpu.ISA)
 print(json.dumps(found))
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(CAP)],
+        [sys.executable, "-c", code, json.dumps(LIMIT)],
         env=clean_environment(),
         text=True,
         capture_output=True,
@@ -156,15 +164,17 @@ print(json.dumps(found))
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("case", CAP)
-def test_onednn_cap(caps, case):
-    assert caps[case] == CAP[case][3]
+@pytest.mark.parametrize("case", LIMIT)
+def test_onednn_limit(limits, case):
+    assert limits[case] == LIMIT[case][3]
 
 
-def test_the_cap_follows_the_real_processor(run_python):
-    done = run_python("-c", "import os, mindres; print(os.environ.get('ONEDNN_MAX_CPU_ISA'))")
-    with open("/proc/cpuinfo") as file:
-        assert done.stdout.strip() == ("AVX2" if " avx512f" in file.read() else "None")
+def test_the_limit_follows_the_real_processor(run_python):
+    show = "print(os.environ.get('ONEDNN_MAX_CPU_ISA'))"
+    done = run_python("-c", f"import os, mindres; {show}; import mindspore; {show}")
+    alone, with_mindspore = done.stdout.split()
+    assert alone == "None", "to import mindres decides nothing"
+    assert with_mindspore == ("AVX2" if "avx512f" in cpu.instruction_sets() else "None")
 
 
 def test_this_repository_is_what_is_tested():

@@ -13,10 +13,11 @@ import mindres
 PACKAGE = Path(mindres.__file__).parent
 # A folder or file imports from those on floors below its own, and from its own folder.
 FLOORS = [
-    {"errors", "lazy"},
+    {"compat", "lazy", "settings"},
+    {"errors"},
     {"signals", "files"},
     {"download"},
-    {"compat", "devices"},
+    {"devices"},
     {"weights"},
     {"data", "models"},
     {"native"},
@@ -33,6 +34,8 @@ FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # What help, lists and mistakes in a command line are answered from.
 WITHOUT_MINDSPORE = [
     "mindres",
+    "mindres.compat.mindspore",
+    "mindres.devices.set_device",
     "mindres.cli.program",
     "mindres.data",
     "mindres.models",

@@ -11,11 +11,12 @@ def add_flags(parser) -> None:
 
 
 def run(args) -> int:
-    from mindres.doctor import checks
+    from mindres.doctor.report import report
+    from mindres.doctor.text import format_report
 
-    found = checks.report(args.device_target)
+    found = report(args.device_target)
     if args.json:
         print_json(found)
     else:
-        print(checks.format_report(found))
+        print(format_report(found))
     return 0 if found["training"]["ok"] else 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from mindres.cli.arguments import positive_int
-from mindres.devices.runtime import DEVICES
+from mindres.devices import DEVICES
 
 DATASETS = ("digits", "cifar10", "cifar100", "mnist", "folder")
 AUTO_AUGMENT = ("none", "randaugment", "trivialaugment")
@@ -76,7 +76,7 @@ def add_network_flags(parser, required=True) -> None:
 
 def load_network(args):
     """The network of --ckpt on its device, and its metadata."""
-    from mindres.devices.runtime import set_device
+    from mindres.devices.set_device import set_device
     from mindres.models.checkpoints import load_model
 
     set_device(args.device_target)

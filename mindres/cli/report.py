@@ -22,7 +22,7 @@ def add_flags(parser) -> None:
 
 
 def run(args) -> None:
-    from mindres.devices.runtime import set_device
+    from mindres.devices.set_device import set_device
     from mindres.report.writer import write_report
 
     set_device(args.device_target)

@@ -10,11 +10,12 @@ import numpy as np
 from mindspore import communication, nn, ops
 from mindspore.train import Accuracy
 
+from mindres.compat import mindspore as private
 from mindres.errors import UserError
 
 
 def start_workers() -> None:
-    """Join the job that `msrun` has started; gradients are averaged over its workers from then on."""
+    """Join the job that `msrun` has started: from then on its workers average their gradients."""
     try:
         communication.init()
     except (RuntimeError, ValueError, KeyError) as error:
@@ -29,7 +30,8 @@ def start_workers() -> None:
 
 
 def started() -> bool:
-    return communication.GlobalComm.INITED
+    """Whether this process is one of several workers."""
+    return private.workers_joined()
 
 
 def rank() -> int:
@@ -58,7 +60,10 @@ def total(values: np.ndarray) -> np.ndarray:
 
 
 def share_statistics(net) -> None:
-    """Give every worker the mean of their batch-normalisation statistics, which each has taken over its own images."""
+    """Give every worker the mean of all workers' batch-normalisation statistics.
+
+    Each has taken them over its own images.
+    """
     if size() == 1:
         return
     for _, cell in net.cells_and_names():

@@ -6,6 +6,7 @@ import inspect
 
 from mindspore import nn
 
+from mindres.compat import mindspore as private
 from mindres.errors import UserError
 from mindres.models.classic import check_size
 from mindres.models.registry import MODELS, known
@@ -41,7 +42,7 @@ def reset_head(net, num_classes):
         part.update_parameters_name(f"{name}.")
     net.architecture = {**net.architecture, "num_classes": num_classes}
     # MindSpore would go on with the graph that it has compiled of the old layers.
-    net.compile_cache.clear()
+    private.forget_compiled(net)
     return net
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import mindspore
 import numpy as np
 
+from mindres.compat import mindspore as private
 from mindres.errors import UserError
 from mindres.weights import naming
 from mindres.weights.cache import fetch, find
@@ -171,7 +172,7 @@ def _set_pad_mode(net, pad_mode: str) -> None:
         net.backbone.set_pad_mode(pad_mode)
         net.architecture = {**net.architecture, "pad_mode": pad_mode}
         # MindSpore would go on with the graph that it has compiled of the old pooling.
-        net.compile_cache.clear()
+        private.forget_compiled(net)
 
 
 def locate(net, source) -> tuple[Path, str]:

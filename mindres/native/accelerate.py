@@ -28,6 +28,7 @@ import mindspore
 from mindspore import nn
 from mindvision.classification.models.blocks import ConvNormActivation
 
+from mindres.compat import mindspore as private
 from mindres.models.inception import ConvNorm
 from mindres.native import geometry, library, operators
 from mindres.native.networks import (
@@ -71,8 +72,7 @@ def accelerated(*nets, fixed=False, step="chained"):
     entering = [cell for cell in cells if cell not in _inside]
     _inside.update(entering)
     for cell in entering:
-        # MindSpore keeps a compiled graph under this time.
-        vars(cell)["_create_time"] += 1 + STEPS.index(step)
+        private.renew_graph(cell, 1 + STEPS.index(step))
     for cell, (native, attributes) in changes.items():
         cell.__class__ = stand_in(native, type(cell))
         # `Cell.__setattr__` would register operators as child cells, which stay when deleted.
@@ -86,7 +86,7 @@ def accelerated(*nets, fixed=False, step="chained"):
             for name in attributes:
                 del vars(cell)[name]
         for cell in entering:
-            vars(cell)["_create_time"] -= 1 + STEPS.index(step)
+            private.renew_graph(cell, -1 - STEPS.index(step))
             _inside.discard(cell)
 
 

@@ -20,8 +20,9 @@ from typing import NamedTuple
 
 import mindspore
 
-from mindres import files
-from mindres.devices import runtime
+from mindres import files, settings
+from mindres.compat import mindspore as private
+from mindres.devices import cpu
 from mindres.errors import UserError
 from mindres.native import build
 
@@ -39,7 +40,7 @@ class Library(NamedTuple):
 
 def why_not() -> str | None:
     """Why the operators cannot be used, in words; None if they can."""
-    if os.environ.get(SWITCH, "1") == "0":
+    if settings.get(SWITCH) == "0":
         return f"{SWITCH}=0 switches it off"
     if mindspore.get_context("device_target") != "CPU":
         return "it is for CPU alone"
@@ -83,7 +84,7 @@ def weights_kept(numbers):
 
 def _compiled() -> Path:
     """The shared library for this processor: the wheel's, or one compiled into the user's cache."""
-    flags = runtime.processor_flags()
+    flags = cpu.instruction_sets()
     if library := build.from_wheel(flags):
         with suppress(OSError):  # built for a newer C library than this system's
             ctypes.CDLL(str(library))
@@ -106,12 +107,12 @@ def _compiled() -> Path:
 
 
 def _onednn() -> Path:
-    """MindSpore's oneDNN, or a copy of it where MindSpore's own is kept from AVX-512 (`runtime`).
+    """MindSpore's oneDNN, or a copy of it where MindSpore's own is kept from AVX-512 (`cpu`).
 
     The limit binds one loaded instance of the library, and a file of another name is another.
     """
-    original = Path(mindspore.__file__).parent / "lib" / "libdnnl.so.3"
-    if not runtime.onednn_needs_cap():
+    original = private.onednn_library()
+    if not cpu.onednn_needs_limit():
         return original
     name = f"libdnnl-{version('mindspore')}-{original.stat().st_size}.so"
     copy = files.cache_dir() / "native" / name

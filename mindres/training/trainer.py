@@ -19,8 +19,7 @@ from mindres.callbacks.stop_at_step import StopAtStep
 from mindres.callbacks.tensorboard import TensorBoard
 from mindres.data.as_trained import describe
 from mindres.data.dataset import ImageDataset, batches
-from mindres.devices import workers
-from mindres.devices.runtime import DEFAULTS
+from mindres.devices import DEFAULTS, workers
 from mindres.errors import UserError
 from mindres.models.build import check_images
 from mindres.native.accelerate import accelerated

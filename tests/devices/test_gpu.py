@@ -12,7 +12,18 @@ import pytest
 from conftest import ROOT
 
 from mindres import UserError
-from mindres.devices import gpu, runtime
+from mindres.compat import mindspore as private
+from mindres.devices import (
+    DEFAULTS,
+    DEVICES,
+    ascend,
+    before_mindspore,
+    cpu,
+    gpu,
+    nvcc_stub,
+    nvidia_driver,
+)
+from mindres.devices.set_device import set_device
 
 # Ends with one line of JSON: what became of the process's environment and libraries.
 STATE = r"""
@@ -21,6 +32,23 @@ maps = open("/proc/self/maps").read()
 print(json.dumps({"environment": dict(os.environ),
                   "libraries": sorted({os.path.basename(path) for path in re.findall(r"/\S+\.so\S*", maps)})}))
 """
+
+
+# A run of a script that names its device.
+COMMAND = [
+    str(ROOT / "examples" / "finetune_resnet50.py"),
+    *[
+        "--device_target",
+        "CPU",
+        "--dataset",
+        "digits",
+        "--arch",
+        "convnet",
+        "--pretrained",
+        "false",
+    ],
+    *["--recipe", "sgd_mnist", "--resize", "28", "--max_steps", "1", "--ckpt_dir", "ckpt"],
+]
 
 
 @pytest.fixture
@@ -102,17 +130,15 @@ def test_the_users_variables_win(run_gpu, tmp_path):
 
 @pytest.mark.parametrize("way", ["flag", "variable", "call"])
 def test_a_cpu_run_is_untouched(run_gpu, stubs, tmp_path, way):
-    arguments = ["--device_target", "CPU"] if way == "flag" else []
     environment = {"MINDRES_DEVICE_TARGET": "CPU"} if way == "variable" else {}
     target = "CPU" if way == "call" else "auto"
     code = f"import mindres; mindres.set_device({target!r}); import mindspore; mindspore.Tensor([1.0]) + 1{STATE}"
     if way == "flag":
-        code = f"import mindres, mindspore; mindspore.Tensor([1.0]) + 1{STATE}"
-    done = run_gpu(code, *arguments, **environment)
+        code = f"import runpy, sys; sys.argv = {COMMAND}\ntry: runpy.run_path(sys.argv[0], run_name='__main__')\nexcept SystemExit as end: assert not end.code, end.code\n{STATE}"
+    done = run_gpu(code, **environment)
     nowhere = tmp_path / "nowhere"
     without = run_gpu(
         code,
-        *arguments,
         site=nowhere / "site",
         LD_LIBRARY_PATH=str(nowhere / "driver"),
         **environment,
@@ -154,16 +180,16 @@ def write_nvcc(home, release):
 
 
 def test_a_machine_that_has_all(machine):
-    assert gpu.problems() == [] and runtime.missing("GPU") is None
-    assert gpu.query() == ((gpu.Gpu("Stub 0", (8, 6), 8 << 30),), None)
+    assert gpu.problems() == [] and gpu.missing() is None
+    assert nvidia_driver.query() == ((nvidia_driver.Gpu("Stub 0", (8, 6), 8 << 30),), None)
     assert list(gpu.find_libraries()) == list(gpu.LIBRARIES)
 
 
 @pytest.mark.parametrize(
     "setting, problem",
     [
-        ({"STUB_INIT": "100"}, gpu.NO_GPU),
-        ({"STUB_COUNT": "0"}, gpu.NO_GPU),
+        ({"STUB_INIT": "100"}, nvidia_driver.NO_GPU),
+        ({"STUB_COUNT": "0"}, nvidia_driver.NO_GPU),
         ({"STUB_INIT": "803"}, "the NVIDIA driver does not start (stub says no): see nvidia-smi"),
         (
             {"STUB_CUDA": "10020"},
@@ -187,7 +213,7 @@ def test_what_is_wrong_is_said(machine, monkeypatch, setting, problem):
     with pytest.raises(
         UserError, match=f"^GPU was asked for, but {re.escape(problem)}; --device_target CPU works"
     ):
-        runtime.set_device("GPU")
+        set_device("GPU")
 
 
 @pytest.mark.parametrize(
@@ -210,9 +236,9 @@ def test_only_a_cuda_home_that_mindspore_takes_is_accepted(
 
 
 def test_a_mindspore_without_the_plugin(machine, monkeypatch):
-    monkeypatch.setattr(gpu, "plugin", lambda: None)
+    monkeypatch.setattr(private, "gpu_plugin", lambda: None)
     assert gpu.problems() == [
-        f"MindSpore comes without {gpu.PLUGIN}: pip install mindspore==2.10.0"
+        f"MindSpore comes without {private.GPU_PLUGIN}: pip install mindspore==2.10.0"
     ]
 
 
@@ -258,7 +284,7 @@ def test_device_id_counts_the_devices_that_are_there(machine, monkeypatch):
         with pytest.raises(
             UserError, match=f"there is no GPU {wrong} here: device_id counts from 0 to 1"
         ):
-            runtime.set_device("GPU", wrong)
+            set_device("GPU", wrong)
 
 
 # ---- the folder that MindSpore takes for CUDA's
@@ -270,14 +296,14 @@ def test_eight_processes_at_once_share_one_cuda_home(run_python, tmp_path):
         """
 import multiprocessing, os, sys
 from pathlib import Path
-from mindres.devices import gpu
+from mindres.devices import nvcc_stub
 import mindres.files
 
 def make(barrier, answers, cache):
     os.environ["MINDRES_CACHE"] = cache
     barrier.wait()
-    home = gpu.own_cuda_home()
-    answers.put((str(home), gpu.nvcc_release(home)))
+    home = nvcc_stub.own_cuda_home()
+    answers.put((str(home), nvcc_stub.nvcc_release(home)))
 
 context = multiprocessing.get_context("fork")
 for round in range(15):
@@ -297,10 +323,10 @@ print("all well")
 
 
 def test_a_cuda_home_of_ones_own_is_kept_and_is_private(own_cache):
-    gpu.own_cuda_home.cache_clear()
-    home = gpu.own_cuda_home()
-    gpu.own_cuda_home.cache_clear()
-    assert home == own_cache / "cuda-11.6" and gpu.own_cuda_home() == home
+    nvcc_stub.own_cuda_home.cache_clear()
+    home = nvcc_stub.own_cuda_home()
+    nvcc_stub.own_cuda_home.cache_clear()
+    assert home == own_cache / "cuda-11.6" and nvcc_stub.own_cuda_home() == home
     assert {
         path.stat().st_mode & 0o777 for path in (home, home / "bin", home / "bin" / "nvcc")
     } == {0o700}
@@ -316,8 +342,8 @@ def spoil_cache(how, cache, monkeypatch):
     elif how == "read-only":
         monkeypatch.setenv("MINDRES_CACHE", "/proc/cache")  # not even root may write there
     else:
-        gpu.own_cuda_home()
-        gpu.own_cuda_home.cache_clear()
+        nvcc_stub.own_cuda_home()
+        nvcc_stub.own_cuda_home.cache_clear()
         nvcc = cache / "cuda-11.6" / "bin" / "nvcc"
         if how == "others may write":
             nvcc.parent.chmod(0o777)
@@ -342,16 +368,16 @@ def test_a_cache_that_will_not_do_gives_way_to_a_temporary_folder(
     own_cache, monkeypatch, tmp_path, how
 ):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    gpu.own_cuda_home.cache_clear()
+    nvcc_stub.own_cuda_home.cache_clear()
     spoil_cache(how, own_cache, monkeypatch)
-    home = gpu.own_cuda_home()
-    gpu.own_cuda_home.cache_clear()
-    assert tmp_path in home.parents and gpu.nvcc_release(home) == (11, 6)
+    home = nvcc_stub.own_cuda_home()
+    nvcc_stub.own_cuda_home.cache_clear()
+    assert tmp_path in home.parents and nvcc_stub.nvcc_release(home) == (11, 6)
 
 
 def test_the_temporary_folder_goes_with_the_process(run_gpu, tmp_path):
     done = run_gpu(
-        "from mindres.devices import gpu; home = gpu.own_cuda_home(); assert home.exists(); print(home)",
+        "from mindres.devices import nvcc_stub; home = nvcc_stub.own_cuda_home(); assert home.exists(); print(home)",
         MINDRES_CACHE="/dev/null",
         TMPDIR=str(tmp_path),
     )
@@ -370,10 +396,10 @@ def test_no_folder_at_all(machine, monkeypatch):
 
 
 def test_how_each_device_is_trained_on():
-    assert {*runtime.DEFAULTS} == {*runtime.DEVICES} - {"auto"}
-    assert runtime.DEFAULTS["CPU"] == ("graph", False, "O0")
+    assert {*DEFAULTS} == {*DEVICES} - {"auto"}
+    assert DEFAULTS["CPU"] == ("graph", False, "O0")
     for device in ("GPU", "Ascend"):
-        assert runtime.DEFAULTS[device] == ("graph", True, "O2")
+        assert DEFAULTS[device] == ("graph", True, "O2")
 
 
 @pytest.mark.parametrize("device", ["CPU", "GPU", "Ascend"])
@@ -383,13 +409,13 @@ def test_auto_mixed_precision_is_the_devices(monkeypatch, device):
     from mindres.training.trainer import resolve_amp
 
     monkeypatch.setattr(mindspore, "get_context", lambda name: device)
-    assert resolve_amp("auto") == runtime.DEFAULTS[device].amp_level
+    assert resolve_amp("auto") == DEFAULTS[device].amp_level
     assert [resolve_amp(level) for level in ("O0", "O2", "O3")] == ["O0", "O2", "O3"], (
         "what is asked for is taken"
     )
 
 
-def test_the_training_script_takes_a_device_id(ascend, run_example):
+def test_the_training_script_takes_a_device_id(ascends, run_example):
     done = run_example("finetune_resnet50.py", "--device_target", "Ascend", "--device_id", "4")
     assert (
         done.stderr == "mindres: error: there is no Ascend 4 here: device_id counts from 0 to 3\n"
@@ -403,32 +429,34 @@ def test_the_training_script_takes_a_device_id(ascend, run_example):
 
 
 @pytest.fixture
-def ascend(monkeypatch):
+def ascends(monkeypatch):
     """Four Ascend processors, and what MindSpore is told of them."""
     import mindspore
 
     told = []
-    monkeypatch.setattr(runtime, "device_count", lambda target: 4 if target == "Ascend" else 1)
+    monkeypatch.setattr(ascend, "count", lambda: 4)
+    monkeypatch.setattr(before_mindspore, "asked_for", None)
+    monkeypatch.setattr(cpu, "lift_limit", lambda: None)
     monkeypatch.setattr(mindspore, "set_device", lambda *arguments: told.append(arguments))
     monkeypatch.setenv("ASCEND_HOME_PATH", "/opt/cann")
     return told
 
 
-def test_ascend_is_taken_first_and_by_number(ascend):
-    assert runtime.set_device("auto") == "Ascend"
-    assert runtime.set_device("Ascend", 3) == "Ascend"
-    assert ascend == [("Ascend", None), ("Ascend", 3)]
+def test_ascend_is_taken_first_and_by_number(ascends):
+    assert set_device("auto") == "Ascend"
+    assert set_device("Ascend", 3) == "Ascend"
+    assert ascends == [("Ascend", None), ("Ascend", 3)]
     with pytest.raises(UserError, match="there is no Ascend 4 here: device_id counts from 0 to 3"):
-        runtime.set_device("Ascend", 4)
+        set_device("Ascend", 4)
 
 
-def test_ascend_without_cann(ascend, monkeypatch, capsys):
+def test_ascend_without_cann(ascends, monkeypatch, capsys):
     monkeypatch.delenv("ASCEND_HOME_PATH")
     if Path("/usr/local/Ascend").exists():
         pytest.skip("CANN is here")
-    assert "CANN is not installed" in runtime.missing("Ascend")
-    monkeypatch.setattr(gpu, "problems", lambda: [gpu.NO_GPU])
-    assert runtime.set_device("auto") == "CPU"
+    assert "CANN is not installed" in ascend.missing()
+    monkeypatch.setattr(gpu, "problems", lambda: [nvidia_driver.NO_GPU])
+    assert set_device("auto") == "CPU"
     assert capsys.readouterr().err.startswith(
         "mindres: the Ascend of this machine is not used: CANN is not installed"
     )

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from mindres.devices import gpu, runtime
-from mindres.doctor import checks
+from mindres.devices import cpu, gpu, nvidia_driver
+from mindres.doctor import machine as machine_facts, trial
+from mindres.doctor.report import report as make_report
+from mindres.doctor.text import format_report
 
 UNTRAINED = {"target": "auto", "device": None, "ok": False, "problem": "not tried"}
 
@@ -19,25 +21,25 @@ UNTRAINED = {"target": "auto", "device": None, "ok": False, "problem": "not trie
 def looks_only(monkeypatch):
     """`report` without the trial run."""
     monkeypatch.setattr(
-        checks, "training", lambda target, environment: {**UNTRAINED, "target": target}
+        trial, "training", lambda target, environment: {**UNTRAINED, "target": target}
     )
 
 
 def lines(report):
     """{name: (whether it is marked as wrong, text)} of a report for reading; names that come twice keep the last."""
     found = {}
-    for line in checks.format_report(report).splitlines():
+    for line in format_report(report).splitlines():
         assert line[:2] in ("  ", "! ")
         found[line[2:20].strip()] = (line[0] == "!", line[21:])
     return found
 
 
 def test_this_machine(monkeypatch):
-    if gpu.driver():
+    if nvidia_driver.driver():
         pytest.skip("there is an NVIDIA driver")
     monkeypatch.setenv("MINDRES_NATIVE", "0")  # to compile it takes ten times as long as the rest
     before = dict(os.environ)
-    report = json.loads(json.dumps(checks.report("CPU")))
+    report = json.loads(json.dumps(make_report("CPU")))
     assert dict(os.environ) == before
     assert report["training"]["ok"] and report["training"]["device"] == "CPU"
     assert report["training"]["native_convolution"] == "MINDRES_NATIVE=0 switches it off"
@@ -49,14 +51,15 @@ def test_this_machine(monkeypatch):
         "tested": "2.10.0",
         "problem": None,
     }
-    assert report["gpu"]["problem"] == gpu.NO_DRIVER and report["gpu"]["gpus"] == []
-    assert (report["processor"]["ONEDNN_MAX_CPU_ISA"] == "AVX2") == runtime.onednn_needs_cap()
+    assert report["gpu"]["problem"] == nvidia_driver.NO_DRIVER and report["gpu"]["gpus"] == []
+    assert {"name": "MINDRES_NATIVE", "value": "0"}.items() <= report["settings"][-1].items()
     text = lines(report)
+    assert text["setting"] == (False, "MINDRES_NATIVE=0; 0 switches the native CPU operators off")
     assert text["training"] == (
         False,
         f"CPU trains: a small network's loss fell from {first:.3f} to {second:.3f}",
     )
-    assert text["GPU"] == (False, gpu.NO_DRIVER), (
+    assert text["GPU"] == (False, nvidia_driver.NO_DRIVER), (
         "a machine without a GPU has nothing wrong with it"
     )
     assert not any(name.startswith("libcu") for name in text)
@@ -72,11 +75,11 @@ def test_this_machine(monkeypatch):
     ],
 )
 def test_the_onednn_cap_and_why(looks_only, monkeypatch, needed, cap, wrong, said):
-    monkeypatch.setenv(runtime.ISA, cap or "")
+    monkeypatch.setenv(cpu.ISA, cap or "")
     if not cap:
-        monkeypatch.delenv(runtime.ISA)
-    monkeypatch.setattr(runtime, "onednn_needs_cap", lambda: needed)
-    marked, text = lines(checks.report())["oneDNN"]
+        monkeypatch.delenv(cpu.ISA)
+    monkeypatch.setattr(cpu, "onednn_needs_limit", lambda: needed)
+    marked, text = lines(make_report())["oneDNN"]
     assert marked == wrong and said in text
 
 
@@ -87,7 +90,7 @@ def test_each_missing_library_has_its_own_line(machine, looks_only):
     damaged = next(machine.rglob("libcurand.so.10"))
     damaged.unlink()
     damaged.write_text("")
-    text = lines(checks.report("GPU"))
+    text = lines(make_report("GPU"))
     for name, package in gpu.LIBRARIES.items():
         marked, said = text[name]
         if name in absent:
@@ -116,7 +119,7 @@ def test_a_system_library_is_said_to_be_the_systems(machine, looks_only, monkeyp
         (system / name).symlink_to(next(machine.rglob(name)).resolve())
     curand.unlink()
     monkeypatch.setenv("LD_LIBRARY_PATH", str(system))
-    assert lines(checks.report("GPU"))["libcurand.so.10"] == (
+    assert lines(make_report("GPU"))["libcurand.so.10"] == (
         False,
         f"the system; {system / 'libcurand.so.10'}",
     )
@@ -125,11 +128,11 @@ def test_a_system_library_is_said_to_be_the_systems(machine, looks_only, monkeyp
 def test_numpy_2_and_a_package_that_is_not_there(looks_only, monkeypatch):
     def installed(name):
         if name == "mindvision":
-            raise checks.PackageNotFoundError
+            raise machine_facts.PackageNotFoundError
         return "2.1.0"
 
-    monkeypatch.setattr(checks, "version", installed)
-    text = lines(checks.report())
+    monkeypatch.setattr(machine_facts, "version", installed)
+    text = lines(make_report())
     assert text["mindvision"] == (True, "tested with 0.1.0; missing: pip install mindvision==0.1.0")
     assert text["numpy"][0] and text["numpy"][1].endswith("pip install 'numpy<2'")
 
@@ -140,12 +143,18 @@ def test_what_keeps_two_workers_from_starting(monkeypatch, tmp_path):
     msrun.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        monkeypatch.setattr(checks, "MSRUN_PORT", taken.getsockname()[1])
-        assert "name another with msrun --master_port" in checks.workers()["problem"]
-    assert checks.workers() == {"msrun": str(msrun), "port": checks.MSRUN_PORT, "problem": None}
+        monkeypatch.setattr(machine_facts, "MSRUN_PORT", taken.getsockname()[1])
+        assert "name another with msrun --master_port" in machine_facts.workers()["problem"]
+    assert machine_facts.workers() == {
+        "msrun": str(msrun),
+        "port": machine_facts.MSRUN_PORT,
+        "problem": None,
+    }
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
-    assert checks.workers()["problem"] == f"msrun is not on PATH: export PATH={tmp_path}:$PATH"
+    assert (
+        machine_facts.workers()["problem"] == f"msrun is not on PATH: export PATH={tmp_path}:$PATH"
+    )
 
 
 def test_caches_and_their_sizes(own_cache, monkeypatch, tmp_path):
@@ -154,17 +163,17 @@ def test_caches_and_their_sizes(own_cache, monkeypatch, tmp_path):
     (own_cache / "file").write_bytes(b"x" * 24)
     (own_cache / "dangling").symlink_to("nowhere")
     monkeypatch.setenv("CUDA_CACHE_PATH", str(tmp_path / "none"))
-    mine, kernels = checks.caches()
+    mine, kernels = machine_facts.caches()
     assert (mine["path"], mine["bytes"]) == (str(own_cache), 1024 + len("nowhere"))
     assert (kernels["path"], kernels["bytes"]) == (str(tmp_path / "none"), 0)
 
 
 def test_cann_is_found(monkeypatch, tmp_path):
     monkeypatch.setenv("ASCEND_HOME_PATH", str(tmp_path))
-    assert checks.cann() is None
+    assert machine_facts.cann() is None
     (tmp_path / "compiler").mkdir()
     (tmp_path / "compiler" / "version.info").write_text("Name=x\nVersion=8.3.RC1\n")
-    assert checks.cann() == "8.3.RC1"
+    assert machine_facts.cann() == "8.3.RC1"
 
 
 @pytest.mark.parametrize(
@@ -188,7 +197,7 @@ def test_cann_is_found(monkeypatch, tmp_path):
 )
 def test_however_the_trial_run_ends_it_is_a_diagnosis(run_python, code, problem):
     done = run_python("-c", code)
-    assert checks.cause(done.returncode, done.stderr) == problem
+    assert trial.cause(done.returncode, done.stderr) == problem
 
 
 def test_a_device_that_computes_nonsense_is_found_out(monkeypatch):
@@ -204,7 +213,7 @@ def test_a_device_that_computes_nonsense_is_found_out(monkeypatch):
     with pytest.raises(
         UserError, match="CPU does not learn: the loss of a small network went from nan to nan"
     ):
-        checks.train_one_step("CPU")
+        trial.train_one_step("CPU")
 
 
 @pytest.mark.parametrize("ok, status", [(True, 0), (False, 1)])
@@ -219,7 +228,7 @@ def test_the_command(monkeypatch, capsys, ok, status):
         "losses": [1.0, 0.5],
         "native_convolution": "MINDRES_NATIVE=0 switches it off",
     }
-    monkeypatch.setattr(checks, "training", lambda target, environment: trained)
+    monkeypatch.setattr(trial, "training", lambda target, environment: trained)
     assert program.run_command(["doctor", "--device_target", "CPU"]) == status
     convolution, last = capsys.readouterr().out.splitlines()[-2:]
     assert convolution == "  native convolution MINDRES_NATIVE=0 switches it off"

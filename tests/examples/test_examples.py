@@ -9,7 +9,7 @@ from conftest import ROOT, cifar10_batches, packed, write_cifar10_binary, write_
 from PIL import Image
 
 import mindres
-from mindres.devices import runtime
+from mindres.devices import gpu
 from mindres.weights.formats import read_checkpoint
 
 SCRIPTS = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
@@ -220,7 +220,7 @@ def test_a_mistake_is_answered_in_one_line(
     assert files_in(tmp_path) == before, "nothing is half written"
 
 
-@pytest.mark.skipif(runtime.missing("GPU") is None, reason="this machine has a GPU")
+@pytest.mark.skipif(gpu.missing() is None, reason="this machine has a GPU")
 @pytest.mark.parametrize("script", ["finetune_resnet50.py", "visualize_predictions.py"])
 def test_a_gpu_that_is_not_there(run_python, tmp_path, script):
     arguments = ["--ckpt", "none.ckpt"] if script.startswith("visualize") else []

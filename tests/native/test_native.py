@@ -18,7 +18,7 @@ from conftest import ROOT, clean_environment
 from mindspore import nn
 
 import mindres
-from mindres.devices import runtime
+from mindres.devices import cpu
 from mindres.native import build, geometry, library
 from mindres.native.accelerate import accelerated
 from mindres.native.networks import NativeConv2d
@@ -402,7 +402,7 @@ def test_new_weights_count_in_the_next_block(mode):
 
 @needs_native
 def test_a_limit_for_mindspores_onednn_does_not_bind_the_copy(run_python):
-    if "avx512f" not in runtime.processor_flags():
+    if "avx512f" not in cpu.instruction_sets():
         pytest.skip("the processor has no AVX-512")
     code = (
         "import mindres, mindspore, numpy\nfrom mindspore import nn\nfrom mindres.native.accelerate import accelerated\n"

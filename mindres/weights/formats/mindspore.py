@@ -6,8 +6,8 @@ from pathlib import Path
 
 import mindspore
 from google.protobuf.message import DecodeError
-from mindspore.train.checkpoint_pb2 import Checkpoint
 
+from mindres.compat import mindspore as private
 from mindres.weights.formats.arrays import array, damaged
 from mindres.weights.metadata import Metadata
 
@@ -40,7 +40,7 @@ def read(path: Path) -> tuple[dict, Metadata]:
         if content[-17:-10] == b"crc_num":
             content = content[:-17]
         slices = {}  # MindSpore writes a large array in several, each with the shape of the whole
-        for value in Checkpoint.FromString(content).value:
+        for value in private.checkpoint_message().FromString(content).value:
             slices.setdefault(value.tag, []).append(value.tensor)
         if not slices:
             raise ValueError("it is empty")

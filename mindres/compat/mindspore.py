@@ -1,0 +1,118 @@
+"""Everything of MindSpore that is private and that mindres relies on all the same.
+
+Attributes, file names inside its wheel and message texts may change with any release. Each has a row
+in `UNTIL`, which says when it can go, and a test in tests/compat/test_mindspore.py that fails when it
+no longer holds. Checked with MindSpore 2.10.0. Importing this file loads no MindSpore.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import re
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+# What would let an entry go. Where that names no release, none up to 2.10.0 has it.
+UNTIL = {
+    "GPU_PLUGIN": "the PyPI wheel of MindSpore leaves its GPU plug-in out",
+    "NVCC_RELEASES": "MindSpore no longer asks nvcc to choose its GPU plug-in",
+    "silence_missing_libraries": "MindSpore looks for CUDA's libraries in its own process",
+    "plugin_error": "MindSpore's errors name the missing library in a field",
+    "onednn_library": "MindSpore hands oneDNN layouts that it has AVX-512 kernels for",
+    "checkpoint_message": "MindSpore reads a checkpoint without making parameters of it",
+    "forget_compiled": "a Cell that was changed compiles anew by itself",
+    "renew_graph": "a Cell whose class was changed compiles anew by itself",
+    "workers_joined": "mindspore.communication says whether `init` was called",
+    "NO_MEMORY": "MindSpore raises MemoryError where an allocation failed",
+    "pipeline_reason": "the data pipeline raises an exception class of its own",
+    "native_reason": "errors of MindSpore's C++ carry their reason in a field",
+}
+
+# The wheel's GPU plug-in, below the package's folder.
+GPU_PLUGIN = "lib/plugin/libmindspore_gpu.so.11.6"
+# The plug-in is loaded only if `nvcc --version` says a release from the first to before the second.
+NVCC_RELEASES = ((11, 6), (12, 0))
+# MindSpore looks for CUDA's libraries with ldd, in a process that does not see those loaded here.
+MISSING_LIBRARIES = ("need by mindspore-gpu) is not found", "Cannot find cuda libs")
+# How MindSpore, its GPU plug-in and CANN say that there was not enough memory.
+NO_MEMORY = re.compile(
+    r"(alloc|malloc)\w*( \w+){0,2} fail|out of memory|memory (is )?(not|isn't) enough|bad_alloc",
+    re.IGNORECASE,
+)
+
+
+def package_folder() -> Path | None:
+    """The folder of the MindSpore that would be imported; None where there is none."""
+    spec = PathFinder.find_spec("mindspore")
+    return Path(spec.origin).parent if spec and spec.origin else None
+
+
+def gpu_plugin() -> Path | None:
+    """MindSpore's GPU plug-in; None where MindSpore is not installed or comes without one."""
+    folder = package_folder()
+    path = folder / GPU_PLUGIN if folder else None
+    return path if path and path.exists() else None
+
+
+def silence_missing_libraries() -> None:
+    """Drop MindSpore's warnings that CUDA's libraries are missing, when they have been loaded."""
+    logging.getLogger(f"ME.mindspore.log.{os.getpid()}").addFilter(
+        lambda record: not any(text in record.getMessage() for text in MISSING_LIBRARIES)
+    )
+
+
+def plugin_error(error: Exception, target: str) -> str:
+    """Why MindSpore cannot use the device `target`, in one line of its error."""
+    lines = str(error).strip().splitlines() or ["it gives no reason"]
+    return next((line for line in lines if f"libmindspore_{target.lower()}" in line), lines[0])
+
+
+def onednn_library() -> Path:
+    """The oneDNN library that MindSpore brings."""
+    return package_folder() / "lib" / "libdnnl.so.3"
+
+
+def checkpoint_message():
+    """The protocol buffer class of a checkpoint file."""
+    from mindspore.train.checkpoint_pb2 import Checkpoint
+
+    return Checkpoint
+
+
+def forget_compiled(net) -> None:
+    """Make `net` compile anew at its next call, since it no longer computes what it did."""
+    net.compile_cache.clear()
+
+
+def renew_graph(cell, by: int) -> None:
+    """Have `cell` compile, or reuse, the graph of another version of itself, `by` versions away.
+
+    MindSpore keeps a compiled graph under the time at which the cell was created.
+    """
+    vars(cell)["_create_time"] += by
+
+
+def workers_joined() -> bool:
+    """Whether this process has joined the workers of a distributed job."""
+    from mindspore.communication import GlobalComm
+
+    return GlobalComm.INITED
+
+
+def pipeline_reason(error: Exception) -> str | None:
+    """What the data pipeline says went wrong; None for an error of something else."""
+    text = str(error)
+    if "Dataset Pipeline Error Message" not in text:
+        return None
+    found = re.search(r"\[ERROR\] (.*)", text)
+    return found[1] if found else text.splitlines()[0]
+
+
+def native_reason(lines: list[str]) -> str | None:
+    """The reason in the lines of an error of MindSpore's C++: it stands below a heading."""
+    for heading, line in itertools.pairwise(lines):
+        if re.fullmatch(r"- .*[Ee]rror:", heading):
+            return line
+    return None

@@ -1,0 +1,23 @@
+"""Ascend, Huawei's processor: what of it is on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+NO_ASCEND = "no Ascend device (/dev/davinci0) is here: install the Ascend driver and CANN"
+NO_CANN = "CANN is not installed: install it and source its set_env.sh"
+
+
+def count() -> int:
+    """How many Ascend processors the machine has, whether or not MindSpore can use them."""
+    return len(list(Path("/dev").glob("davinci[0-9]*")))
+
+
+def missing() -> str | None:
+    """What keeps MindSpore from using an Ascend processor, in words; None where nothing does."""
+    if not count():
+        return NO_ASCEND
+    if not (os.environ.get("ASCEND_HOME_PATH") or Path("/usr/local/Ascend").exists()):
+        return NO_CANN
+    return None

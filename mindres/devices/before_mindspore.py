@@ -1,0 +1,83 @@
+"""Prepares the process when MindSpore is about to be imported.
+
+Two things must be there before MindSpore's first operator: a oneDNN setting without which
+convolutions on AVX-512 processors are slower by an order of magnitude (`cpu`), and the GPU libraries
+(`gpu`), which `import mindspore` itself looks for. That is why `import mindres` comes first. It only
+registers an import hook: the process is prepared for the device that `set_device` or
+`MINDRES_DEVICE_TARGET` has named by the time that MindSpore is imported, else for any device.
+`set_device` may still choose another one later.
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.machinery import PathFinder
+
+from mindres import settings
+from mindres.devices import cpu, gpu
+from mindres.signals import interrupted_later
+
+# The device that `set_device` was asked for before MindSpore was imported.
+asked_for: str | None = None
+
+
+def install() -> None:
+    """Register the import hook; called once, by `import mindres`."""
+    if "mindspore" not in sys.modules:
+        sys.meta_path.insert(0, _BeforeMindSpore())
+        return
+    speed = ""
+    if requested_device() not in ("GPU", "Ascend") and cpu.limit_onednn():
+        speed = (
+            f" and the {cpu.ISA}=AVX2 that CPU speed needs holds only if no operator has run yet"
+        )
+    print(
+        "mindres: warning: mindspore was imported before mindres: the GPU libraries can no longer "
+        f"be loaded{speed}; import mindres first",
+        file=sys.stderr,
+    )
+
+
+def requested_device() -> str | None:
+    """The device that `set_device` or `MINDRES_DEVICE_TARGET` has named; None where neither has."""
+    return asked_for or settings.get("MINDRES_DEVICE_TARGET")
+
+
+def prepare() -> None:
+    """Set environment and libraries up for the device requested, without importing MindSpore."""
+    device = requested_device()
+    if device not in ("GPU", "Ascend"):
+        cpu.limit_onednn()
+    if device in (None, "auto", "GPU"):
+        gpu.prepare()
+
+
+class _BeforeMindSpore(MetaPathFinder):
+    """Calls `prepare` when MindSpore is about to be imported, and lets no signal cut its import."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname != "mindspore":
+            return None
+        prepare()
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec:
+            _import_whole(spec)
+        return spec
+
+
+def _import_whole(spec) -> None:
+    """Answer Ctrl-C and SIGTERM after the import: half an import of MindSpore makes Python abort."""
+    execute = spec.loader.exec_module
+
+    def exec_module(module):
+        try:
+            with interrupted_later():
+                execute(module)
+        except KeyboardInterrupt:
+            # Python undoes the import, but MindSpore's exit callbacks import MindSpore's name.
+            atexit.register(sys.modules.__setitem__, spec.name, module)
+            raise
+
+    spec.loader.exec_module = exec_module
