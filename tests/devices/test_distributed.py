@@ -30,22 +30,22 @@ from mindres.devices import workers as distributed
 from mindres.training import optimizers, step as steps
 from mindres.training.recipes import make_recipe
 from mindres.training.schedules import learning_rates
-folder, workers = Path(sys.argv[1]), int(sys.argv[2])
+folder, workers, arch = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 mindres.set_device("CPU")
 if workers > 1:
     mindres.start_workers()
 mindres.set_seed(5)
 mindspore.set_context(mode=mindspore.GRAPH_MODE)
-net = mindres.create_model("resnet20", num_classes=10)
+net = mindres.create_model(arch, num_classes=10, in_channels=3)
 for _, cell in net.cells_and_names():
     if isinstance(cell, nn.BatchNorm2d):
         cell.use_batch_statistics = False
 recipe = make_recipe(epochs=1, lr=0.05, schedule="constant")
 step = steps.training_step(net, optimizers.make_optimizer(net, recipe, learning_rates(recipe, 4)), recipe)
 step.set_train()
-random = np.random.default_rng(0)
+random, side = np.random.default_rng(0), 32 if arch == "lenet5" else 16
 for _ in range(4):
-    x = random.standard_normal((8, 3, 16, 16)).astype(np.float32)
+    x = random.standard_normal((8, 3, side, side)).astype(np.float32)
     y = random.integers(0, 10, 8).astype(np.int32)
     mine = slice(distributed.rank(), None, workers)
     step(Tensor(x[mine]), Tensor(y[mine]))
@@ -59,10 +59,10 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def start(tmp_path, cache, script, *arguments, local=2, flags=(), within=()):
+def start(tmp_path, cache, script, *arguments, local=2, flags=(), within=(), **environment):
     """`msrun` for two workers, `local` of them here; `within` is a command that puts it into another network."""
     environment = clean_environment(
-        MINDRES_CACHE=str(cache), PATH=f"{MSRUN.parent}:{os.environ['PATH']}"
+        MINDRES_CACHE=str(cache), PATH=f"{MSRUN.parent}:{os.environ['PATH']}", **environment
     )
     return subprocess.Popen(
         [
@@ -92,9 +92,9 @@ def start(tmp_path, cache, script, *arguments, local=2, flags=(), within=()):
 def test_two_workers_with_half_the_batch_are_one_with_the_whole(tmp_path, own_cache):
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
-    out, _ = start(tmp_path, own_cache, script, tmp_path, 2).communicate(timeout=300)
+    out, _ = start(tmp_path, own_cache, script, tmp_path, 2, "resnet20").communicate(timeout=300)
     alone = subprocess.run(
-        [sys.executable, script, tmp_path, "1"],
+        [sys.executable, script, tmp_path, "1", "resnet20"],
         capture_output=True,
         text=True,
         env=clean_environment(MINDRES_CACHE=str(own_cache)),
@@ -151,6 +151,7 @@ def test_two_hosts_with_a_worker_each(tmp_path, own_cache, hosts):
                 script,
                 tmp_path,
                 2,
+                "lenet5",
                 local=1,
                 flags=flags,
                 within=within,
@@ -165,30 +166,28 @@ def test_two_hosts_with_a_worker_each(tmp_path, own_cache, hosts):
 
 EXAMPLE = [
     ROOT / "examples" / "finetune_resnet50.py",
-    "--distributed",
-    "--device_target",
-    "CPU",
-    "--arch",
-    "resnet20",
-    "--dataset",
-    "digits",
-    "--pretrained",
-    "false",
-    "--batch_size",
-    "32",
-    "--lr",
-    "0.02",
+    *"--distributed --device_target CPU --dataset digits --pretrained false".split(),
+    *"--batch_size 32 --lr 0.02 --arch".split(),
 ]
 
 
 def test_the_example_counts_every_image_once_and_goes_on(tmp_path, own_cache):
     folder = tmp_path / "ckpt"
     out, _ = start(
-        tmp_path, own_cache, *EXAMPLE, "--epochs", "2", "--max_steps", "22", "--ckpt_dir", folder
+        tmp_path,
+        own_cache,
+        *EXAMPLE,
+        "resnet20",
+        "--epochs",
+        "2",
+        "--max_steps",
+        "22",
+        "--ckpt_dir",
+        folder,
     ).communicate(timeout=300)
     assert out.count("Train Loss") == 1, "one worker speaks for all:\n" + out[-2000:]
     out, _ = start(
-        tmp_path, own_cache, *EXAMPLE, "--epochs", "2", "--resume", "--ckpt_dir", folder
+        tmp_path, own_cache, *EXAMPLE, "resnet20", "--epochs", "2", "--resume", "--ckpt_dir", folder
     ).communicate(timeout=300)
     assert "going on from" in out and out.count("Train Loss") == 1
     net, metadata = mindres.load_model(folder / "best.ckpt")
@@ -198,7 +197,9 @@ def test_the_example_counts_every_image_once_and_goes_on(tmp_path, own_cache):
 
 def test_a_worker_that_dies_ends_the_job(tmp_path, own_cache):
     folder = tmp_path / "ckpt"
-    job = start(tmp_path, own_cache, *EXAMPLE, "--epochs", "500", "--ckpt_dir", folder)
+    arguments = [*EXAMPLE, "lenet5", "--epochs", "5000", "--ckpt_dir", folder]
+    # Seconds without a heartbeat after which MindSpore's scheduler takes a worker for dead.
+    job = start(tmp_path, own_cache, *arguments, MS_NODE_TIMEOUT="10")
     for line in job.stdout:
         if "Train Loss" in line:
             break
@@ -213,6 +214,6 @@ def test_a_worker_that_dies_ends_the_job(tmp_path, own_cache):
     finally:
         if job.poll() is None:
             os.killpg(job.pid, signal.SIGKILL)
-    # MindSpore's scheduler notices by a missing heartbeat: within the minute, unless the machine is busy.
-    assert time.monotonic() - died < 100 and job.returncode != 0
+    # Within half a minute, unless the machine is busy.
+    assert time.monotonic() - died < 80 and job.returncode != 0
     read_checkpoint(folder / "last.ckpt")
