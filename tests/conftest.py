@@ -1,5 +1,6 @@
 """What every test gets: a cache and settings of its own, and the fixtures of the files beside this one."""
 
+import gc
 import os
 
 import pytest
@@ -24,6 +25,15 @@ from small_data import (  # noqa: F401
 )
 
 import mindres
+
+
+@pytest.fixture(scope="session", autouse=True)
+def imported_for_good():
+    """MindSpore collects garbage at every compilation: it need not look through what was imported each time."""
+    import mindspore  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

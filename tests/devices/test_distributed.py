@@ -166,8 +166,8 @@ def test_two_hosts_with_a_worker_each(tmp_path, own_cache, hosts):
 
 EXAMPLE = [
     ROOT / "examples" / "finetune_resnet50.py",
-    *"--distributed --device_target CPU --dataset digits --pretrained false".split(),
-    *"--batch_size 32 --lr 0.02 --arch".split(),
+    *["--distributed", "--device_target", "CPU", "--dataset", "digits", "--pretrained", "false"],
+    *["--batch_size", "32", "--lr", "0.02", "--arch"],
 ]
 
 

@@ -129,12 +129,13 @@ def start(folder, cache, epochs=25, **kwargs):
 def test_kills_change_nothing(tmp_path, own_cache):
     """SIGKILL at random moments of training, validating and saving; `make test-long` kills twenty times."""
     wanted = int(os.environ.get("TEST_KILLS", "5"))
-    process = start(tmp_path / "whole", own_cache)
+    epochs = wanted + 3  # a killed process has trained at least one
+    process = start(tmp_path / "whole", own_cache, epochs)
     assert process.communicate(timeout=300)[1] == "" and process.returncode == 0
     random.seed(1)
     kills = 0
     for _ in range(60):
-        process = start(tmp_path / "killed", own_cache)
+        process = start(tmp_path / "killed", own_cache, epochs)
         before = (tmp_path / "killed" / "last.ckpt").exists()
         if kills < wanted:
             # Wait until it trains, so that the kill does not only ever meet the imports.
@@ -149,7 +150,7 @@ def test_kills_change_nothing(tmp_path, own_cache):
         if process.poll() is None or process.returncode == 0:
             process.communicate(timeout=300)
             break
-    assert process.returncode == 0
+    assert process.returncode == 0 and kills == wanted
     assert history(tmp_path / "killed") == history(tmp_path / "whole")
     # What a killed process left half written is cleared away by the next one.
     assert {path.name for path in (tmp_path / "killed").iterdir()} == {
@@ -193,14 +194,14 @@ def test_a_run_goes_on_where_its_folder_was_moved_to(tmp_path, whole):
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path):
-    train(tmp_path, "resnet20", epochs=1)
+    train(tmp_path, epochs=1)
     before = {path.name: path.read_bytes() for path in tmp_path.glob("*.ckpt")}
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
     try:
         with pytest.raises(UserError, match=r"cannot write .*\.ckpt.*unchanged"):
-            train(tmp_path, "resnet20", epochs=1, lr=0.1, overwrite=True)
+            train(tmp_path, epochs=1, lr=0.1, overwrite=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
