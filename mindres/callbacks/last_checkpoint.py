@@ -1,19 +1,13 @@
-"""Keeps `last.ckpt`, from which a run goes on, and a run's records."""
+"""Keeps `last.ckpt`, from which a run goes on, and the records of the run beside it."""
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import dataclasses
-import json
-import platform
 import secrets
-import shlex
-import sys
-import time
-from importlib.metadata import version
-from pathlib import Path
 
 import mindspore
+import numpy as np
 from mindspore.train import Callback
 
 from mindres import files
@@ -21,39 +15,62 @@ from mindres.callbacks.step_state import steps_at_once
 from mindres.devices import workers
 from mindres.errors import UserError
 from mindres.models import save
-from mindres.runs.folder import RUN_ONLY, write_text
-from mindres.runs.history import EpochRecord
+from mindres.runs.config import as_json, difference, read_config, text_of_config
+from mindres.runs.folder import RunFolder
+from mindres.runs.history import EpochRecord, write_history
 from mindres.weights import formats
 
+# Before the names of what is no parameter of the network: the optimizer's, the moving average, counts of steps.
+STATE_PREFIX = "optimizer."
+# The moving average of version 0.1.0 did not count its steps, and did not warm up.
+STEPS_OF_OLD_AVERAGES = 10**9
 
-class RunState(Callback):
-    """Keeps `last.ckpt` (weights, optimizer, position, records), `history.csv` and `config.json` in `folder`.
+
+class LastCheckpoint(Callback):
+    """Keeps `last.ckpt` (weights, optimizer, position, records), `history.csv` and `config.json` in a run's folder.
 
     Args:
-        parameters: all of the state, the network's and the optimizer's, by name.
+        network: parameters of the network by name.
+        step: parameters of the training step by name: the optimizer's, and the network's once more.
         monitor: the `ValAccMonitor` of the run.
         folder: where; None keeps nothing.
         config: what is noted in `config.json`.
+        defaults: the settings of a run that notes none, by name, see `runs.config.difference`.
         seed: of data order and augmentation.
+
+    Attributes:
+        epoch, step: how many epochs are done, and how many steps of the next one.
+        stopped: whether the run was stopped before its last epoch.
     """
 
-    def __init__(self, parameters, monitor, folder, config, seed):
+    def __init__(self, network, step, monitor, folder, config, defaults, seed):
         super().__init__()
-        self.parameters, self.monitor, self.config, self.seed = parameters, monitor, config, seed
-        self.folder = None if folder is None else Path(folder)
-        self.epoch, self.step, self.stopped = 0, 0, False
+        state = {f"{STATE_PREFIX}{name}": step[name] for name in step if name not in network}
+        self.parameters = {**network, **state}
+        self.monitor = monitor
+        self.run_folder = None if folder is None else RunFolder(folder)
+        self.config = as_json(config)
+        self.defaults = defaults
+        self.seed = seed
+        self.epoch = 0
+        self.step = 0
+        self.stopped = False
+        self.config_is_written = False
         self.run_id = secrets.token_hex(8)
-        self._note_run()
-
-    def _note_run(self) -> None:
-        self.monitor.metadata = dataclasses.replace(self.monitor.metadata, run=self.run_id)
+        monitor.note_run(self.run_id)
 
     @property
-    def last(self) -> Path:
-        return self.folder / "last.ckpt"
+    def folder(self):
+        """The run's folder; None where nothing is kept."""
+        return self.run_folder and self.run_folder.path
+
+    @property
+    def last(self):
+        """The path of `last.ckpt`."""
+        return self.run_folder.last
 
     def restore(self) -> None:
-        """Take up the run that left `last.ckpt`; says so, also where there is none."""
+        """Take up the run that left `last.ckpt`, and say so; say it too where there is none."""
         if not self.last.exists():
             workers.say(f"{self.last} is not there: starting from the beginning")
             return
@@ -61,61 +78,51 @@ class RunState(Callback):
         noted = metadata.state
         if not noted:
             raise UserError(f"{self.last} was not left by an interrupted run: it cannot be resumed")
-        mine = {k: v for k, v in self.config.items() if k not in RUN_ONLY}
-        theirs = {k: v for k, v in noted["config"].items() if k not in RUN_ONLY}
-        changed = [k for k in mine if json.dumps(mine[k]) != json.dumps(theirs.get(k))]
+        self._check_config(noted["config"])
+        values = self._values(arrays)
+        for name, parameter in self.parameters.items():
+            parameter.set_data(mindspore.Tensor(values[name], parameter.dtype))
+        self.epoch = noted["epoch"]
+        self.step = noted["step"]
+        self.seed = noted["seed"]
+        self.run_id = noted["run_id"]
+        config, _ = read_config(self.run_folder.config)
+        self.config_is_written = config.get("run") == self.run_id
+        self.monitor.note_run(self.run_id)
+        history = [EpochRecord(**record) for record in noted["history"]]
+        self.monitor.restore(history, noted)
+        workers.say(f"going on from {self.last}: epoch {self.epoch + 1}, step {self.step + 1}")
+
+    def _check_config(self, theirs: dict) -> None:
+        changed = difference(self.config, theirs, self.defaults)
         if changed:
+            before = theirs.get(changed, self.defaults.get(changed))
             raise UserError(
-                f"{self.last} was left by a run with --{changed[0]} {theirs.get(changed[0])}, not "
-                f"{mine[changed[0]]}: resume with the same values, or start anew in another --ckpt_dir"
+                f"{self.last} was left by a run with --{changed} {before}, not "
+                f"{self.config[changed]}: resume with the same values, or start anew in another "
+                "--ckpt_dir"
             )
+
+    def _values(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The arrays of `last.ckpt` under the names of this run's parameters."""
+        if not any(name.startswith(STATE_PREFIX) for name in arrays):
+            arrays = self._values_of_0_1_0(arrays)
         unknown = set(self.parameters) ^ set(arrays)
         if unknown:
             raise UserError(
-                f"{self.last} does not fit this run: it differs in {sorted(unknown)[0]}"
+                f"{self.last} does not fit this run: it differs in {min(unknown)}; resume with the "
+                "same network and options, or start anew in another --ckpt_dir"
             )
-        for name, parameter in self.parameters.items():
-            parameter.set_data(mindspore.Tensor(arrays[name], parameter.dtype))
-        self.epoch, self.step, self.seed, self.run_id = (
-            noted[k] for k in ("epoch", "step", "seed", "run_id")
-        )
-        self._note_run()
-        self.monitor.restore(
-            [EpochRecord(**record) for record in noted["history"]],
-            noted["losses"],
-            noted["best"],
-            noted["best_path"],
-            noted["kept"],
-        )
-        workers.say(f"going on from {self.last}: epoch {self.epoch + 1}, step {self.step + 1}")
+        return arrays
 
-    def on_train_begin(self, run_context):
-        if self.folder is None or not self.monitor.chief or self.epoch or self.step:
-            return
-        files.make_folder(self.folder)
-        packages = {name: version(name) for name in ("mindspore", "mindvision", "numpy")}
-        environment = {
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            **packages,
-            "device": mindspore.get_context("device_target"),
-        }
-        write_text(
-            self.folder / "config.json",
-            json.dumps(
-                {
-                    "command": shlex.join(sys.argv),
-                    "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-                    "run": self.run_id,
-                    "seed": self.seed,
-                    **self.config,
-                    "environment": environment,
-                },
-                indent=2,
-                default=str,
-            )
-            + "\n",
-        )
+    def _values_of_0_1_0(self, arrays):
+        """Version 0.1.0 wrote the optimizer's parameters without a prefix."""
+        names = {name.removeprefix(STATE_PREFIX): name for name in self.parameters}
+        renamed = {names.get(name, name): value for name, value in arrays.items()}
+        steps = f"{STATE_PREFIX}ema.steps"
+        if steps in self.parameters:
+            renamed[steps] = np.array(STEPS_OF_OLD_AVERAGES, np.int32)
+        return renamed
 
     def on_train_epoch_begin(self, run_context):
         self.first_step = self.step
@@ -128,41 +135,45 @@ class RunState(Callback):
         whole = self.step - self.first_step >= state.train_dataset.get_dataset_size()
         self.stopped = run_context.get_stop_requested()
         if whole and not state.get("interrupted"):
-            self.epoch, self.step, self.monitor.losses_before = self.epoch + 1, 0, []
+            self.epoch += 1
+            self.step = 0
+            self.monitor.losses_before = []
         self.save()
 
     def save(self) -> None:
-        """Write the records and `last.ckpt`."""
-        if self.folder is None or not self.monitor.chief:
+        """Write the records and `last.ckpt`; where that fails, the records stay as they were."""
+        if self.run_folder is None or not self.monitor.chief:
             return
-        history = [dataclasses.asdict(r) for r in self.monitor.history if r.epoch <= self.epoch]
-        lines = [
-            {"accuracy" if k == "metric" else k: v for k, v in record.items()}
-            for record in map(dataclasses.asdict, self.monitor.history)
-        ]
-        if lines:
-            with (
-                files.replacing(self.folder / "history.csv") as part,
-                open(part, "w", newline="") as file,
-            ):
-                writer = csv.DictWriter(file, lines[0])
-                writer.writeheader()
-                writer.writerows(lines)
-        losses = self.monitor.epoch_losses() if self.step else []
+        records = self.monitor.history
+        noted = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "seed": self.seed,
+            "run_id": self.run_id,
+            "history": [dataclasses.asdict(r) for r in records if r.epoch <= self.epoch],
+            "losses": self.monitor.epoch_losses() if self.step else [],
+            "config": self.config,
+            **self.monitor.state(),
+        }
+        with contextlib.ExitStack() as together:
+            if not self.config_is_written:
+                config = together.enter_context(files.replacing(self.run_folder.config))
+                text = text_of_config(self.config, self.run_id, self.seed)
+                config.write_text(text, encoding="utf-8")
+            if records:
+                history = together.enter_context(files.replacing(self.run_folder.history))
+                write_history(history, records)
+            self._save_last(noted)
+        self.config_is_written = True
+        if not records:
+            self.run_folder.history.unlink(missing_ok=True)  # an earlier run's
+
+    def _save_last(self, noted: dict) -> None:
         save.save_checkpoint(
             self.parameters,
             self.last,
             **self.monitor.metadata,
             architecture=self.monitor.network.architecture,
             epoch=self.epoch,
-            state={
-                "epoch": self.epoch,
-                "step": self.step,
-                "seed": self.seed,
-                "run_id": self.run_id,
-                "history": history,
-                "losses": losses,
-                "config": self.config,
-                **self.monitor.kept_state(),
-            },
+            state=noted,
         )

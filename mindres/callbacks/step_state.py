@@ -21,10 +21,3 @@ def learning_rate(optimizer) -> float:
     step = max(int(optimizer.global_step.asnumpy()[0]) - 1, 0)
     schedules = [rate.learning_rate.asnumpy() for rate in rates]
     return max(float(schedule[min(step, len(schedule) - 1)]) for schedule in schedules)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as h:mm:ss or m:ss."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 
 import mindspore
-import numpy as np
 from mindspore.train import Callback
 
 from mindres import files
 from mindres.data.dataset import ImageDataset
 from mindres.errors import UserError
+from mindres.evaluation.inference import inference, logits
+from mindres.evaluation.probabilities import softmax
 from mindres.pictures import drawing
 
 IMAGES = 24
@@ -50,7 +50,7 @@ class TensorBoard(Callback):
         if run_context.original_args().get("interrupted"):
             return
         for record in self.monitor.history[-1:]:
-            for name, value in dataclasses.asdict(record).items():
+            for name, value in {**record.columns(), "metric": record.metric}.items():
                 if name != "epoch" and value is not None:
                     self.writer.add_scalar(name, value, record.epoch)
             if self.images is not None:
@@ -59,12 +59,8 @@ class TensorBoard(Callback):
 
     def _predictions(self):
         net, classes = self.monitor.network, self.data.classes
-        training = net.training
-        net.set_train(False)
-        scores = net(mindspore.Tensor(self.images)).asnumpy().astype(np.float64)
-        net.set_train(training)
-        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-        shares /= shares.sum(axis=1, keepdims=True)
+        with inference(net, mindspore.get_context("mode")):
+            shares = softmax(logits(net, self.images))
         return drawing.prediction_grid(
             drawing.denormalize(self.images, self.data.mean, self.data.std),
             [classes[k] for k in shares.argmax(axis=1)],

@@ -28,17 +28,27 @@ def logits(net, images: np.ndarray, size: int = 0) -> np.ndarray:
 
 
 @contextlib.contextmanager
+def in_mode(mode):
+    """In this block MindSpore runs in `mode`; the mode of before is set back afterwards."""
+    before = mindspore.get_context("mode")
+    mindspore.set_context(mode=mode)
+    try:
+        yield
+    finally:
+        mindspore.set_context(mode=before)
+
+
+@contextlib.contextmanager
 def inference(net, mode=mindspore.GRAPH_MODE):
     """In this block `net` infers in `mode`; its own setting and the process's mode are set back afterwards.
 
     On CPU its convolutions are the native ones where they can be had.
     """
-    training, before = net.training, mindspore.get_context("mode")
-    mindspore.set_context(mode=mode)
-    net.set_train(False)
-    try:
-        with accelerated(net, fixed=True):
-            yield
-    finally:
-        net.set_train(training)
-        mindspore.set_context(mode=before)
+    training = net.training
+    with in_mode(mode):
+        net.set_train(False)
+        try:
+            with accelerated(net, fixed=True):
+                yield
+        finally:
+            net.set_train(training)

@@ -9,6 +9,7 @@ import mindspore
 import numpy as np
 
 from mindres.evaluation.inference import inference, logits
+from mindres.evaluation.probabilities import softmax
 from mindres.weights.metadata import Metadata
 
 BATCH_SIZE = 32
@@ -32,15 +33,11 @@ def predict(net, images) -> Prediction:
     # In the caller's mode: to compile a graph takes longer than a few images do.
     with inference(net, mindspore.get_context("mode")):
         parts = [logits(net, images[i : i + BATCH_SIZE]) for i in range(0, len(images), BATCH_SIZE)]
-    scores = np.concatenate(parts).astype(np.float64)
-    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
-    probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+    probabilities = softmax(np.concatenate(parts))
     return Prediction(probabilities.argmax(axis=1), probabilities)
 
 
 def class_names(net, metadata: Mapping) -> list[str]:
     """The names of the classes that the checkpoint noted, or their numbers."""
-    return [
-        str(name)
-        for name in Metadata.of(metadata).classes or range(net.architecture["num_classes"])
-    ]
+    names = Metadata.of(metadata).classes or range(net.architecture["num_classes"])
+    return [str(name) for name in names]

@@ -6,7 +6,6 @@ import copy
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from mindspore.dataset import vision
@@ -20,6 +19,7 @@ from mindres.evaluation.evaluator import Evaluation
 from mindres.evaluation.predictor import predict
 from mindres.evaluation.trained_data import pick
 from mindres.pictures import drawing
+from mindres.runs.folder import RunFolder
 from mindres.runs.history import read_history
 from mindres.weights.metadata import Metadata
 
@@ -170,5 +170,5 @@ def confusion(evaluation: Evaluation):
 def curves(run_dirs):
     """The learning curves of one or several runs, each a folder with a `history.csv`."""
     return drawing.learning_curves(
-        {str(run): read_history(Path(run) / "history.csv") for run in run_dirs}
+        {str(run): read_history(RunFolder(run).history) for run in run_dirs}
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 import numpy as np
 
 from mindres import files
-from mindres.callbacks.step_state import duration
+from mindres.callbacks.epoch_line import duration
 from mindres.errors import UserError
 from mindres.evaluation.evaluator import evaluate
 from mindres.evaluation.grad_cam import grad_cam
@@ -18,6 +17,8 @@ from mindres.models.checkpoints import load_model
 from mindres.models.summary import summarize
 from mindres.pictures import drawing
 from mindres.report import html
+from mindres.runs.config import read_config
+from mindres.runs.folder import RunFolder
 from mindres.runs.history import read_history
 
 IMAGES_IN_GRIDS = 24
@@ -48,14 +49,21 @@ def write_report(
     run_dir = Path(run_dir)
     if not run_dir.is_dir():
         raise UserError(f"there is no run in {run_dir}: name the --ckpt_dir of a training")
-    config, missing = read_config(run_dir / "config.json")
-    history = run_dir / "history.csv"
+    run = RunFolder(run_dir)
+    config, lacking = read_config(run.config)
+    missing = []
+    if lacking:
+        missing.append(
+            f"config.json {lacking}, so command, arguments and environment are unknown; "
+            "mindres.train writes it."
+        )
+    history = run.history
     curves = read_history(history) if history.is_file() else None
     if curves is None:
         missing.append(
             "history.csv is not in the folder, so there are no learning curves; mindres.train writes it."
         )
-    checkpoint = Path(ckpt) if ckpt else run_dir / "best.ckpt"
+    checkpoint = Path(ckpt) if ckpt else run.best
     sections, tiles, cells = [], {}, {}
     if ckpt or checkpoint.is_file():
         net, metadata = load_model(checkpoint)
@@ -95,26 +103,10 @@ def write_report(
         )
     about += f", written {time.strftime('%Y-%m-%d %H:%M')} in {run_dir.resolve()}"
     whole = html.frame(title, about, missing, tiles, head + sections, cells)
-    out = Path(out) if out else run_dir / "report.html"
+    out = Path(out) if out else run.report
     with files.replacing(out) as part:
         part.write_text(whole, encoding="utf-8", errors="backslashreplace")
     return out
-
-
-def read_config(path):
-    """The contents of `config.json`, empty where there is none, and what the page must say about it."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(config, dict):
-            return config, []
-        reason = "is no JSON object"
-    except FileNotFoundError:
-        reason = "is not in the folder"
-    except (OSError, ValueError, RecursionError) as error:
-        reason = f"cannot be read ({type(error).__name__})"
-    return {}, [
-        f"config.json {reason}, so command, arguments and environment are unknown; mindres.train writes it."
-    ]
 
 
 def network_sections(net, data, split, tta=False):

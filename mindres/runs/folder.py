@@ -1,8 +1,10 @@
-"""A run's folder: its lock and its files."""
+"""A run's folder: the names of its files, and the lock that keeps other runs out."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from mindres import files
@@ -11,45 +13,95 @@ from mindres.errors import UserError
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 
-# What may differ between a run and the one that goes on with it.
-RUN_ONLY = (
-    "ckpt_dir",
-    "dataset_path",
-    "device_id",
-    "device_target",
-    "distributed",
-    "download",
-    "max_steps",
-    "overwrite",
-    "pretrained",
-    "resume",
-    "tensorboard",
-)
+class RunFolder:
+    """The files that a run keeps in the folder `path`."""
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint with the best validation metric."""
+        return self.path / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint from which the run goes on."""
+        return self.path / "last.ckpt"
+
+    @property
+    def history(self) -> Path:
+        """A line for each epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def config(self) -> Path:
+        """What the run was asked for, and where it ran."""
+        return self.path / "config.json"
+
+    @property
+    def report(self) -> Path:
+        """The HTML report of the run."""
+        return self.path / "report.html"
+
+    def check(self) -> None:
+        """Raise `UserError` where something that is no file has the name of a file of the run."""
+        for path in (self.best, self.last, self.history, self.config):
+            if path.exists() and not path.is_file():
+                raise UserError(
+                    f"{path} is no file, and a run writes one there: move it away, or name another "
+                    "--ckpt_dir"
+                )
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out of the folder inside the block; the folder is made if it is not there.
+
+        A folder that was made for the block and is empty at its end is removed. On a file system without locks nothing
+        is kept out.
+        """
+        made = _missing(self.path)
+        files.make_folder(self.path)
+        held = None
+        try:
+            held = _lock(self.path)
+            self.check()
+            yield
+        finally:
+            if held is not None:
+                os.close(held)  # releases the lock; the system does so for a killed process
+            for folder in made:
+                with contextlib.suppress(OSError):  # it is not empty
+                    folder.rmdir()
+
+    def refuse_if_training(self) -> None:
+        """Raise `UserError` while a run trains in the folder."""
+        if self.path.is_dir() and (held := _lock(self.path)) is not None:
+            os.close(held)
 
 
-def write_text(path: Path, text: str) -> None:
-    with files.replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+def _missing(path: Path) -> list[Path]:
+    """The folders that have to be made for `path`, the innermost first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
 
 
-def hold(folder) -> int | None:
-    """Keep other runs out of `folder`: a descriptor to close at the end, which the system does for a killed process.
-
-    On a file system without locks nothing is kept out.
-    """
-    folder = files.make_folder(folder)
+def _lock(path: Path) -> int | None:
+    """Lock the folder for one run. Close the returned descriptor to release it; None where there are no locks."""
     if fcntl is None:
         return None
-    held = os.open(folder, os.O_RDONLY)
+    held = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(held)
         raise UserError(
-            f"another run is training in {folder}: wait for its end, or name another --ckpt_dir"
+            f"another run is training in {path}: wait for its end, or name another --ckpt_dir"
         ) from None
     except OSError:
         pass

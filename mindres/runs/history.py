@@ -1,17 +1,29 @@
-"""The record of each epoch, written to and read from `history.csv`."""
+"""history.csv: a line for each epoch of a run."""
 
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindres.errors import UserError
+from mindres.evaluation.metrics import METRICS
 
 
 @dataclass
 class EpochRecord:
-    """One epoch: its number from 1, mean training loss, validation metric, learning rate at its end, and speed."""
+    """One epoch of a run.
+
+    epoch: its number, from 1.
+    loss: the mean training loss.
+    metric: the validation metric that selects the best weights; None where the epoch was not validated.
+    lr: the learning rate of its last step.
+    images_per_second: of its training steps.
+    seconds: how long it took, validation included.
+    val_loss: the mean cross entropy over the validation images.
+    metrics: every validation metric by the name of its row in `METRICS`.
+    """
 
     epoch: int
     loss: float
@@ -19,43 +31,72 @@ class EpochRecord:
     lr: float
     images_per_second: float
     seconds: float
+    val_loss: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def columns(self) -> dict[str, float | None]:
+        """The values of the line by column."""
+        measured = {name: self.metrics.get(name) for name in METRICS}
+        if not self.metrics:
+            measured["accuracy"] = self.metric  # of a run of version 0.1.0
+        return {
+            "epoch": self.epoch,
+            "loss": self.loss,
+            "accuracy": measured.pop("accuracy"),
+            "lr": self.lr,
+            "images_per_second": self.images_per_second,
+            "seconds": self.seconds,
+            "val_loss": self.val_loss,
+            **measured,
+        }
 
 
-# Of a run's history; the first four it must have.
-COLUMNS = ("epoch", "loss", "accuracy", "lr", "images_per_second", "seconds")
+# The columns that a history must have.
+REQUIRED = ("epoch", "loss", "accuracy", "lr")
 
 
-def read_history(path):
-    """The columns of a `history.csv` by name, as lists of floats with NaN where a field is empty.
+def write_history(path: Path, records: Sequence[EpochRecord]) -> None:
+    """Write the lines of `records` to `path`."""
+    lines = [record.columns() for record in records]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, lines[0])
+        writer.writeheader()
+        writer.writerows(lines)
 
-    They are epoch, loss, accuracy (a fraction), lr, and where they were noted images_per_second and seconds.
+
+def read_history(path: Path | str) -> dict[str, list[float]]:
+    """The columns of a history.csv by name, as lists of floats with NaN where a field is empty.
+
+    They are epoch, loss, accuracy (a fraction), lr, and where they were noted images_per_second, seconds, val_loss and
+    the other metrics of `METRICS`, which are fractions.
 
     Raises:
         UserError: there is no such file, or it is not a history.
     """
     path = Path(path)
+    known = EpochRecord(0, 0.0, None, 0.0, 0.0, 0.0).columns()
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         columns = {
             name: [_value(name, row[name]) for row in rows]
-            for name in COLUMNS
+            for name in known
             if rows and name in rows[0]
         }
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise UserError(f"{path} cannot be read as a run's history: {error}") from None
-    lacking = (
-        [f"column {name!r}" for name in COLUMNS[:4] if name not in columns] if rows else ["epochs"]
-    )
+    if not rows:
+        raise UserError(f"{path} is no run's history: it has no epochs")
+    lacking = [name for name in REQUIRED if name not in columns]
     if lacking:
-        raise UserError(f"{path} is no run's history: it has no {lacking[0]}")
+        raise UserError(f"{path} is no run's history: it has no column {lacking[0]!r}")
     return columns
 
 
-def _value(name, text):
+def _value(name: str, text: str) -> float:
     value = float("nan" if text == "" else text)
-    if (name == "epoch" and not abs(value) <= 1e9) or (
-        name == "accuracy" and (value < 0 or value > 1)
-    ):
+    is_epoch = name != "epoch" or abs(value) <= 1e9
+    is_fraction = name not in METRICS or not (value < 0 or value > 1)
+    if not (is_epoch and is_fraction):
         raise ValueError(f"{text!r} is no {name}")
     return float("inf") if abs(value) > 1e100 else value  # which no axis can show

@@ -11,8 +11,8 @@ from mindspore import dataset as ds, nn
 from tqdm import tqdm
 
 from mindres import files
-from mindres.native.accelerate import accelerated
-from mindres.signals import interrupted_later, listen
+from mindres.evaluation.inference import inference, logits
+from mindres.signals import listen
 
 
 class Body(nn.Cell):
@@ -61,28 +61,28 @@ def features_of(net, data) -> tuple[np.ndarray, np.ndarray]:
     if path.exists():
         with np.load(path) as saved:
             return saved["features"], saved["labels"]
-    body.set_train(False)
-    batches = data.run()
-    found, labels = [], []
-    with accelerated(body, fixed=True):
-        for image, label in tqdm(
-            batches.create_tuple_iterator(num_epochs=1, output_numpy=True),
-            unit="batch",
-            total=batches.get_dataset_size(),
-            desc="computing features",
-            disable=None,
-        ):
-            listen()
-            # The last batch is filled up: another shape would be another compilation.
-            missing = data.batch_size - len(image)
-            filled = np.pad(image, ((0, missing), (0, 0), (0, 0), (0, 0)))
-            with interrupted_later():  # as in `evaluation.logits`
-                found.append(body(mindspore.Tensor(filled)).asnumpy()[: len(image)])
-            labels.append(label)
-    features, labels = np.concatenate(found), np.concatenate(labels)
+    features, labels = _compute(body, data)
     # In one piece: where the disk is full, a zip file that is written bit by bit complains on its own too.
     archive = io.BytesIO()
     np.savez(archive, features=features, labels=labels)
     with files.replacing(path) as part:
         part.write_bytes(archive.getbuffer())
     return features, labels
+
+
+def _compute(body, data) -> tuple[np.ndarray, np.ndarray]:
+    """The features and labels of all images of `data`, from the network's body."""
+    loader = data.run()
+    found, labels = [], []
+    with inference(body, mindspore.get_context("mode")):
+        for images, batch_labels in tqdm(
+            loader.create_tuple_iterator(num_epochs=1, output_numpy=True),
+            unit="batch",
+            total=loader.get_dataset_size(),
+            desc="computing features",
+            disable=None,
+        ):
+            listen()
+            found.append(logits(body, images, data.batch_size))
+            labels.append(batch_labels)
+    return np.concatenate(found), np.concatenate(labels)

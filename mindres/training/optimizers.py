@@ -31,6 +31,7 @@ OPTIMIZERS = {
         "SGD with momentum", "mindres.training.sgd.momentum_or_nesterov", ("momentum", "nesterov")
     ),
     "adam": Optimizer("Adam with L2 penalty", "mindspore.nn.Adam"),
+    "adamw": Optimizer("Adam with decoupled weight decay", "mindres.training.adamw.AdamW"),
 }
 
 

@@ -65,7 +65,8 @@ class Update(nn.Cell):
         accumulate: calls whose mean gradient makes one step.
         average: the network that holds the moving average, or None.
         averaged: the network that is averaged.
-        decay: of the moving average, per step.
+        decay: of the moving average, per step. The first steps decay less, as timm's `ModelEmaV3` warms up: the
+            average would otherwise be the initial weights for long.
     """
 
     def __init__(
@@ -85,6 +86,9 @@ class Update(nn.Cell):
             self.mean = ParameterTuple(average.get_parameters())
             self.values = ParameterTuple(averaged.get_parameters())
             self.decay = mindspore.Tensor(decay, mindspore.float32)
+            self.averaged_steps = Parameter(
+                mindspore.Tensor(0, mindspore.int32), name="ema.steps", requires_grad=False
+            )
 
     def construct(self, gradients):
         if self.accumulate == 1:
@@ -103,9 +107,11 @@ class Update(nn.Cell):
             gradients = ops.clip_by_global_norm(gradients, self.clip_norm)
         done = self.optimizer(gradients)
         if self.averages:
-            done = self.map(
-                ops.partial(_average, self.decay), self.mean, ops.depend(self.values, done)
-            )
+            steps = ops.depend(self.averaged_steps, done) + 0
+            warm = 1 - ops.pow(ops.cast(steps + 1, mindspore.float32), -2 / 3)
+            decay = ops.minimum(self.decay, warm)
+            ops.assign(self.averaged_steps, steps + 1)
+            done = self.map(ops.partial(_average, decay), self.mean, ops.depend(self.values, done))
         return done
 
 
@@ -153,8 +159,10 @@ class Validation(nn.Cell):
         return 0, logits, label
 
 
-def training_step(net, optimizer, recipe, average=None, mixed_precision=False):
+def training_step(net, optimizer, recipe, average=None, mixed_precision=False, averaged=None):
     """The cell that takes (images, labels), updates `net` and returns the loss.
+
+    `average` is the network that holds the moving average of `averaged`; of `net` where that is None.
 
     With `mixed_precision` the loss is scaled so that half-precision gradients keep their small values, and a step
     whose gradients overflow is left out; the cell then returns (loss, overflowed, scale).
@@ -162,7 +170,9 @@ def training_step(net, optimizer, recipe, average=None, mixed_precision=False):
     loss = Loss(net, recipe.label_smoothing)
     update = optimizer
     if recipe.clip_norm or recipe.accumulate > 1 or average is not None:
-        update = Update(optimizer, recipe.clip_norm, recipe.accumulate, average, net, recipe.ema)
+        update = Update(
+            optimizer, recipe.clip_norm, recipe.accumulate, average, averaged or net, recipe.ema
+        )
     if mixed_precision:
         scaling = nn.DynamicLossScaleUpdateCell(
             loss_scale_value=2**16, scale_factor=2, scale_window=1000

@@ -87,6 +87,8 @@ def torch_twin(net):
         {"optimizer": "momentum", "nesterov": True, "weight_decay": 0.01, "decay_all": False},
         {"optimizer": "momentum", "nesterov": False, "weight_decay": 0.01, "clip_norm": 0.05},
         {"optimizer": "adam", "weight_decay": 0.01},
+        {"optimizer": "adamw", "weight_decay": 0.5},
+        {"optimizer": "adamw", "weight_decay": 0.5, "decay_all": False, "accumulate": 2},
         {"optimizer": "momentum", "accumulate": 2},
     ],
     ids=str,
@@ -108,8 +110,9 @@ def test_steps_are_pytorchs(options):
         {"params": decays, "weight_decay": recipe.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    if recipe.optimizer == "adam":
-        reference = torch.optim.Adam(groups, lr=0.05)
+    adams = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    if recipe.optimizer in adams:
+        reference = adams[recipe.optimizer](groups, lr=0.05)
     else:
         reference = torch.optim.SGD(groups, lr=0.05, momentum=0.9, nesterov=recipe.nesterov)
     loss = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
@@ -125,7 +128,7 @@ def test_steps_are_pytorchs(options):
             reference.step()
             reference.zero_grad()
     # Adam divides by the gradient's size, so that where it is next to nothing, rounding has its say.
-    tolerance = 1e-3 if recipe.optimizer == "adam" else 2e-5
+    tolerance = 1e-3 if recipe.optimizer in adams else 2e-5
     for ours, theirs in zip(net.trainable_params(), twin.parameters()):
         np.testing.assert_allclose(
             ours.asnumpy(), theirs.detach().numpy(), rtol=1e-3, atol=tolerance
@@ -146,18 +149,23 @@ def test_layer_decay_slows_earlier_stages():
 
 
 def test_moving_average():
+    """The decay warms up as that of timm's `ModelEmaV3` with its default power of 2/3."""
     recipe = make_recipe("fast", epochs=1, schedule="constant", lr=0.1, ema=0.75)
     net = Small()
     average = moving_average.averaged_copy(net)
     expected = [p.asnumpy().copy() for p in net.get_parameters()]
     one_step = step.training_step(
-        net, optimizers.make_optimizer(net, recipe, learning_rates(recipe, 3)), recipe, average
+        net, optimizers.make_optimizer(net, recipe, learning_rates(recipe, 12)), recipe, average
     )
     one_step.set_train()
     x = np.random.default_rng(0).standard_normal((8, 3, 6, 6)).astype(np.float32)
-    for _ in range(3):
+    for number in range(12):
         one_step(Tensor(x), Tensor(np.arange(8, dtype=np.int32) % 5))
-        expected = [0.75 * e + 0.25 * p.asnumpy() for e, p in zip(expected, net.get_parameters())]
+        decay = min(0.75, 1 - (1 + number) ** (-2 / 3))
+        expected = [
+            decay * e + (1 - decay) * p.asnumpy() for e, p in zip(expected, net.get_parameters())
+        ]
+    assert decay == 0.75
     for e, p in zip(expected, average.get_parameters()):
         np.testing.assert_allclose(p.asnumpy(), e, rtol=1e-5, atol=1e-6)
 

@@ -20,7 +20,7 @@ from PIL import Image
 import mindres
 from mindres.data.digits import Digits
 from mindres.errors import UserError
-from mindres.runs.folder import hold
+from mindres.runs.folder import RunFolder
 from mindres.training.recipes import make_recipe
 from mindres.weights.formats import read_checkpoint
 
@@ -96,7 +96,7 @@ def test_what_a_run_leaves(tmp_path):
     assert config["environment"]["mindspore"] == mindspore.__version__
     arrays, metadata = read_checkpoint(tmp_path / "last.ckpt")
     assert metadata["state"]["epoch"] == 2 and metadata["architecture"]["arch"] == "lenet5"
-    assert "moments.head.dense.weight" in arrays
+    assert "optimizer.moments.head.dense.weight" in arrays
 
 
 RUN = """
@@ -176,11 +176,10 @@ def test_control_c_saves_and_says_how_to_go_on(tmp_path, own_cache, number, stat
 
 
 def test_one_run_at_a_time_trains_in_a_folder(tmp_path):
-    held = hold(tmp_path)
-    with pytest.raises(UserError, match="another run is training in"):
-        train(tmp_path, max_steps=1)
-    assert not list(tmp_path.iterdir())
-    os.close(held)
+    with RunFolder(tmp_path).locked():
+        with pytest.raises(UserError, match="another run is training in"):
+            train(tmp_path, max_steps=1)
+        assert not list(tmp_path.iterdir())
     train(tmp_path, max_steps=1)
 
 

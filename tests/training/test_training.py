@@ -19,7 +19,7 @@ from mindres.callbacks.monitor import ValAccMonitor
 from mindres.callbacks.step_state import learning_rate, loss_of
 from mindres.data.cifar import Cifar10
 from mindres.errors import UserError
-from mindres.training import step, trainer
+from mindres.training import assembly, step
 from mindres.training.recipes import make_recipe
 from mindres.training.schedules import learning_rates
 from mindres.weights.formats import read_checkpoint
@@ -50,7 +50,7 @@ def watched(monkeypatch):
                 (loss_of(run_context.original_args().net_outputs), learning_rate(self.optimizer))
             )
 
-    monkeypatch.setattr(trainer, "ValAccMonitor", Watching)
+    monkeypatch.setattr(assembly, "ValAccMonitor", Watching)
     return seen
 
 
@@ -382,7 +382,7 @@ def test_data_that_sinks_gives_the_same_history(tmp_path, monkeypatch):
         ]
 
     plain = history(tmp_path / "plain")
-    monkeypatch.setattr(trainer, "Model", SinkingModel)
+    monkeypatch.setattr(assembly, "Model", SinkingModel)
     sunk = history(tmp_path / "sunk", dataset_sink_mode=True)
     np.testing.assert_allclose(sunk, plain, rtol=1e-5)
     state = read_checkpoint(tmp_path / "sunk" / "last.ckpt")[1]["state"]
@@ -393,7 +393,7 @@ def test_data_that_sinks_gives_the_same_history(tmp_path, monkeypatch):
             run_context.request_stop()
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "EarlyStop", Stop)
+        patch.setattr(assembly, "EarlyStop", Stop)
         assert len(history(tmp_path / "halves", dataset_sink_mode=True, patience=9)) == 1
     np.testing.assert_allclose(
         history(tmp_path / "halves", dataset_sink_mode=True, patience=9, resume=True),

@@ -1,0 +1,134 @@
+"""Keeps the weights with the best validation metric."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from mindres import files
+from mindres.errors import UserError
+from mindres.weights import formats
+from mindres.weights.metadata import Metadata
+
+LEAST = -float("inf")
+
+
+class BestCheckpoints:
+    """The checkpoints of a run's best epochs.
+
+    The best one is `target`, unless an earlier run left a better one there: until this run beats it, this run's best
+    goes to the first free of `best-2.ckpt`, `best-3.ckpt` ... Two runs can be compared when they note the same metric,
+    architecture and data set; otherwise the old file stays too. The others are called `best-epoch-N.ckpt`.
+
+    Args:
+        target: the best checkpoint's path.
+        keep: how many checkpoints to keep.
+        overwrite: replace an earlier run's `target` whatever it holds.
+        compared: the architecture, data set and metric that a run must note to be compared with this one.
+
+    Raises:
+        UserError: `target` is no file, or its folder cannot be written.
+    """
+
+    def __init__(self, target: Path, keep: int, overwrite: bool, compared: Metadata):
+        files.make_folder(target.parent)
+        if target.exists() and not target.is_file():
+            raise UserError(f"{target} is no file: move it away, or name another folder")
+        self.target = target
+        self.keep = keep
+        self.run: str | None = None
+        self.compared = compared
+        self.best = LEAST
+        self.best_epoch = 0
+        self.path: Path | None = None
+        # Metric and path of each checkpoint beside the best one.
+        self.others: list[tuple[float, str]] = []
+        self.bar = LEAST if overwrite else self._earlier_best()
+
+    def _earlier_best(self) -> float:
+        """The metric that this run must reach to take the place of an earlier run's best checkpoint."""
+        if not self.target.exists():
+            return LEAST
+        try:
+            _, theirs = formats.read_checkpoint(self.target)
+        except UserError:
+            return float("inf")
+        if theirs.run and theirs.run == self.run:
+            return LEAST
+        mine = self.compared
+        comparable = (
+            theirs.metric is not None
+            and theirs.metric_name == mine.metric_name
+            and theirs.architecture == mine.architecture
+            and theirs.dataset == mine.dataset
+        )
+        return theirs.metric if comparable else float("inf")
+
+    def consider(self, metric: float, epoch: int, save: Callable[[Path], None]) -> None:
+        """Let `save` write the weights of this epoch if they are among the best."""
+        if metric > self.best:
+            self._take_over(metric, epoch, save)
+        elif self.keep > 1:
+            path = self.target.with_name(f"best-epoch-{epoch}.ckpt")
+            if len(self.others) < self.keep - 1 or metric > min(self.others)[0]:
+                save(path)
+                self._note(metric, path)
+
+    def _take_over(self, metric, epoch, save) -> None:
+        before = self.path
+        beats = metric >= self.bar
+        path = self.target if beats else before or self._free_name()
+        if before is not None:
+            self._demote(before)
+        save(path)
+        if before is not None and before != path:
+            before.unlink(missing_ok=True)  # this run's own lesser one
+        self.path = path
+        self.best = metric
+        self.best_epoch = epoch
+
+    def _demote(self, path: Path) -> None:
+        """Keep the checkpoint that was the best so far among the others."""
+        if self.keep > 1 and path.exists():
+            demoted = path.with_name(f"best-epoch-{self.best_epoch}.ckpt")
+            demoted.unlink(missing_ok=True)
+            os.link(path, demoted)  # no copy, and `path` is there throughout
+            self._note(self.best, demoted)
+
+    def _note(self, metric: float, path: Path) -> None:
+        self.others = sorted([*self.others, (metric, str(path))], reverse=True)
+        for _, surplus in self.others[self.keep - 1 :]:
+            Path(surplus).unlink(missing_ok=True)
+        del self.others[self.keep - 1 :]
+
+    def _free_name(self) -> Path:
+        number = 2
+        while (path := self.target.with_stem(f"{self.target.stem}-{number}")).exists():
+            number += 1
+        return path
+
+    def state(self) -> dict:
+        """What `restore` needs to go on keeping the best."""
+        return {
+            "kept": [(metric, Path(path).name) for metric, path in self.others],
+            "best_path": self.path and self.path.name,
+        }
+
+    def restore(self, best: float, best_epoch: int, best_path: str | None, kept: list) -> None:
+        """Go on with what `state` noted, by name: the folder may have moved, or may be named from elsewhere."""
+        self.best = best
+        self.best_epoch = best_epoch
+        self.others = [
+            (metric, str(self.target.with_name(Path(path).name))) for metric, path in kept
+        ]
+        self.path = self.target.with_name(Path(best_path).name) if best_path else None
+        if self.path in (None, self.target):
+            self.bar = self._earlier_best()
+
+    def why_kept_apart(self) -> str | None:
+        """Why this run's best is not `target`; None where it is, or where there is none."""
+        if self.path in (None, self.target):
+            return None
+        why = f"{self.bar:.4f}" if self.bar < float("inf") else "of another network or dataset"
+        return f"{self.target} ({why}) is an earlier run's and was kept; --overwrite replaces it"

@@ -1,0 +1,103 @@
+"""config.json: what a run was asked for, on which images, and where it ran."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import mindspore
+
+from mindres import __version__
+from mindres.data.dataset import ImageDataset
+from mindres.data.index import DATASETS
+
+# What may differ between a run and the one that goes on with it.
+RUN_ONLY = (
+    "ckpt_dir",
+    "dataset_path",
+    "device_id",
+    "device_target",
+    "distributed",
+    "download",
+    "max_steps",
+    "overwrite",
+    "pretrained",
+    "resume",
+    "tensorboard",
+)
+# The default of settings that runs of earlier versions did not note.
+DEFAULTS_OF_OLD_RUNS = {"select": "accuracy"}
+
+
+def as_json(config: dict) -> dict:
+    """`config` in JSON values. Paths become text; what is called, such as a command's function, is left out."""
+    plain = {key: value for key, value in config.items() if not callable(value)}
+    return json.loads(json.dumps(plain, default=str))
+
+
+def data_settings(train_data, val_data) -> dict:
+    """What is noted of the images: which data set, where it is, and how it is fed, under the names of the flags."""
+    if not isinstance(train_data, ImageDataset):
+        return {"batch_size": train_data.get_batch_size()}
+    names = [name for name, kind in DATASETS.items() if type(train_data) is kind]
+    height, width = train_data.resize
+    return {
+        "dataset": names[0] if names else train_data.name.lower(),
+        "dataset_path": None if train_data.path is None else str(train_data.path.resolve()),
+        "split": getattr(val_data, "split", None),
+        "validation_fraction": train_data.validation_fraction,
+        "resize": height if height == width else [height, width],
+        "batch_size": train_data.batch_size,
+    }
+
+
+def text_of_config(config: dict, run_id: str, seed: int) -> str:
+    """The text of config.json: `config` with the command, the time, and the versions of what it ran on."""
+    packages = {name: version(name) for name in ("mindspore", "mindvision", "numpy")}
+    noted = {
+        "command": shlex.join(sys.argv),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "run": run_id,
+        "seed": seed,
+        **config,
+        "environment": {
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "mindres": __version__,
+            **packages,
+            "device": mindspore.get_context("device_target"),
+        },
+    }
+    return json.dumps(noted, indent=2) + "\n"
+
+
+def read_config(path: Path) -> tuple[dict, str]:
+    """The contents of a config.json, and why there are none where it is empty, such as "is not in the folder"."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}, "is not in the folder"
+    except (OSError, ValueError, RecursionError) as error:
+        return {}, f"cannot be read ({type(error).__name__})"
+    return (config, "") if isinstance(config, dict) else ({}, "is no JSON object")
+
+
+def difference(mine: dict, theirs: dict, defaults: dict) -> str | None:
+    """The first setting in which a run differs from the one that it is to go on with; None where it may.
+
+    A setting that `theirs` does not have is newer than that run, which had its value in `defaults`.
+    """
+    defaults = {**DEFAULTS_OF_OLD_RUNS, **defaults}
+    for key, value in mine.items():
+        if key in RUN_ONLY or (key not in theirs and key not in defaults):
+            continue
+        if key == "batch_size" and "split" not in theirs:
+            continue  # runs of version 0.1.0 noted the recipe's, whatever the data's was
+        if json.dumps(value) != json.dumps(theirs.get(key, defaults.get(key))):
+            return key
+    return None

@@ -1,0 +1,80 @@
+"""Adam with decoupled weight decay."""
+
+from __future__ import annotations
+
+import mindspore
+from mindspore import Parameter, Tensor, nn, ops
+
+_step = ops.MultitypeFuncGraph("adamw_step")
+
+
+@_step.register(
+    "Function", "Tensor", "Tensor", "Tensor", "Tensor",
+    "Tensor", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor",
+)  # fmt: skip
+def _(operator, beta1, beta2, eps, scale, rate, decay, weight, moment1, moment2, gradient):
+    # The operator decays by its own rate, which the correction for the moments' start has scaled.
+    return operator(
+        weight, moment1, moment2, rate * scale, beta1, beta2, eps, decay / scale, gradient
+    )
+
+
+class AdamW(nn.Optimizer):
+    """Adam with decoupled weight decay (arXiv:1711.05101, algorithm 2), step by step as `torch.optim.AdamW`.
+
+    `nn.AdamWeightDecay` leaves out the correction of the moments for their start at zero. Its operator, which goes
+    over the weights once, is used here with rates into which that correction is multiplied.
+
+    Args:
+        parameters: the parameters, or groups of them with `lr` and `weight_decay` of their own.
+        rates: the learning rate of every step, or one for all.
+        beta1, beta2: decay per step of the two moments.
+        eps: is added to the root of the second moment.
+        weight_decay: part of a weight, times the learning rate, that each step takes away.
+    """
+
+    def __init__(
+        self, parameters, rates=0.001, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.01
+    ):
+        super().__init__(rates, parameters, weight_decay)
+        self.beta1 = Tensor(beta1, mindspore.float32)
+        self.beta2 = Tensor(beta2, mindspore.float32)
+        self.eps = Tensor(eps, mindspore.float32)
+        self.moment1 = self.parameters.clone("moment1", "zeros")
+        self.moment2 = self.parameters.clone("moment2", "zeros")
+        self.beta1_power = Parameter(
+            Tensor(1, mindspore.float32), name="beta1_power", requires_grad=False
+        )
+        self.beta2_power = Parameter(
+            Tensor(1, mindspore.float32), name="beta2_power", requires_grad=False
+        )
+        self.map = ops.HyperMap()
+        self.operator = ops.AdamWeightDecay()
+        count = len(self.parameters)
+        decays = self.get_weight_decay()
+        if not isinstance(decays, (tuple, list)):
+            decays = [decays] * count
+        self.decays = tuple(Tensor(float(decay), mindspore.float32) for decay in decays)
+        self.count = count
+
+    def construct(self, gradients):
+        rates = self.get_lr()
+        if not self.is_group_lr:
+            rates = (rates,) * self.count
+        self.assignadd(self.global_step, self.global_step_increase_tensor)
+        power1 = self.beta1_power * self.beta1
+        power2 = self.beta2_power * self.beta2
+        self.beta1_power = power1
+        self.beta2_power = power2
+        root = ops.sqrt(1 - power2)
+        operator = ops.partial(
+            _step,
+            self.operator,
+            self.beta1,
+            self.beta2,
+            self.eps * root,
+            root / (1 - power1),
+        )
+        return self.map(
+            operator, rates, self.decays, self.parameters, self.moment1, self.moment2, gradients
+        )

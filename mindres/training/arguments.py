@@ -1,0 +1,113 @@
+"""What `mindres.train` is asked for: the arguments, checked and settled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import mindspore
+
+from mindres.data.dataset import ImageDataset
+from mindres.devices import workers
+from mindres.devices.runtime import DEFAULTS
+from mindres.errors import UserError
+from mindres.evaluation.metrics import METRICS
+from mindres.training.recipe_fields import unknown
+from mindres.training.recipes import Recipe, make_recipe
+
+MODES = {"graph": mindspore.GRAPH_MODE, "pynative": mindspore.PYNATIVE_MODE}
+AMP_LEVELS = ("auto", "O0", "O1", "O2", "O3")
+
+
+@dataclass
+class Arguments:
+    """The arguments of `mindres.train` but for the network and the data, which see; `settle` makes them.
+
+    recipe: the recipe with every override in place; `recipe_name` is its name.
+    amp_level: "O0" to "O3".
+    sink: whether the steps of an epoch stay on the device.
+    """
+
+    recipe_name: str
+    recipe: Recipe
+    freeze: str
+    amp_level: str
+    mode: str
+    select: str
+    ckpt_dir: Any
+    keep_best: int
+    overwrite: bool
+    resume: bool
+    max_steps: int | None
+    tensorboard: Any
+    cache_features: bool
+    sink: bool
+    config: dict
+
+    def noted(self) -> dict:
+        """What `config.json` notes of the arguments."""
+        return {
+            **self.config,
+            "recipe": self.recipe_name,
+            **self.recipe.values(),
+            "freeze": self.freeze,
+            "amp_level": self.amp_level,
+            "select": self.select,
+        }
+
+    def keeps_features(self, train_data, val_data) -> bool:
+        """Whether the features of the frozen backbone are computed once and kept."""
+        return (
+            self.freeze == "backbone"
+            and self.cache_features
+            and workers.size() == 1
+            and isinstance(train_data, ImageDataset)
+            and isinstance(val_data, ImageDataset)
+        )
+
+
+def settle(
+    recipe: str, overrides: dict, *, amp_level, mode, select, max_steps, resume, ckpt_dir,
+    dataset_sink_mode, config, **others,
+) -> Arguments:  # fmt: skip
+    """Check the arguments of `mindres.train` and settle those that the device decides.
+
+    Raises:
+        UserError: an argument is out of range.
+    """
+    plan = make_recipe(recipe, **overrides)
+    if max_steps is not None and max_steps < 1:
+        raise UserError(f"max_steps must be at least 1, not {max_steps}")
+    if mode not in MODES:
+        raise unknown("mode", mode, MODES)
+    if select not in METRICS:
+        raise unknown("metric to select by", select, METRICS)
+    if resume and ckpt_dir is None:
+        raise UserError("there is nothing to resume without ckpt_dir")
+    sink = dataset_sink_mode
+    if sink is None:
+        sink = mode == "graph" and DEFAULTS[_device()].dataset_sink_mode
+    return Arguments(
+        recipe_name=recipe,
+        recipe=plan,
+        amp_level=resolve_amp(amp_level),
+        mode=mode,
+        select=select,
+        ckpt_dir=ckpt_dir,
+        resume=resume,
+        max_steps=max_steps,
+        sink=sink and max_steps is None,
+        config=dict(config or {}),
+        **others,
+    )
+
+
+def resolve_amp(level: str) -> str:
+    """The `amp_level` that "auto" stands for on the present device."""
+    if level not in AMP_LEVELS:
+        raise unknown("amp_level", level, AMP_LEVELS)
+    return DEFAULTS[_device()].amp_level if level == "auto" else level
+
+
+def _device() -> str:
+    return mindspore.get_context("device_target")

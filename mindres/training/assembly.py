@@ -1,0 +1,131 @@
+"""Puts a run together: batches, optimizer, step, model and callbacks."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+
+import mindspore
+from mindspore.train import Callback, Model
+
+from mindres.callbacks.early_stop import EarlyStop
+from mindres.callbacks.finite_loss import FiniteLoss
+from mindres.callbacks.interrupt import Interrupt
+from mindres.callbacks.last_checkpoint import LastCheckpoint
+from mindres.callbacks.monitor import ValAccMonitor
+from mindres.callbacks.stop_at_step import StopAtStep
+from mindres.callbacks.tensorboard import TensorBoard
+from mindres.data.as_trained import describe
+from mindres.data.dataset import batches
+from mindres.evaluation.metrics import METRICS
+from mindres.evaluation.validation import ValidationMetrics
+from mindres.runs.config import data_settings
+from mindres.training import moving_average, optimizers, step
+from mindres.training.arguments import Arguments
+from mindres.training.frozen_features import Tail, feature_batches
+from mindres.training.recipes import recipe_options
+from mindres.training.schedules import learning_rates
+
+
+@dataclass
+class Assembly:
+    """The parts of a run that is ready to start.
+
+    kept: the network whose weights are validated and kept: the moving average where there is one.
+    step: the cell that trains a batch.
+    """
+
+    model: Model
+    batches: mindspore.dataset.Dataset
+    step: mindspore.nn.Cell
+    kept: mindspore.nn.Cell
+    monitor: ValAccMonitor
+    last_checkpoint: LastCheckpoint
+    interrupt: Interrupt
+    callbacks: list[Callback]
+
+
+def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
+    """Put together the run of `net` that `args` asks for; with `resume`, the run goes on from its last checkpoint."""
+    features = args.keeps_features(train_data, val_data)
+    if features:
+        train_batches = feature_batches(net, train_data, shuffle=True)
+        val_batches = feature_batches(net, val_data, shuffle=False)
+    else:
+        train_batches = batches(train_data)
+        val_batches = batches(val_data)
+    part = Tail if features else (lambda network: network)
+    steps = train_batches.get_dataset_size()
+    recipe = args.recipe
+    optimizer = optimizers.make_optimizer(net, recipe, learning_rates(recipe, steps))
+    average = moving_average.averaged_copy(net) if recipe.ema else None
+    kept = average or net
+    mixed = args.amp_level != "O0"
+    network = part(net)
+    if mixed:
+        network = mindspore.amp.auto_mixed_precision(network, args.amp_level)
+    one_step = step.training_step(network, optimizer, recipe, average, mixed, averaged=net)
+    tta = recipe.tta and getattr(train_data, "mirrored", True) and not features
+    model = Model(
+        step.MeanLoss(one_step, steps) if args.sink else one_step,
+        metrics={"validation": ValidationMetrics()},
+        eval_indexes=[0, 1, 2],
+        eval_network=step.Validation(part(kept), tta),
+    )
+    monitor = ValAccMonitor(
+        model,
+        val_batches,
+        recipe.epochs,
+        save_best_ckpt=args.ckpt_dir is not None,
+        ckpt_directory=args.ckpt_dir,
+        metric_name=METRICS[args.select].title,
+        dataset_sink_mode=False,
+        overwrite=args.overwrite,
+        metadata=replace(describe(train_data), tta=tta),
+        network=kept,
+        optimizer=optimizer,
+        keep_best=args.keep_best,
+        select=args.select,
+    )
+    last_checkpoint = _last_checkpoint(net, one_step, monitor, args, train_data, val_data)
+    if args.resume:
+        last_checkpoint.restore()
+    interrupt = Interrupt(last_checkpoint)
+    monitor.eval_callbacks = [interrupt]
+    callbacks = _callbacks(args, monitor, last_checkpoint, val_data)
+    return Assembly(
+        model=model,
+        batches=train_batches,
+        step=one_step,
+        kept=kept,
+        monitor=monitor,
+        last_checkpoint=last_checkpoint,
+        interrupt=interrupt,
+        callbacks=[interrupt, *callbacks],
+    )
+
+
+def _last_checkpoint(net, one_step, monitor, args, train_data, val_data) -> LastCheckpoint:
+    seed = mindspore.get_seed()
+    return LastCheckpoint(
+        net.parameters_dict(),
+        one_step.parameters_dict(),
+        monitor,
+        args.ckpt_dir,
+        config={**args.noted(), **data_settings(train_data, val_data)},
+        defaults={option.name: option.default for option in recipe_options()},
+        seed=secrets.randbits(31) if seed is None else seed,
+    )
+
+
+def _callbacks(args, monitor, last_checkpoint, val_data) -> list[Callback]:
+    """The callbacks of a run in the order in which they are called; the checkpoint comes last."""
+    callbacks: list[Callback] = [FiniteLoss(last_checkpoint)]
+    if args.max_steps:
+        callbacks.append(StopAtStep(args.max_steps))
+    callbacks.append(monitor)
+    if args.recipe.patience:
+        callbacks.append(EarlyStop(monitor, args.recipe.patience))
+    if args.tensorboard and monitor.chief:
+        callbacks.append(TensorBoard(monitor, args.tensorboard, val_data))
+    return [*callbacks, last_checkpoint]
