@@ -37,8 +37,8 @@ def train(
     tensorboard=None,
     cache_features=True,
     dataset_sink_mode=None,
-    select="accuracy",
     config=None,
+    select="accuracy",
     **overrides,
 ) -> History:
     """Train `net` and keep the weights with the best validation metric in `ckpt_dir/best.ckpt`.
@@ -66,9 +66,9 @@ def train(
             images are then neither augmented nor, in validation, mirrored.
         dataset_sink_mode: keep the steps of an epoch on the device, without a return to Python; None does so on GPU and
             Ascend, unless `max_steps` is given. Ctrl-C then ends the epoch, and not the step.
+        config: noted in `config.json` with the recipe.
         select: the metric, of `evaluation.metrics.METRICS`, by which the best weights are kept, and by whose rise
             `patience` waits: "accuracy", "balanced_accuracy" or "macro_f1".
-        config: noted in `config.json` with the recipe.
         overrides: fields of `recipes.Recipe` by name, such as epochs=5 or lr=0.1; None leaves the recipe's value.
 
     Raises:
