@@ -8,6 +8,7 @@ from mindres.cli.arguments import non_negative_int, positive_int
 from mindres.cli.flags import AUTO_AUGMENT, DATASETS, add_device_flag
 from mindres.cli.parser import ArgumentParser
 from mindres.errors import UserError
+from mindres.evaluation.metrics import METRICS
 from mindres.training.recipes import RECIPES, recipe_options
 
 
@@ -111,7 +112,14 @@ def _add_run_flags(parser) -> None:
         "--keep_best",
         type=positive_int,
         default=1,
-        help="how many checkpoints to keep by accuracy (default: 1)",
+        help="how many checkpoints to keep by the metric of --select (default: 1)",
+    )
+    add(
+        "--select",
+        default="accuracy",
+        choices=list(METRICS),
+        help="validation metric that chooses the best checkpoint, and that --patience waits for "
+        "(default: %(default)s)",
     )
     add("--overwrite", action="store_true", help="replace a better best.ckpt of an earlier run")
     add("--resume", action="store_true", help="continue from last.ckpt in --ckpt_dir")
@@ -200,6 +208,7 @@ def train_as_asked(net, train_data, val_data, args):
         mode=args.mode,
         ckpt_dir=args.ckpt_dir,
         keep_best=args.keep_best,
+        select=args.select,
         overwrite=args.overwrite,
         resume=args.resume,
         max_steps=args.max_steps,

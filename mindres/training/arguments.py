@@ -8,11 +8,9 @@ from typing import Any
 import mindspore
 
 from mindres.data.dataset import ImageDataset
-from mindres.devices import workers
-from mindres.devices.runtime import DEFAULTS
-from mindres.errors import UserError
+from mindres.devices import DEFAULTS, workers
+from mindres.errors import UserError, unknown
 from mindres.evaluation.metrics import METRICS
-from mindres.training.recipe_fields import unknown
 from mindres.training.recipes import Recipe, make_recipe
 
 MODES = {"graph": mindspore.GRAPH_MODE, "pynative": mindspore.PYNATIVE_MODE}
