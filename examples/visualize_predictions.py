@@ -44,6 +44,7 @@ def main():
     from mindres.evaluation.predictor import class_names
     from mindres.evaluation.trained_data import open_data
     from mindres.pictures import drawing
+    from mindres.pictures.prediction_grid import prediction_grid
 
     drawing.format_of(args.out)
     # The checkpoint says which network it holds, and how its images were prepared.
@@ -57,7 +58,7 @@ def main():
 
     prediction = mindres.predict(net, sample.inputs)
     drawing.save(
-        drawing.prediction_grid(
+        prediction_grid(
             sample.shown,
             [sample.classes[k] for k in prediction.classes],
             sample.names,

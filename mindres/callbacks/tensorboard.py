@@ -12,7 +12,8 @@ from mindres.data.dataset import ImageDataset
 from mindres.errors import UserError
 from mindres.evaluation.inference import inference, logits
 from mindres.evaluation.probabilities import softmax
-from mindres.pictures import drawing
+from mindres.pictures.drawing import denormalize
+from mindres.pictures.prediction_grid import prediction_grid
 
 IMAGES = 24
 
@@ -61,8 +62,8 @@ class TensorBoard(Callback):
         net, classes = self.monitor.network, self.data.classes
         with inference(net, mindspore.get_context("mode")):
             shares = softmax(logits(net, self.images))
-        return drawing.prediction_grid(
-            drawing.denormalize(self.images, self.data.mean, self.data.std),
+        return prediction_grid(
+            denormalize(self.images, self.data.mean, self.data.std),
             [classes[k] for k in shares.argmax(axis=1)],
             [classes[k] for k in self.labels],
             shares.max(axis=1),

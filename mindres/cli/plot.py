@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from functools import cached_property
+
 from mindres.cli.arguments import positive_int
 from mindres.cli.flags import (
     AUTO_AUGMENT,
@@ -12,113 +15,134 @@ from mindres.cli.flags import (
     open_images,
 )
 from mindres.errors import UserError
+from mindres.pictures import PICTURES
 
-PICTURES = (
-    "dataset",
-    "augmentation",
-    "predictions",
-    "mistakes",
-    "confusion",
-    "curves",
-    "filters",
-    "features",
-    "gradcam",
-)
+SAMPLES = 24  # images where --count does not say
 
 
 def add_flags(parser) -> None:
     add = parser.add_argument
     add("what", choices=PICTURES, metavar="PICTURE", help=f"one of {', '.join(PICTURES)}")
     add(
-        "runs",
+        "run_dirs",
         nargs="*",
         metavar="RUN_DIR",
-        help="of curves: the --ckpt_dir of one training or of several",
+        help=f"of {_that_take('run_dirs')}: the --ckpt_dir of one training or of several",
     )
     add_network_flags(parser, required=False)
-    add_data_flags(parser, "test; train for dataset and augmentation")
+    add_data_flags(
+        parser, f"test; train for {_that_take('images')} and {_that_take('augmented_images')}"
+    )
     add(
         "--images",
         metavar="FOLDER",
-        help="of predictions, features and gradcam: images in place of a data set's",
+        help=f"of {_that_take('samples')}: images in place of a data set's",
     )
     add("--count", type=positive_int, help="how many images (default: 24; 4 of augmentation)")
     add(
         "--stage",
-        help="of features and gradcam: conv1, layer1 ... (default: the first; the deepest with "
-        "4x4 cells)",
+        help=f"of {_that_take('stage')}: conv1, layer1 ... (default: the first for features, the "
+        "deepest with 4x4 cells for gradcam)",
     )
     add(
         "--auto_augment",
         default="none",
         choices=AUTO_AUGMENT,
-        help="of augmentation (default: none)",
+        help=f"of {_that_take('augmented_images')} (default: none)",
     )
     add_seed_flag(parser)
     add("--out", metavar="FILE", help="PNG, SVG or PDF file (default: PICTURE.png)")
 
 
+def _that_take(name) -> str:
+    """The pictures that take an input or an option, in words."""
+    takers = [what for what, row in PICTURES.items() if name in row.inputs + row.options]
+    return " and ".join(filter(None, [", ".join(takers[:-1]), takers[-1]]))
+
+
 def run(args) -> None:
-    from mindres import pictures
     from mindres.pictures import drawing
     from mindres.training.trainer import set_seed
 
+    picture = PICTURES[args.what]
     out = args.out or f"{args.what}.png"
     drawing.format_of(out)
-    if args.what == "curves" and not args.runs:
-        raise UserError("mindres plot curves needs the folder of a training, or of several")
-    if args.what != "curves" and args.runs:
+    if args.run_dirs and "run_dirs" not in picture.inputs:
         raise UserError(
-            f"mindres plot {args.what} takes no {args.runs[0]}: name weights with --ckpt, images "
-            "with --dataset or --images"
+            f"mindres plot {args.what} takes no {args.run_dirs[0]}: name weights with --ckpt, "
+            "images with --dataset or --images"
         )
-    if args.what == "curves":
-        figure = pictures.curves(args.runs)
-    else:
-        set_seed(args.seed)
-        figure = _of_data(args) if args.what in ("dataset", "augmentation") else _of_network(args)
-    drawing.save(figure, out)
+    set_seed(args.seed)
+    given = Inputs(args)
+    inputs = [getattr(given, name) for name in picture.inputs]
+    options = {name: getattr(args, name) for name in picture.options}
+    options = {name: value for name, value in options.items() if value is not None}
+    draw = getattr(importlib.import_module(picture.module), args.what)
+    drawing.save(draw(*inputs, **options), out)
     print(out)
 
 
-def _of_data(args):
-    from mindres import pictures
+class Inputs:
+    """What the flags ask for, by the names of the `inputs` in the rows of `PICTURES`."""
 
-    args.dataset = args.dataset or "digits"
-    if args.what == "dataset":
-        return pictures.dataset(open_images(args, {}, "train"), args.count or 24)
-    if args.split not in (None, "train"):
-        raise UserError(f"only training images are augmented, not those of {args.split}")
-    return pictures.augmentation(
-        open_images(args, {}, "train", augment=True, auto_augment=args.auto_augment),
-        args.count or 4,
-    )
+    def __init__(self, args):
+        self.args = args
 
+    @property
+    def run_dirs(self):
+        if not self.args.run_dirs:
+            raise UserError(
+                f"mindres plot {self.args.what} needs the folder of a training, or of several"
+            )
+        return self.args.run_dirs
 
-def _of_network(args):
-    from mindres import pictures
-    from mindres.data.images import image_files
-    from mindres.evaluation.evaluator import evaluate
-    from mindres.evaluation.predictor import class_names
+    @property
+    def images(self):
+        """A data set as it is, by default its training images."""
+        self.args.dataset = self.args.dataset or "digits"
+        return open_images(self.args, {}, "train")
 
-    if not args.ckpt:
-        raise UserError(f"mindres plot {args.what} needs a network: name its weights with --ckpt")
-    net, metadata = load_network(args)
-    count = args.count or 24
-    if args.what == "filters":
-        return pictures.filters(net)
-    if args.what == "confusion":
-        return pictures.confusion(evaluate(net, open_images(args, metadata)))
-    if args.what == "mistakes":
-        data = open_images(args, metadata)
-        return pictures.mistakes(evaluate(net, data), data, count)
-    if args.images:
-        some = pictures.samples_from_files(
-            image_files(args.images)[:count], metadata, class_names(net, metadata)
-        )
-    else:
-        some = pictures.samples(open_images(args, metadata), count)
-    if args.what == "predictions":
-        return pictures.predictions(net, some)
-    draw = pictures.gradcam if args.what == "gradcam" else pictures.features
-    return draw(net, some, args.stage)
+    @property
+    def augmented_images(self):
+        """The training images, augmented."""
+        if self.args.split not in (None, "train"):
+            raise UserError(f"only training images are augmented, not those of {self.args.split}")
+        self.args.dataset = self.args.dataset or "digits"
+        augmented = {"augment": True, "auto_augment": self.args.auto_augment}
+        return open_images(self.args, {}, "train", **augmented)
+
+    @cached_property
+    def _loaded(self):
+        if not self.args.ckpt:
+            raise UserError(
+                f"mindres plot {self.args.what} needs a network: name its weights with --ckpt"
+            )
+        return load_network(self.args)
+
+    @property
+    def net(self):
+        return self._loaded[0]
+
+    @cached_property
+    def evaluated_images(self):
+        return open_images(self.args, self._loaded[1])
+
+    @cached_property
+    def evaluation(self):
+        from mindres.evaluation.evaluator import evaluate
+
+        return evaluate(self.net, self.evaluated_images)
+
+    @property
+    def samples(self):
+        """Some of the images of --images, or else of the data set."""
+        from mindres import pictures
+        from mindres.data.images import image_files
+        from mindres.evaluation.predictor import class_names
+
+        count = self.args.count or SAMPLES
+        if not self.args.images:
+            return pictures.samples(self.evaluated_images, count)
+        paths = image_files(self.args.images)[:count]
+        net, metadata = self._loaded
+        return pictures.samples_from_files(paths, metadata, class_names(net, metadata))

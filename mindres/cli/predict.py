@@ -130,11 +130,12 @@ class _GradCamPictures:
     def draw(self, normalised, image, name, best) -> str:
         from mindres.evaluation.grad_cam import grad_cam
         from mindres.pictures import drawing
+        from mindres.pictures.grad_cam import gradcam_grid
 
         title = f"{drawing.short(best['class'])} {best['probability']:.1%}"
-        heat = grad_cam(self.net, normalised[None]).heat
+        found = grad_cam(self.net, normalised[None])
         path = self.folder / f"{self._free(name)}.png"
-        drawing.save(drawing.gradcam_grid([image], heat, [title]), path)
+        drawing.save(gradcam_grid([image], found.heat, [title]), path)
         return str(path)
 
     def _free(self, name) -> str:

@@ -1,24 +1,78 @@
-"""A function for each picture, returning a Matplotlib figure."""
+"""Pictures of data sets, networks and training runs: a function for each, returning a Matplotlib figure.
+
+A new picture is a row of `PICTURES` and a file with a function of the row's name. `mindres plot`
+hands the function what the row names as `inputs`, and the flags in `options` where they are given.
+"""
+
+from typing import NamedTuple
 
 from mindres.lazy import lazy_names
 
-_HOMES = dict.fromkeys(
-    [
-        "augmentation",
-        "confusion",
-        "curves",
-        "dataset",
-        "features",
-        "filters",
-        "gradcam",
-        "mistakes",
-        "predictions",
-        "samples",
-        "samples_from_files",
-        "Samples",
-        "labels_of",
-    ],
-    "mindres.pictures.by_name",
-)
-__all__ = sorted(_HOMES)
+
+class Picture(NamedTuple):
+    """A row: the module with the function, what it shows, and what it takes.
+
+    inputs: the function's first arguments, by the names that `mindres.cli.plot.Inputs` gives them.
+    options: its optional arguments that have a flag of the same name.
+    """
+
+    module: str
+    shows: str
+    inputs: tuple[str, ...]
+    options: tuple[str, ...] = ()
+
+
+PICTURES = {
+    "dataset": Picture(
+        "mindres.pictures.dataset_grid",
+        "images of a data set with their classes",
+        ("images",),
+        ("count",),
+    ),
+    "augmentation": Picture(
+        "mindres.pictures.augmentation_grid",
+        "training images after each step of augmentation",
+        ("augmented_images",),
+        ("count",),
+    ),
+    "predictions": Picture(
+        "mindres.pictures.prediction_grid",
+        "images with predicted and true classes",
+        ("net", "samples"),
+    ),
+    "mistakes": Picture(
+        "mindres.pictures.worst_mistakes",
+        "the most confident mistakes",
+        ("evaluation", "evaluated_images"),
+        ("count",),
+    ),
+    "confusion": Picture(
+        "mindres.pictures.confusion_matrix", "the confusion matrix", ("evaluation",)
+    ),
+    "curves": Picture(
+        "mindres.pictures.learning_curves", "the learning curves of runs", ("run_dirs",)
+    ),
+    "filters": Picture(
+        "mindres.pictures.first_filters", "the kernels of the first convolution", ("net",)
+    ),
+    "features": Picture(
+        "mindres.pictures.feature_maps",
+        "the feature maps of a stage for one image",
+        ("net", "samples"),
+        ("stage",),
+    ),
+    "gradcam": Picture(
+        "mindres.pictures.grad_cam",
+        "images beside their Grad-CAM heat maps",
+        ("net", "samples"),
+        ("stage",),
+    ),
+}
+_HOMES = {
+    **{name: row.module for name, row in PICTURES.items()},
+    **dict.fromkeys(
+        ["Samples", "labels_of", "samples", "samples_from_files"], "mindres.pictures.sample_images"
+    ),
+}
+__all__ = ["PICTURES", "Picture", *sorted(_HOMES)]
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

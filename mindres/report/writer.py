@@ -16,6 +16,7 @@ from mindres.evaluation.trained_data import open_data, visit
 from mindres.models.checkpoints import load_model
 from mindres.models.summary import summarize
 from mindres.pictures import drawing
+from mindres.pictures.heat_map import overlay
 from mindres.report import html
 from mindres.runs.config import read_config
 from mindres.runs.folder import RunFolder
@@ -260,7 +261,7 @@ def explanations(net, data, result, positions, inputs):
     return [
         (
             html.data_uri(shown[k]),
-            *(html.data_uri(drawing.overlay(enlarged(shown[k]), heat[k])) for heat in heats),
+            *(html.data_uri(overlay(enlarged(shown[k]), heat[k])) for heat in heats),
             result.classes[result.predicted[i]],
             result.classes[result.labels[i]],
             result.probabilities[i].max(),

@@ -1,5 +1,8 @@
 """The pictures of datasets, networks and runs, and the command that draws them."""
 
+import inspect
+import re
+
 import numpy as np
 import pytest
 from a_run import HISTORY, metadata, network, write_run
@@ -213,6 +216,52 @@ def test_plot_says_what_it_lacks(arguments, complaint, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=complaint):
         run_command(["plot", *arguments])
     assert not list(tmp_path.iterdir())
+
+
+def test_grad_cam_and_feature_maps_name_stage_class_and_scale():
+    net, some = network(), pictures.samples(Digits(split="test"), 2)
+    figure = pictures.gradcam(net, some, "conv2")
+    assert figure.get_suptitle() == "Grad-CAM at conv2 (10x10 cells) for the class in the title"
+    [scale] = [axis for axis in figure.axes if axis.get_label() == "<colorbar>"]
+    assert scale.get_xlabel() == "share of the image's largest value"
+    assert scale.get_xlim() == (0, 1)
+    first, second = pictures.features(net, some, "conv1").get_suptitle().split("\n")
+    assert first == f"conv1 for an image of {some.names[0]}: 6 of 6 maps of 28x28"
+    assert second == "dark is a map's smallest value, bright its largest"
+    some.labels = None
+    title = pictures.features(net, some, "conv2", count=4).get_suptitle()
+    assert title.startswith("conv2: 4 of 16 maps of 10x10\n")
+
+
+def rings(data, count=2):
+    """The picture of the row below."""
+    return drawing.note(f"{count} rings of {data.name}")
+
+
+def test_a_row_is_a_picture(tmp_path, capsys, monkeypatch):
+    row = pictures.Picture(__name__, "rings", ("images",), ("count",))
+    monkeypatch.setitem(pictures.PICTURES, "rings", row)
+    monkeypatch.chdir(tmp_path)
+    drawn = []
+    monkeypatch.setattr(drawing, "save", lambda figure, out: drawn.append(figure.texts[0]))
+    run_command(["plot", "rings", "--count", "5"])
+    assert capsys.readouterr().out == "rings.png\n"
+    assert drawn[0].get_text() == "5 rings of Digits"
+    with pytest.raises(SystemExit):
+        run_command(["plot", "--help"])
+    assert re.search(r"one of dataset, .*\brings\b", " ".join(capsys.readouterr().out.split()))
+    with pytest.raises(UserError, match=r"unknown value 'ringz': did you mean rings\?"):
+        run_command(["plot", "ringz"])
+    with pytest.raises(UserError, match=r"mindres plot rings takes no x"):
+        run_command(["plot", "rings", "x"])
+
+
+def test_every_row_has_its_function():
+    for name, row in pictures.PICTURES.items():
+        function = getattr(pictures, name)
+        assert (function.__module__, function.__doc__ is not None) == (row.module, True)
+        parameters = list(inspect.signature(function).parameters)
+        assert set(row.options) <= set(parameters[len(row.inputs) :]), name
 
 
 def test_curves_of_several_runs(tmp_path):

@@ -10,6 +10,15 @@ from PIL import Image
 
 from mindres.errors import UserError
 from mindres.pictures import drawing
+from mindres.pictures.augmentation_grid import augmentation_grid
+from mindres.pictures.confusion_matrix import confusion_matrix
+from mindres.pictures.dataset_grid import dataset_grid
+from mindres.pictures.feature_maps import feature_grid
+from mindres.pictures.first_filters import filter_grid
+from mindres.pictures.grad_cam import gradcam_grid
+from mindres.pictures.heat_map import enlarge, overlay
+from mindres.pictures.learning_curves import learning_curves
+from mindres.pictures.prediction_grid import RIGHT, prediction_grid
 
 torch = pytest.importorskip("torch")
 IMAGES = np.random.default_rng(0).random((5, 8, 8, 3))
@@ -25,9 +34,7 @@ def pixels(axis):
 
 
 def test_predictions_are_blue_where_right_and_red_where_wrong():
-    figure = drawing.prediction_grid(
-        IMAGES, list("abcab"), list("abxay"), [0.9, 0.8, 0.705, 0.6, 0.5]
-    )
+    figure = prediction_grid(IMAGES, list("abcab"), list("abxay"), [0.9, 0.8, 0.705, 0.6, 0.5])
     axes = drawn(figure)
     assert [axis.get_title() for axis in axes] == [
         "a 90%",
@@ -42,7 +49,7 @@ def test_predictions_are_blue_where_right_and_red_where_wrong():
 
 
 def test_predictions_without_truth_are_black():
-    titles = [axis.title for axis in drawn(drawing.prediction_grid(IMAGES, list("abcde")))]
+    titles = [axis.title for axis in drawn(prediction_grid(IMAGES, list("abcde")))]
     assert [(t.get_text(), t.get_color()) for t in titles] == [(name, "black") for name in "abcde"]
 
 
@@ -51,7 +58,7 @@ def test_dataset_grid_names_the_classes_and_shows_the_colours_before_normalisati
     mean, std = (0.49, 0.48, 0.44), (0.2, 0.21, 0.22)
     fed = ((original - mean) / std).transpose(0, 3, 1, 2).astype(np.float32)
     axes = drawn(
-        drawing.dataset_grid(drawing.denormalize(fed, mean, std), [2, 0, 1], ["cat", "dog", "owl"])
+        dataset_grid(drawing.denormalize(fed, mean, std), [2, 0, 1], ["cat", "dog", "owl"])
     )
     assert [axis.get_title() for axis in axes] == ["owl", "cat", "dog"]
     for axis, image in zip(axes, original):
@@ -62,7 +69,7 @@ def test_grey_images_are_shown_in_grey():
     original = np.random.default_rng(1).random((2, 6, 6))
     fed = ((original - 0.13) / 0.31)[:, None].astype(np.float32)
     for axis, image in zip(
-        drawn(drawing.dataset_grid(drawing.denormalize(fed, (0.13,), (0.31,)), [0, 0], ["one"])),
+        drawn(dataset_grid(drawing.denormalize(fed, (0.13,), (0.31,)), [0, 0], ["one"])),
         original,
     ):
         for channel in range(3):
@@ -82,14 +89,14 @@ def test_grid_keeps_the_rows_full_and_the_rest_empty():
 
 
 def test_names_are_no_mathematics_and_no_longer_than_their_image():
-    figure = drawing.prediction_grid(IMAGES[:2], ["$x$ & <b>", "n" * 40])
+    figure = prediction_grid(IMAGES[:2], ["$x$ & <b>", "n" * 40])
     titles = [axis.title for axis in drawn(figure)]
     assert [t.get_text() for t in titles] == ["$x$ & <b>", "n" * 17 + "…"]
     assert not any(t.get_parse_math() for t in titles)
 
 
 def test_augmentation_has_a_column_for_each_kind_and_a_row_for_each_image():
-    figure = drawing.augmentation_grid({"original": IMAGES[:2], "flipped": IMAGES[:2, :, ::-1]})
+    figure = augmentation_grid({"original": IMAGES[:2], "flipped": IMAGES[:2, :, ::-1]})
     axes = np.array(figure.axes).reshape(2, 2)
     assert [axis.get_title() for axis in axes.ravel()] == ["original", "flipped", "", ""]
     np.testing.assert_array_equal(pixels(axes[1, 1]), IMAGES[1, :, ::-1])
@@ -99,7 +106,7 @@ MATRIX = np.array([[8, 2, 0], [1, 3, 0], [0, 0, 0]])
 
 
 def test_confusion_matrix_has_counts_recall_precision_and_accuracy():
-    axis = drawing.confusion_matrix(MATRIX, ["cat", "$dog", "owl"]).axes[0]
+    axis = confusion_matrix(MATRIX, ["cat", "$dog", "owl"]).axes[0]
     texts = {
         (round(t.get_position()[0]), round(t.get_position()[1])): t.get_text() for t in axis.texts
     }
@@ -115,9 +122,7 @@ def test_confusion_matrix_has_counts_recall_precision_and_accuracy():
 
 
 def test_confusion_matrix_of_many_classes_has_no_numbers_and_every_few_names():
-    axis = drawing.confusion_matrix(
-        np.eye(100, dtype=int), [f"class {i}" for i in range(100)]
-    ).axes[0]
+    axis = confusion_matrix(np.eye(100, dtype=int), [f"class {i}" for i in range(100)]).axes[0]
     assert not axis.texts
     assert [t.get_text() for t in axis.get_yticklabels()][:2] == ["class 0", "class 4"]
 
@@ -132,7 +137,7 @@ HISTORY = {
 
 def test_learning_curves_draw_loss_accuracy_and_rate_of_each_run():
     other = {**HISTORY, "loss": [3.0, 2.0, 1.5]}
-    figure = drawing.learning_curves({"first": HISTORY, "_second $": other})
+    figure = learning_curves({"first": HISTORY, "_second $": other})
     assert [axis.get_title() for axis in figure.axes] == [
         "training loss",
         "validation accuracy",
@@ -153,15 +158,15 @@ def test_learning_curves_draw_loss_accuracy_and_rate_of_each_run():
 def test_filters_are_stretched_around_grey():
     weights = np.zeros((2, 3, 1, 2))
     weights[0, :, 0, 0] = [0.5, -0.5, 0]
-    axes = drawn(drawing.filters(weights))
+    axes = drawn(filter_grid(weights))
     np.testing.assert_allclose(pixels(axes[0]), [[[1, 0, 0.5], [0.5, 0.5, 0.5]]])
     np.testing.assert_allclose(pixels(axes[1]), np.full((1, 2, 3), 0.5))
-    assert pixels(drawn(drawing.filters(np.ones((1, 1, 3, 3))))[0]).shape == (3, 3)
+    assert pixels(drawn(filter_grid(np.ones((1, 1, 3, 3))))[0]).shape == (3, 3)
 
 
 def test_feature_maps_show_each_channel():
     maps = np.random.default_rng(0).random((3, 4, 5))
-    for axis, expected in zip(drawn(drawing.feature_maps(maps)), maps):
+    for axis, expected in zip(drawn(feature_grid(maps)), maps):
         np.testing.assert_array_equal(pixels(axis), expected)
 
 
@@ -170,12 +175,12 @@ def test_heat_is_enlarged_as_pytorch_enlarges():
     expected = torch.nn.functional.interpolate(
         torch.tensor(heat)[None, None], (32, 30), mode="bilinear", align_corners=False
     )[0, 0].numpy()
-    np.testing.assert_allclose(drawing.enlarge(heat, (32, 30)), expected, atol=1e-12)
-    np.testing.assert_allclose(drawing.enlarge(np.ones((1, 1)), (5, 6)), np.ones((5, 6)))
+    np.testing.assert_allclose(enlarge(heat, (32, 30)), expected, atol=1e-12)
+    np.testing.assert_allclose(enlarge(np.ones((1, 1)), (5, 6)), np.ones((5, 6)))
 
 
 def test_overlay_leaves_cold_places_as_they_are_and_reddens_hot_ones():
-    shown = drawing.overlay(np.full((8, 8, 3), 0.5), np.array([[0.0, 1.0], [0.0, 1.0]]))
+    shown = overlay(np.full((8, 8, 3), 0.5), np.array([[0.0, 1.0], [0.0, 1.0]]))
     np.testing.assert_allclose(shown[:, 0], 0.5)
     red, green, blue = shown[0, -1]
     assert red > green + 0.2 and red > blue + 0.2
@@ -183,11 +188,11 @@ def test_overlay_leaves_cold_places_as_they_are_and_reddens_hot_ones():
 
 def test_gradcam_shows_each_image_beside_its_heat():
     heat = np.random.default_rng(0).random((5, 2, 2))
-    axes = drawn(drawing.gradcam_grid(IMAGES, heat, list("abcde"), ["red"] * 5, columns=2))
+    axes = drawn(gradcam_grid(IMAGES, heat, list("abcde"), ["red"] * 5, columns=2))
     assert len(axes) == 10
     assert [(a.get_title(), a.title.get_color()) for a in axes[:2]] == [("a", "red"), ("", "red")]
     np.testing.assert_array_equal(pixels(axes[2]), IMAGES[1])
-    np.testing.assert_array_equal(pixels(axes[3]), drawing.overlay(IMAGES[1], heat[1]))
+    np.testing.assert_array_equal(pixels(axes[3]), overlay(IMAGES[1], heat[1]))
 
 
 def test_figures_are_saved_by_their_ending_and_shown_by_notebooks(tmp_path):
@@ -209,4 +214,4 @@ def test_a_note_is_drawn_where_there_is_nothing_to_draw():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         drawing.image_grid([])
-    assert to_rgba(drawing.RIGHT) == (0, 0, 1, 1)
+    assert to_rgba(RIGHT) == (0, 0, 1, 1)

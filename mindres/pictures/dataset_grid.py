@@ -1,0 +1,20 @@
+"""Images of a data set with their classes."""
+
+from __future__ import annotations
+
+from mindres.pictures.drawing import image_grid, short
+from mindres.pictures.sample_images import samples
+
+
+def dataset(data, count=24):
+    """Images of an `ImageDataset` as a network is fed them, with their classes.
+
+    A data set with `augment=False` shows them as they are.
+    """
+    some = samples(data, count)
+    return dataset_grid(some.shown, some.labels, some.classes)
+
+
+def dataset_grid(images, labels, classes, columns=6):
+    """Images with the names of their classes; `labels` are N integers."""
+    return image_grid(images, [short(classes[label]) for label in labels], columns=columns)
