@@ -10,6 +10,7 @@ from mindres.cli.parser import ArgumentParser
 from mindres.errors import UserError
 from mindres.evaluation.metrics import METRICS
 from mindres.training.recipes import RECIPES, recipe_options
+from mindres.weights.publishers import PUBLISHERS
 
 
 def training_parser(description: str, example: str, **defaults) -> ArgumentParser:
@@ -95,8 +96,8 @@ def _add_network_flags(parser) -> None:
     parser.add_argument("--arch", default="resnet50", help="network (default: %(default)s)")
     parser.add_argument(
         "--pretrained",
-        help="true, false, mindvision, mindcv, a path or a URL; by default published weights where "
-        "they can be had, else none",
+        help=f"published weights (true), none (false), those of a publisher ({', '.join(PUBLISHERS)}), "
+        "a file or a URL; by default published weights where they can be had, else none",
     )
     parser.add_argument(
         "--freeze",

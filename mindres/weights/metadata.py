@@ -36,13 +36,17 @@ def _size(value) -> bool:
     )
 
 
+def _one_of(*values) -> Callable:
+    return lambda value: isinstance(value, str) and value in values
+
+
 # What is checked of `net.architecture`, the options of `create_model` with the name as `arch`.
 ARCHITECTURE = {
     "arch": _text,
     "num_classes": _positive,
     "in_channels": _positive,
-    "shortcut": lambda value: value in ("A", "B"),
-    "pad_mode": lambda value: value in ("same", "pad"),
+    "shortcut": _one_of("A", "B"),
+    "pad_mode": _one_of("same", "pad"),
     "aux_logits": lambda value: isinstance(value, bool),
 }
 
@@ -90,6 +94,11 @@ class Metadata(Mapping):
         "the part of an image's shorter side that is kept, from 0.01 to 1",
         lambda x: _number(x, 0.01, 1),
         use=True,
+    )
+    fit: str | None = noted(
+        "crop or stretch, where an image's sides have another ratio",
+        _one_of("crop", "stretch"),
+        True,
     )
     dataset: str | None = noted("the name of a dataset", _text, use=True)
     epoch: int | None = noted("a number", _number)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from mindres.weights.metadata import Metadata
+
 
 @dataclass(frozen=True)
 class Source:
@@ -38,6 +40,16 @@ class Source:
         if self.sha256 is None:
             found = re.search(r"-([0-9a-f]{8,64})\.\w+$", self.url)
             object.__setattr__(self, "sha256", found and found[1])
+
+    def metadata(self) -> Metadata:
+        """How images are prepared for these weights, as a checkpoint notes it."""
+        return Metadata(
+            mean=list(self.mean),
+            std=list(self.std),
+            input_size=[self.input_size] * 2,
+            crop_fraction=self.crop_fraction,
+            fit="crop",
+        )
 
 
 @dataclass(frozen=True)

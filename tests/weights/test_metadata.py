@@ -9,7 +9,7 @@ import mindres
 from mindres import UserError
 from mindres.weights.metadata import NOTED, Metadata
 
-# As 0.1.0 wrote it, and something that only its user knows.
+# As 0.1.0 wrote it, what is noted since, and something that only its user knows.
 OLD = {
     "architecture": {"arch": "resnet20", "num_classes": 2, "shortcut": "A", "in_channels": 3},
     "dataset": "imagefolder",
@@ -18,6 +18,7 @@ OLD = {
     "std": [0.2, 0.2, 0.2],
     "input_size": [32, 48],
     "crop_fraction": 0.875,
+    "fit": "crop",
     "tta": False,
     "run": "0f3a",
     "epoch": 3,
@@ -49,7 +50,16 @@ def test_scripts_of_0_1_0_read_it_as_a_mapping():
 
 
 def test_an_exported_file_carries_what_using_it_takes():
-    used = {"architecture", "classes", "mean", "std", "input_size", "crop_fraction", "dataset"}
+    used = {
+        "architecture",
+        "classes",
+        "mean",
+        "std",
+        "input_size",
+        "crop_fraction",
+        "fit",
+        "dataset",
+    }
     assert Metadata.of(OLD).for_use() == {name: OLD[name] for name in used}
 
 
