@@ -22,6 +22,7 @@ UNTIL = {
     "plugin_error": "MindSpore's errors name the missing library in a field",
     "onednn_library": "MindSpore hands oneDNN layouts that it has AVX-512 kernels for",
     "checkpoint_message": "MindSpore reads a checkpoint without making parameters of it",
+    "without_checksum": "MindSpore reads a checkpoint without making parameters of it",
     "forget_compiled": "a Cell that was changed compiles anew by itself",
     "renew_graph": "a Cell whose class was changed compiles anew by itself",
     "workers_joined": "mindspore.communication says whether `init` was called",
@@ -79,6 +80,12 @@ def checkpoint_message():
     from mindspore.train.checkpoint_pb2 import Checkpoint
 
     return Checkpoint
+
+
+def without_checksum(content: bytes) -> bytes:
+    """A checkpoint's `content` without what `mindspore.save_checkpoint(crc_check=True)` appends to it."""
+    mark = len(b"crc_num") + 10  # and as many bytes of the checksum
+    return content[:-mark] if content[-mark:].startswith(b"crc_num") else content
 
 
 def forget_compiled(net) -> None:

@@ -36,9 +36,7 @@ def read(path: Path) -> tuple[dict, Metadata]:
     # Not by MindSpore's own reader: it copies as many bytes as the file has into an array of the size that the file
     # promises, and writes beyond its end.
     try:
-        content = path.read_bytes()
-        if content[-17:-10] == b"crc_num":
-            content = content[:-17]
+        content = private.without_checksum(path.read_bytes())
         slices = {}  # MindSpore writes a large array in several, each with the shape of the whole
         for value in private.checkpoint_message().FromString(content).value:
             slices.setdefault(value.tag, []).append(value.tensor)
