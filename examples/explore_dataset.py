@@ -6,9 +6,9 @@ import numpy as np
 
 import mindres
 from mindres.cli.arguments import positive_int
-from mindres.cli.flags import AUTO_AUGMENT, DATASETS
 from mindres.cli.parser import ArgumentParser
 from mindres.cli.program import run
+from mindres.data import AUTO_AUGMENT, DATASETS, create_dataset
 
 
 def main():
@@ -40,15 +40,14 @@ def main():
     mindres.set_seed(args.seed)
 
     from mindres import files, pictures
-    from mindres.data.index import DATASETS as classes
     from mindres.pictures import drawing
 
     folder = files.make_folder(args.out)
     options = {"resize": args.resize, "download": args.download}
-    train = classes[args.dataset](
-        args.dataset_path, split="train", auto_augment=args.auto_augment, **options
+    train = create_dataset(
+        args.dataset, args.dataset_path, auto_augment=args.auto_augment, **options
     )
-    test = classes[args.dataset](args.dataset_path, split="test", **options)
+    test = create_dataset(args.dataset, args.dataset_path, "test", **options)
 
     # How many images each class has: a rare class is learnt badly, and accuracy hides it.
     counts = [

@@ -8,9 +8,9 @@ from PIL import Image
 
 import mindres
 from mindres.cli.arguments import positive_int
-from mindres.cli.flags import DATASETS
 from mindres.cli.parser import ArgumentParser
 from mindres.cli.program import run
+from mindres.data import DATASETS
 from mindres.devices import DEVICES
 
 

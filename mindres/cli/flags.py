@@ -8,10 +8,8 @@ from __future__ import annotations
 import json
 
 from mindres.cli.arguments import positive_int
+from mindres.data import DATASETS
 from mindres.devices import DEVICES
-
-DATASETS = ("digits", "cifar10", "cifar100", "mnist", "folder")
-AUTO_AUGMENT = ("none", "randaugment", "trivialaugment")
 
 
 def add_json_flag(parser) -> None:

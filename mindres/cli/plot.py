@@ -7,13 +7,13 @@ from functools import cached_property
 
 from mindres.cli.arguments import positive_int
 from mindres.cli.flags import (
-    AUTO_AUGMENT,
     add_data_flags,
     add_network_flags,
     add_seed_flag,
     load_network,
     open_images,
 )
+from mindres.data import AUTO_AUGMENT
 from mindres.errors import UserError
 from mindres.pictures import PICTURES
 

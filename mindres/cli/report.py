@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mindres.cli.flags import DATASETS, add_device_flag
+from mindres.cli.flags import add_device_flag
+from mindres.data import DATASETS
 
 
 def add_flags(parser) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mindres.cli.flags import DATASETS
 from mindres.cli.training_flags import (
     add_training_flags,
     load_datasets,
@@ -12,10 +11,9 @@ from mindres.cli.training_flags import (
     recipe_values,
     train_as_asked,
 )
+from mindres.data import BUILT_IN
 from mindres.errors import UserError, suggestion
 from mindres.training.recipes import make_recipe
-
-BUILT_IN = [name for name in DATASETS if name != "folder"]
 
 
 def add_flags(parser) -> None:

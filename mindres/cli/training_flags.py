@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 from mindres.cli.arguments import non_negative_int, positive_int
-from mindres.cli.flags import AUTO_AUGMENT, DATASETS, add_device_flag
+from mindres.cli.flags import add_device_flag
 from mindres.cli.parser import ArgumentParser
+from mindres.data import AUTO_AUGMENT, DATASETS
 from mindres.errors import UserError
 from mindres.evaluation.metrics import METRICS
 from mindres.training.recipes import RECIPES, recipe_options
@@ -161,15 +162,17 @@ def recipe_values(args) -> dict:
 
 def load_datasets(args, recipe):
     """The `ImageDataset` to train on and the one to validate on that the flags ask for."""
-    held_out = args.validation_fraction > 0 or args.dataset == "folder"
-    val_split = "val" if held_out else "test"
+    from mindres.data import dataset_class
+
+    val_split = dataset_class(args.dataset).validation_split(args.validation_fraction)
     return load_dataset(args, recipe, "train"), load_dataset(args, recipe, val_split)
 
 
 def load_dataset(args, recipe, split):
     """One split of the `ImageDataset` that the flags ask for."""
-    from mindres.data.index import DATASETS as classes
+    from mindres.data import create_dataset, dataset_class
     from mindres.devices import workers
+    from mindres.models.registry import FACTS
 
     options = {
         "batch_size": recipe.batch_size,
@@ -177,20 +180,20 @@ def load_dataset(args, recipe, split):
         "download": args.download,
         "validation_fraction": args.validation_fraction,
         "standardize": recipe.standardize,
+        "skip_broken": args.skip_broken,
     }
     if args.distributed:
         options |= {"num_shards": workers.size(), "shard_id": workers.rank()}
-    if args.dataset == "folder":
-        options["skip_broken"] = args.skip_broken
-    if args.dataset == "mnist":
-        options["channels"] = 1 if args.arch in ("lenet5", "convnet") else 3
+    channels = FACTS[args.arch].input_shape[0] if args.arch in FACTS else None
+    if channels in dataset_class(args.dataset).channel_choices:
+        options["channels"] = channels
     if split == "train":
         options["augment"] = recipe.augment
         options |= {
             name: getattr(args, name)
             for name in ("auto_augment", "random_erasing", "mixup", "cutmix")
         }
-    return classes[args.dataset](args.dataset_path, split=split, **options)
+    return create_dataset(args.dataset, args.dataset_path, split, **options)
 
 
 def train_as_asked(net, train_data, val_data, args):

@@ -1,15 +1,34 @@
-"""Data sets of labelled images."""
+"""Data sets of labelled images.
+
+Each is one file with a class, an `ImageDataset`, and one row in `DATASETS`: the name that `--dataset` takes and the
+class. Help, lists, suggestions and `create_dataset` follow from the row. All else stands in the class: where
+its files are fetched and their digests, its class names, mean and standard deviation, and how many channels it gives.
+"""
 
 from mindres.lazy import lazy_names
 
-_HOMES = {
-    "Cifar10": "mindres.data.cifar",
-    "Cifar100": "mindres.data.cifar",
-    "Digits": "mindres.data.digits",
-    "ImageDataset": "mindres.data.dataset",
-    "ImageFolder": "mindres.data.folder",
-    "Mnist": "mindres.data.mnist",
-    "DATASETS": "mindres.data.index",
+DATASETS = {
+    "digits": "mindres.data.digits:Digits",
+    "cifar10": "mindres.data.cifar:Cifar10",
+    "cifar100": "mindres.data.cifar:Cifar100",
+    "mnist": "mindres.data.mnist:Mnist",
+    "folder": "mindres.data.folder:ImageFolder",
 }
-__all__ = sorted(_HOMES)
+
+BUILT_IN = [name for name in DATASETS if name != "folder"]  # which is the user's own images
+
+# Automatic augmentation of training images: the functions that return the operations.
+AUTO_AUGMENT = {
+    "none": "mindres.data.augment:no_augmentation",
+    "randaugment": "mindres.data.augment:rand_augment",
+    "trivialaugment": "mindres.data.augment:trivial_augment",
+}
+
+_HOMES = {
+    **{address.partition(":")[2]: address.partition(":")[0] for address in DATASETS.values()},
+    "ImageDataset": "mindres.data.dataset",
+    "create_dataset": "mindres.data.build",
+    "dataset_class": "mindres.data.build",
+}
+__all__ = sorted({*_HOMES, "DATASETS"})
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

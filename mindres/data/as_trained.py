@@ -8,8 +8,8 @@ import numpy as np
 from mindspore.dataset import vision
 from PIL import Image
 
+from mindres.data.build import dataset_class, name_of
 from mindres.data.dataset import ImageDataset
-from mindres.data.index import DATASETS
 from mindres.errors import UserError
 from mindres.weights.metadata import Metadata
 
@@ -57,9 +57,12 @@ def _less_extreme(image, size):
 
 def crop_fraction(metadata: Metadata) -> float:
     """How much of the shorter side the dataset of this `metadata` keeps of an image; 1 where it crops nothing."""
-    kinds = {kind.__name__.lower(): kind for kind in DATASETS.values()}
-    kind = kinds.get(metadata.dataset) or DATASETS.get(metadata.dataset)
-    return metadata.crop_fraction or getattr(kind, "crop_fraction", 1.0)
+    if metadata.crop_fraction:
+        return metadata.crop_fraction
+    try:
+        return dataset_class(metadata.dataset).crop_fraction
+    except UserError:
+        return 1.0
 
 
 def visible(image: np.ndarray, metadata: Mapping) -> np.ndarray:
@@ -82,7 +85,7 @@ def describe(data) -> Metadata:
     if not isinstance(data, ImageDataset):
         return Metadata()
     return Metadata(
-        dataset=data.name.lower(),
+        dataset=name_of(data),
         classes=list(data.classes),
         mean=list(data.mean),
         std=list(data.std),

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import pkgutil
+
 from mindspore.dataset import transforms, vision
+
+from mindres.data import AUTO_AUGMENT
+from mindres.errors import UserError
 
 # MindSpore 2.10's own RandAugment, AutoAugment and TrivialAugmentWide turn one image in ten to four entirely black;
 # the single operations are sound, so the policies are made of them.
-AUTO_AUGMENT = {
-    "none": list,
-    "randaugment": lambda: [transforms.RandomChoice(_operations(9 / 10)) for _ in range(2)],
-    "trivialaugment": lambda: [transforms.RandomChoice(_operations(1.0))],
-}
+
+
+def policy(name: str) -> list:
+    """The operations of the automatic augmentation `name`, one of `mindres.data.AUTO_AUGMENT`."""
+    if name not in AUTO_AUGMENT:
+        raise UserError(f"unknown auto_augment {name!r}: choose one of {', '.join(AUTO_AUGMENT)}")
+    return pkgutil.resolve_name(AUTO_AUGMENT[name])()
+
+
+def no_augmentation() -> list:
+    return []
+
+
+def rand_augment() -> list:
+    """RandAugment (arXiv:1909.13719) with its defaults: two operations at strength 9 of 10."""
+    return [transforms.RandomChoice(_operations(9 / 10)) for _ in range(2)]
+
+
+def trivial_augment() -> list:
+    """TrivialAugment (arXiv:2103.10158): one operation at any strength."""
+    return [transforms.RandomChoice(_operations(1.0))]
 
 
 def _operations(strength: float) -> list:

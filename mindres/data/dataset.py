@@ -13,7 +13,7 @@ import numpy as np
 from mindspore import dataset as ds, int32
 from mindspore.dataset import transforms, vision
 
-from mindres.data.augment import AUTO_AUGMENT
+from mindres.data.augment import policy
 from mindres.data.batch_augment import BatchTransform
 from mindres.data.splits import stratified_split
 from mindres.errors import UserError
@@ -48,6 +48,8 @@ class ImageDataset(ABC):
         cutmix: the alpha of CutMix (arXiv:1905.04899); 0 is off.
         augment: False takes training images as they are.
         standardize: False leaves images in [0, 1]; their `mean` is then 0 and their `std` 1.
+        channels: of the images, one of the class's `channel_choices`; None is the first of them.
+        skip_broken: leave broken image files out, and say how many (a folder of images alone has such).
 
     Raises:
         UserError: an argument is out of range, or the files are missing or damaged.
@@ -63,6 +65,7 @@ class ImageDataset(ABC):
     shift = 0  # by up to how many of its own pixels a training image is shifted
     native_size: tuple[int, int] | None = None  # of the files, where all have the same
     splits = ("train", "val", "test")
+    channel_choices: tuple[int, ...] = (3,)  # of its images; the first where none is asked for
 
     def __init__(
         self,
@@ -87,20 +90,22 @@ class ImageDataset(ABC):
         cutmix=0.0,
         augment=True,
         standardize=True,
+        channels=None,
+        skip_broken=False,
     ):
         if split not in self.splits:
             raise UserError(
                 f"{self.name} has no split {split!r}: choose one of {', '.join(self.splits)}"
             )
+        if channels not in (None, *self.channel_choices):
+            choices = " or ".join(map(str, self.channel_choices))
+            raise UserError(f"{self.name} gives images of {choices} channels, not {channels}")
         for what, value in (("batch_size", batch_size), ("repeat_num", repeat_num)):
             if value < 1:
                 raise UserError(f"{what} must be at least 1, not {value}")
         if not 0 <= validation_fraction < 1:
             raise UserError(f"validation_fraction must be in [0, 1), not {validation_fraction}")
-        if auto_augment not in AUTO_AUGMENT:
-            raise UserError(
-                f"unknown auto_augment {auto_augment!r}: choose one of {', '.join(AUTO_AUGMENT)}"
-            )
+        policy(auto_augment)
         if not (0 <= random_erasing <= 1 and 0 <= mixup < math.inf and 0 <= cutmix < math.inf):
             raise UserError("random_erasing must be in [0, 1], and mixup and cutmix at least 0")
         if mixup and cutmix:
@@ -111,6 +116,10 @@ class ImageDataset(ABC):
             raise UserError(f"shard_id must be in [0, num_shards), not {shard_id} of {num_shards}")
         self.path = None if path is None else Path(os.path.expanduser(path))
         self.split, self.transform, self.target_transform = split, transform, target_transform
+        self.channels = channels or self.channel_choices[0]
+        if len(self.mean) == 1:  # one grey value, repeated where three channels are asked for
+            self.mean, self.std = self.mean * self.channels, self.std * self.channels
+        self.skip_broken = skip_broken
         self.batch_size, self.repeat_num = batch_size, repeat_num
         self.resize = (resize, resize) if isinstance(resize, int) else tuple(resize)
         if min(self.resize) < 1:
@@ -142,6 +151,11 @@ class ImageDataset(ABC):
         """The class names by label."""
         return dict(enumerate(self.classes))
 
+    @classmethod
+    def validation_split(cls, validation_fraction: float = 0.0) -> str:
+        """The split that training is validated on: "val" where images are held out, else "test"."""
+        return "val" if validation_fraction > 0 else "test"
+
     def download(self) -> None:
         """Fetch the dataset if it is not there."""
         raise UserError(f"{self.name} cannot be downloaded")
@@ -164,7 +178,7 @@ class ImageDataset(ABC):
 
     def policy(self) -> list:
         """The operations of `auto_augment`, on images of three channels."""
-        return AUTO_AUGMENT[self.auto_augment]()
+        return policy(self.auto_augment)
 
     def augmentation(self) -> list:
         """This dataset's own random operations on training images."""

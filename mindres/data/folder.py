@@ -28,9 +28,6 @@ class ImageFolder(ImageDataset):
     A single tree is split by `validation_fraction` (0.2 where it is not given), each class in proportion. Without
     one of `val` and `test` the other stands in for it. Every file is opened once before training, and the result
     is kept in the user's cache, with a copy of each image that is not JPEG, PNG or BMP; a broken image is named.
-
-    Args:
-        skip_broken: leave broken images out, and say how many.
     """
 
     # ImageNet's, which published weights were trained with.
@@ -39,9 +36,9 @@ class ImageFolder(ImageDataset):
     mirrored = True
     crop_fraction = 0.875  # torchvision's and timm's: 224 of 256
 
-    def __init__(self, path=None, split="train", *args, skip_broken=False, **options):
-        self.skip_broken = skip_broken
-        super().__init__(path, split, *args, **options)
+    @classmethod
+    def validation_split(cls, validation_fraction=0.0):
+        return "val"
 
     def prepare(self):
         if self.path is None or not self.path.is_dir():

@@ -22,14 +22,13 @@ class Mnist(ImageDataset):
     """MNIST: 60,000 and 10,000 handwritten digits of 28x28 grey pixels (LeCun et al., 1998, section III.A).
 
     `path` holds the four published idx files, packed (`.gz`) or not, or a folder `mnist` or `MNIST` with them.
-
-    Args:
-        channels: 1, or 3 to repeat the grey value for networks that take colour images.
+    With `channels=3` the grey value is repeated, for networks that take colour images.
     """
 
     mean = (0.1307,)
     std = (0.3081,)
     native_size = (28, 28)
+    channel_choices = (1, 3)
     shift = 2
     classes = tuple("0123456789")
     url = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -40,13 +39,6 @@ class Mnist(ImageDataset):
         "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
         "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
     }
-
-    def __init__(self, path=None, split="train", *args, channels=1, **options):
-        if channels not in (1, 3):
-            raise UserError(f"MNIST's images have 1 channel, or 3 by repetition, not {channels}")
-        self.channels = channels
-        self.mean, self.std = type(self).mean * channels, type(self).std * channels
-        super().__init__(path, split, *args, **options)
 
     def prepare(self):
         if self.path is None or not self.path.is_dir():

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mindres.data import DATASETS
+from mindres.data.build import dataset_class
 from mindres.data.dataset import batches
-from mindres.data.index import DATASETS
-from mindres.data.mnist import Mnist
 from mindres.errors import UserError
 from mindres.models.registry import FACTS
 from mindres.signals import listen
@@ -32,21 +32,21 @@ def open_data(metadata: Mapping, dataset=None, path="./datasets", split="test", 
     """
     metadata = Metadata.of(metadata)
     name, architecture = dataset or metadata.dataset, metadata.architecture or {}
-    # Checkpoints name the class.
-    kinds = {**DATASETS, **{kind.__name__.lower(): kind for kind in DATASETS.values()}}
-    if name not in kinds:
+    if name is None:
         raise UserError(
             f"the checkpoint does not say which dataset it was trained on: name one with --dataset "
             f"({', '.join(DATASETS)})"
         )
+    kind = dataset_class(name)
     options = {"batch_size": BATCH_SIZE, **options}
     if metadata.input_size:
         options.setdefault("resize", metadata.input_size)
     elif architecture:
         options.setdefault("resize", FACTS[architecture["arch"]].input_shape[1:])
-    if kinds[name] is Mnist:
-        options.setdefault("channels", architecture.get("in_channels", 1))
-    data = kinds[name](path, split=split, **options)
+    channels = architecture.get("in_channels")
+    if channels in kind.channel_choices:
+        options.setdefault("channels", channels)
+    data = kind(path, split=split, **options)
     channels = len(data.mean)
     if architecture.get("in_channels", channels) != channels:
         raise UserError(

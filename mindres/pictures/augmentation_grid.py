@@ -6,7 +6,7 @@ import copy
 
 from mindspore.dataset import vision
 
-from mindres.data.augment import AUTO_AUGMENT
+from mindres.data.augment import policy
 from mindres.pictures.drawing import Figure, denormalize, show, text
 from mindres.pictures.sample_images import labels_of
 
@@ -28,7 +28,7 @@ def augmentation(data, count=4, times=3):
     fed.shuffle = False
     fed.batch_size = min(count, len(labels_of(data)))
     columns = {"original": _each(fed, lambda image: image)}
-    for step in [*AUTO_AUGMENT[data.auto_augment](), *data.augmentation()]:
+    for step in [*policy(data.auto_augment), *data.augmentation()]:
         kind = type(step).__name__
         # Made certain, or half of the images would be seen as they were.
         certain = vision.HorizontalFlip() if kind == "RandomHorizontalFlip" else step

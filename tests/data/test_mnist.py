@@ -147,7 +147,7 @@ def test_what_is_missing_is_named(tmp_path):
     (tmp_path / "mnist" / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(UserError, match="train-labels-idx1-ubyte"):
         Mnist(tmp_path)
-    with pytest.raises(UserError, match="1 channel, or 3"):
+    with pytest.raises(UserError, match="1 or 3 channels"):
         Mnist(tmp_path, split="test", channels=2)
 
 

@@ -1,0 +1,51 @@
+"""Data sets by name. MindSpore is loaded with the class, so that names can be checked without it."""
+
+from __future__ import annotations
+
+import pkgutil
+
+from mindres.data import DATASETS
+from mindres.errors import unknown
+
+
+def create_dataset(name: str, path=None, split: str = "train", **options):
+    """The data set called `name`, one of `mindres.data.DATASETS`.
+
+    Args:
+        name: as in `DATASETS`, or as a checkpoint notes it.
+        path: the folder of its files.
+        split: "train", "val" or "test".
+        options: the other arguments of `ImageDataset`, such as `batch_size` and `resize`.
+
+    Raises:
+        UserError: there is no such data set, an argument is out of range, or the files are missing or damaged.
+    """
+    return dataset_class(name)(path, split=split, **options)
+
+
+def dataset_class(name: str) -> type:
+    """The class of the data set called `name`; `UserError` with near names where there is none."""
+    return pkgutil.resolve_name(DATASETS[checked_name(name)])
+
+
+def checked_name(name: str) -> str:
+    """The name in `DATASETS` that `name` means: itself, or what checkpoints of mindres 0.1.0 call the same data set.
+
+    Raises:
+        UserError: there is no such data set; the message lists all of them, and near names.
+    """
+    if name in DATASETS:
+        return name
+    for row, address in DATASETS.items():
+        if address.partition(":")[2].lower() == str(name).lower():
+            return row
+    raise unknown("data set", name, DATASETS)
+
+
+def name_of(data) -> str:
+    """The name in `DATASETS` of an `ImageDataset`; of a class that is not in it, the class's in lower case."""
+    kind = type(data).__name__
+    for row, address in DATASETS.items():
+        if address.partition(":")[2] == kind:
+            return row
+    return kind.lower()
