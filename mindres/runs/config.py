@@ -13,8 +13,8 @@ from pathlib import Path
 import mindspore
 
 from mindres import __version__
+from mindres.data.build import name_of
 from mindres.data.dataset import ImageDataset
-from mindres.data.index import DATASETS
 
 # What may differ between a run and the one that goes on with it.
 RUN_ONLY = (
@@ -44,10 +44,9 @@ def data_settings(train_data, val_data) -> dict:
     """What is noted of the images: which data set, where it is, and how it is fed, under the names of the flags."""
     if not isinstance(train_data, ImageDataset):
         return {"batch_size": train_data.get_batch_size()}
-    names = [name for name, kind in DATASETS.items() if type(train_data) is kind]
     height, width = train_data.resize
     return {
-        "dataset": names[0] if names else train_data.name.lower(),
+        "dataset": name_of(train_data),
         "dataset_path": None if train_data.path is None else str(train_data.path.resolve()),
         "split": getattr(val_data, "split", None),
         "validation_fraction": train_data.validation_fraction,
