@@ -1,5 +1,8 @@
 # make demo   train ResNet-50 on scikit-learn's handwritten digits and draw its predictions
-# make test   run every test
+# make test   lint, check types, and run every test, as many at a time as there are cores (JOBS=4: four)
+# make test T=wide   only the tests whose names have this word; T='resnext or wide' for either, see pytest -k
+# make lint   ruff check, ruff format --check        make types   mypy
+# make coverage   run every test and say which lines of mindres none of them runs
 # make test-browser   open the page of a run in Chromium, which apt-get installs where it is missing
 # make test-long   kill a training run twenty times and compare
 # make test-faults   attack it: kills, full disks, hostile files and servers; prints the table (TRIES=10: ten times as long)
@@ -14,16 +17,28 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	$$p -c "$(FITS)" >/dev/null 2>&1 && echo $$p && break; done)
 
 TRIES ?= 1
+JOBS ?= auto
+SIDE_BY_SIDE := -n $(JOBS) --dist worksteal
 
-.PHONY: demo test test-browser test-long test-faults test-oldest test-gpu lint clean
+.PHONY: demo test lint types coverage test-browser test-long test-faults test-oldest test-gpu clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/finetune_resnet50.py --device_target CPU --dataset digits --pretrained false \
 		--epochs 8 --lr 0.003
 	$(BIN)/python examples/visualize_predictions.py --ckpt ckpt/best.ckpt --out ckpt/predictions.png
 
-test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+test: lint types
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(if $(T),-k "$(T)")
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-test
+	$(BIN)/mypy
+
+coverage: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov --cov-report=term-missing:skip-covered
 
 test-browser: $(VENV)/.installed-test
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
@@ -41,15 +56,12 @@ test-oldest:
 	$(MAKE) VENV=.venv-oldest .venv-oldest/.installed-test
 	.venv-oldest/bin/python -m pip install --disable-pip-version-check -q $$(.venv-oldest/bin/python tests/oldest.py)
 	.venv-oldest/bin/python -m pip check
-	.venv-oldest/bin/python -m pytest
+	.venv-oldest/bin/python -m pytest $(SIDE_BY_SIDE)
 
 test-gpu: $(VENV)/.installed-gpu
 	$(BIN)/python -m mindres doctor --device_target GPU
 	$(BIN)/python -m pytest tests_gpu
 	$(BIN)/python -m benchmarks.gpu
-
-lint: $(VENV)/.installed-test
-	$(BIN)/ruff check .
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.10 to 3.12 with its venv module was found;" \
@@ -69,4 +81,4 @@ $(VENV)/.installed-gpu: $(BIN)/python setup.py
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-test
 
 clean:
-	rm -rf $(VENV) .venv-oldest build *.egg-info
+	rm -rf $(VENV) .venv-oldest build *.egg-info .coverage* .mypy_cache

@@ -60,7 +60,11 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["mindres", "mindres.*"]),
-    package_data={"mindres.native": ["cpp/*.cc", "cpp/*.h"], "mindres.report": ["*.html"]},
+    package_data={
+        "mindres": ["py.typed"],
+        "mindres.native": ["cpp/*.cc", "cpp/*.h"],
+        "mindres.report": ["*.html"],
+    },
     python_requires=">=3.10,<3.13",  # what MindSpore 2.10 has wheels for
     install_requires=[
         "mindspore>=2.10.0",
@@ -82,6 +86,11 @@ setup(
         # The releases that parity was measured with; PyPI's newer PyTorch brings gigabytes of CUDA libraries.
         "test": [
             "pytest",
+            "pytest-cov",
+            "pytest-xdist",
+            "coverage>=7.10",  # measures processes that a test starts
+            "mypy",
+            "pre-commit",
             "ruff",
             "setuptools>=70.1",
             "mindcv==0.3.0",
