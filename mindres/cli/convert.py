@@ -45,7 +45,9 @@ def run(args) -> None:
         )
     from mindres.models import save
     from mindres.models.checkpoints import open_weights
+    from mindres.runs.folder import refuse_checkpoint_of_running_run
 
+    refuse_checkpoint_of_running_run(args.out)
     net, metadata, report = open_weights(args.source, **model_options(args))
     write = save.save_checkpoint if args.to == "mindres" else save.save_torch
     write(net, args.out, **metadata)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,9 +81,14 @@ class RunFolder:
                 with contextlib.suppress(OSError):  # it is not empty
                     folder.rmdir()
 
-    def refuse_if_training(self) -> None:
-        """Raise `UserError` while a run trains in the folder."""
-        if self.path.is_dir() and (held := _lock(self.path)) is not None:
+
+def refuse_checkpoint_of_running_run(path: Path | str) -> None:
+    """Raise `UserError` where `path` is a checkpoint that a run keeps which is training in its folder now."""
+    path = Path(path).resolve()
+    kept = re.fullmatch(r"(best|last)(-[\w-]+)?\.ckpt", path.name)
+    if kept and path.parent.is_dir():
+        held = _lock(path.parent, "name another file to write")
+        if held is not None:
             os.close(held)
 
 
@@ -91,7 +97,7 @@ def _missing(path: Path) -> list[Path]:
     return [folder for folder in (path, *path.parents) if not folder.exists()]
 
 
-def _lock(path: Path) -> int | None:
+def _lock(path: Path, remedy: str = "name another --ckpt_dir") -> int | None:
     """Lock the folder for one run. Close the returned descriptor to release it; None where there are no locks."""
     if fcntl is None:
         return None
@@ -101,7 +107,7 @@ def _lock(path: Path) -> int | None:
     except BlockingIOError:
         os.close(held)
         raise UserError(
-            f"another run is training in {path}: wait for its end, or name another --ckpt_dir"
+            f"another run is training in {path}: wait for its end, or {remedy}"
         ) from None
     except OSError:
         pass

@@ -17,6 +17,7 @@ from mindspore.train.checkpoint_pb2 import Checkpoint
 import mindres
 from mindres import UserError
 from mindres.cli import program
+from mindres.runs.folder import RunFolder
 from mindres.weights.formats import read_checkpoint
 
 X = np.random.default_rng(0).standard_normal((2, 3, 32, 32)).astype(np.float32)
@@ -532,3 +533,18 @@ def test_convert_keeps_what_was_there_when_it_cannot_go_on(tmp_path, capsys):
     status, out, err = convert(capsys, tmp_path / "noise.ckpt", tmp_path / "out.ckpt")
     assert (status, out, err.count("\n")) == (2, "", 1) and err.startswith("mindres: error: ")
     assert (tmp_path / "out.ckpt").read_text() == "precious" and len(list(tmp_path.iterdir())) == 2
+
+
+def test_convert_leaves_the_checkpoints_of_a_running_run_alone(tmp_path, capsys):
+    source = mindres.save_checkpoint(mindres.convnet(), tmp_path / "source.ckpt")
+    folder = tmp_path / "run"
+    with RunFolder(folder).locked():
+        for name in ("best.ckpt", "last.ckpt", "best-2.ckpt", "best-epoch-3.ckpt"):
+            status, _, err = convert(capsys, source, folder / name)
+            assert status == 2 and err == (
+                f"mindres: error: another run is training in {folder}: wait for its end, or name "
+                "another file to write\n"
+            )
+        assert not list(folder.iterdir())
+        assert convert(capsys, source, folder / "best.safetensors")[0] == 0
+    assert convert(capsys, source, folder / "best.ckpt")[0] == 0
