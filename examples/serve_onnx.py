@@ -71,7 +71,7 @@ def prepare(image, metadata):
     pixels = np.asarray(image.convert("L") if len(metadata["mean"]) == 1 else image)
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     fraction = metadata.get("crop_fraction", 1)
-    if fraction < 1:
+    if metadata.get("fit", "crop" if fraction < 1 else "stretch") == "crop":
         scale = round(min(height, width) / fraction) / min(pixels.shape[:2])
         pixels = resize(pixels, [int(side * scale) for side in pixels.shape[:2]])
         top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2

@@ -35,12 +35,10 @@ def preprocess(image: np.ndarray, metadata: Mapping) -> np.ndarray:
     size = tuple(metadata.input_size)
     if len(metadata.mean) == 1:
         image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
-    fraction = crop_fraction(metadata)
-    if fraction < 1:
+    if crops(metadata):
+        edge = round(min(size) / crop_fraction(metadata))
         image = _less_extreme(image, size)
-        image = vision.CenterCrop(size)(
-            vision.Resize(round(min(size) / fraction), vision.Inter.BICUBIC)(image)
-        )
+        image = vision.CenterCrop(size)(vision.Resize(edge, vision.Inter.BICUBIC)(image))
     else:
         image = vision.Resize(size, vision.Inter.BICUBIC)(image)
     scaled = (image.reshape(*size, -1) / 255 - metadata.mean) / metadata.std
@@ -56,7 +54,7 @@ def _less_extreme(image, size):
 
 
 def crop_fraction(metadata: Metadata) -> float:
-    """How much of the shorter side the dataset of this `metadata` keeps of an image; 1 where it crops nothing."""
+    """How much of an image's shorter side the dataset of this `metadata` keeps."""
     if metadata.crop_fraction:
         return metadata.crop_fraction
     try:
@@ -65,13 +63,17 @@ def crop_fraction(metadata: Metadata) -> float:
         return 1.0
 
 
+def crops(metadata: Metadata) -> bool:
+    """Whether images of another ratio than the input are cropped to it; else they are stretched."""
+    return metadata.fit == "crop" if metadata.fit else crop_fraction(metadata) < 1
+
+
 def visible(image: np.ndarray, metadata: Mapping) -> np.ndarray:
     """The part of `image` (H, W, 3) that `preprocess` keeps, no larger than is needed to look at."""
     metadata = Metadata.of(metadata)
-    fraction = crop_fraction(metadata)
-    if fraction < 1:
+    if crops(metadata):
         height, width = image.shape[:2]
-        edge = fraction * min(height, width) / min(metadata.input_size)
+        edge = crop_fraction(metadata) * min(height, width) / min(metadata.input_size)
         h, w = (max(1, round(edge * side)) for side in metadata.input_size)
         top, left = max(0, (height - h) // 2), max(0, (width - w) // 2)
         image = image[top : top + h, left : left + w]

@@ -63,6 +63,8 @@ def open_data(metadata: Mapping, dataset=None, path="./datasets", split="test", 
         noted = getattr(metadata, statistic) or ()
         if len(noted) == channels:
             setattr(data, statistic, tuple(noted))
+    if metadata.fit == "crop" and metadata.crop_fraction:
+        data.crop_fraction = metadata.crop_fraction
     return data
 
 

@@ -18,6 +18,7 @@ from mindres.data import as_trained, images
 from mindres.data.digits import Digits
 from mindres.data.folder import ImageFolder
 from mindres.errors import UserError
+from mindres.evaluation.trained_data import open_data
 
 RNG = np.random.default_rng(0)
 COLOR = RNG.integers(0, 256, (20, 30, 3), np.uint8)
@@ -339,3 +340,20 @@ def test_image_files(photos, tmp_path):
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match="holds no images"):
         images.image_files(tmp_path / "none")
+
+
+def test_an_image_is_cropped_to_the_whole_of_its_shorter_side(tmp_path):
+    """timm tests with `crop_pct` 1: the shorter side becomes the input's, and the middle is taken."""
+    image = np.random.default_rng(0).integers(0, 256, (32, 80, 3), np.uint8)
+    noted = {"input_size": [32, 32], "mean": [0.0] * 3, "std": [1.0] * 3, "crop_fraction": 1.0}
+    found = as_trained.preprocess(image, {**noted, "fit": "crop"})
+    middle = image[:, 24:56]
+    np.testing.assert_allclose(found.transpose(1, 2, 0), middle / 255, atol=1e-6)
+    np.testing.assert_array_equal(as_trained.visible(image, {**noted, "fit": "crop"}), middle)
+    assert not np.allclose(as_trained.preprocess(image, noted), found), "stretched as before"
+    for folder in ("train/a", "train/b", "val/a", "val/b"):
+        (tmp_path / folder).mkdir(parents=True)
+        Image.fromarray(image).save(tmp_path / folder / "0.png")
+    data = open_data({**noted, "fit": "crop"}, "folder", tmp_path, "val", batch_size=1)
+    fed, _ = next(data.run().create_tuple_iterator(num_epochs=1, output_numpy=True))
+    np.testing.assert_allclose(fed[0], found, atol=1e-6)
