@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from mindres.evaluation.metrics import METRICS
 from mindres.pictures.drawing import Figure, text
 from mindres.runs.folder import RunFolder
 from mindres.runs.history import read_history
 
-# What is drawn: columns of history.csv, and their titles.
+IN_A_ROW = 3
+
+
+class Panel(NamedTuple):
+    """What a column of history.csv is called, and how its values are written."""
+
+    title: str
+    form: str
+
+
 PANELS = {
-    "loss": "training loss",
-    "accuracy": "validation accuracy",
-    "lr": "learning rate",
+    "loss": Panel("training loss", ".4f"),
+    "val_loss": Panel("validation loss", ".4f"),
+    **{
+        name: Panel(f"validation {row.title[0].lower()}{row.title[1:]}", ".2%")
+        for name, row in METRICS.items()
+    },
+    "lr": Panel("learning rate", ".2e"),
 }
+
+
+def panels(history) -> dict[str, Panel]:
+    """The panels for the columns that a history has."""
+    return {column: panel for column, panel in PANELS.items() if column in history}
 
 
 def curves(run_dirs):
@@ -23,14 +45,21 @@ def curves(run_dirs):
 
 
 def learning_curves(runs):
-    """Training loss, validation accuracy and learning rate by epoch, the runs on top of each other.
+    """Losses, validation metrics and learning rate by epoch, the runs on top of each other.
 
     Args:
-        runs: the history of each run by its name, as lists by column: epoch, loss, accuracy and lr.
+        runs: the history of each run by its name, as lists by column, as `read_history` gives it.
     """
-    figure = Figure(figsize=(12, 3.4), layout="constrained")
-    for axis, (column, label) in zip(figure.subplots(1, len(PANELS)), PANELS.items()):
-        draw_curve(axis, runs, column, label)
+    columns = {name: panel for history in runs.values() for name, panel in panels(history).items()}
+    columns = {name: panel for name, panel in PANELS.items() if name in columns}
+    rows = math.ceil(len(columns) / IN_A_ROW)
+    figure = Figure(figsize=(4 * IN_A_ROW, 3.4 * rows), layout="constrained")
+    axes = figure.subplots(rows, IN_A_ROW, squeeze=False).ravel()
+    for axis, (column, panel) in zip(axes, columns.items()):
+        having = {name: history for name, history in runs.items() if column in history}
+        draw_curve(axis, having, column, panel.title)
+    for axis in axes[len(columns) :]:
+        axis.remove()
     if len(runs) > 1:
         lines, names = figure.axes[0].get_legend_handles_labels()
         legend = figure.legend(lines, names, loc="outside lower center", ncols=4, frameon=False)

@@ -13,7 +13,7 @@ from test_report import HOSTILE
 import mindres
 from mindres.data.digits import Digits
 from mindres.data.folder import ImageFolder
-from mindres.report import writer
+from mindres.report import confusion, writer
 
 SHOTS = ROOT / "build" / "browser"
 SIZES = {"phone": (375, 760), "desktop": (1280, 900)}
@@ -32,7 +32,7 @@ def digits(tmp_path_factory):
     """A page of a run on the digits, as a file."""
     return writer.write_report(
         write_run(tmp_path_factory.mktemp("run"), network(), Digits(split="test"))
-    )
+    ).path
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +49,7 @@ def hostile(tmp_path_factory):
     folder = write_run(
         root, mindres.reset_head(network(), 3), ImageFolder(root / "data", "test", resize=32)
     )
-    return writer.write_report(folder, dataset="folder", dataset_path=root / "data")
+    return writer.write_report(folder, dataset="folder", dataset_path=root / "data").path
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_the_page_in_each_size_and_colour_scheme(quiet, digits, size, scheme):
     true, guess = key.split(",")
     heading, images = shown(quiet)
     assert heading == f"{true}, taken for {guess}"
-    assert len(images) == min(count, writer.IMAGES_OF_A_CELL)
+    assert len(images) == min(count, confusion.IMAGES_OF_A_CELL)
     assert all(wide == 32 and said.endswith(f": {true}") for wide, said in images)
     box = json.loads(
         quiet.run("JSON.stringify(document.querySelector('#behind img').getBoundingClientRect())")

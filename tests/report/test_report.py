@@ -18,7 +18,7 @@ from mindres.data.folder import ImageFolder
 from mindres.errors import UserError
 from mindres.evaluation import evaluator, trained_data
 from mindres.pictures import drawing
-from mindres.report import html, writer
+from mindres.report import charts, confusion, findings, image_grids, sections, writer
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 HOSTILE = ["<script>alert(1)<", '"><img src=x onerror=alert(2)>', "cat & dog"]
@@ -75,7 +75,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def written(run):
-    return Page(writer.write_report(run).read_text())
+    return Page(writer.write_report(run).path.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_behind_each_cell_are_its_images(written, result):
     for key, cell in written.cells.items():
         true, guess = map(int, key.split(","))
         inside = np.flatnonzero((result.labels == true) & (result.predicted == guess))
-        assert len(cell["images"]) == min(len(inside), writer.IMAGES_OF_A_CELL)
+        assert len(cell["images"]) == min(len(inside), confusion.IMAGES_OF_A_CELL)
         assert cell["about"].startswith(f"{len(cell['images'])} of {len(inside)} images, ")
         shown = [int(re.match(r"Image (\d+):", image["alt"])[1]) for image in cell["images"]]
         confidence = result.probabilities[shown].max(1)
@@ -173,7 +173,7 @@ def test_predictions_are_right_or_wrong_in_words_too(written, result):
     worst = result.mistakes()[0]
     told = f"\u2717 {result.predicted[worst]} {result.probabilities[worst].max():.0%}is {result.labels[worst]}"
     assert captions.count(told) >= 2, "among the mistakes and with its Grad-CAM"
-    assert len(written.all("div", **{"class": "trio"})) == writer.IMAGES_WITH_GRADCAM
+    assert len(written.all("div", **{"class": "trio"})) == findings.IMAGES_WITH_GRADCAM
 
 
 def test_the_curves_have_each_epoch(written):
@@ -212,7 +212,7 @@ def test_the_curves_have_each_epoch(written):
 def test_any_curve_stays_inside_its_frame(values, form):
     if form == ".2%":
         values = [min(v, 1.0) for v in values]
-    chart = html.curve(range(1, len(values) + 1), values, "x", form)
+    chart = charts.curve(range(1, len(values) + 1), values, "x", form)
     finite = [v for v in values if np.isfinite(v)]
     assert len(re.findall("<circle", chart)) == len(finite)
     for x, y in re.findall(r"cx=([-\d.]+) cy=([-\d.]+)", chart):
@@ -261,7 +261,7 @@ def test_nothing_is_fetched(written, run):
 
 def test_it_says_what_is_missing(run, tmp_path):
     (tmp_path / "history.csv").write_text((run / "history.csv").read_text())
-    parsed = Page(writer.write_report(tmp_path, tmp_path / "out" / "a.html").read_text())
+    parsed = Page(writer.write_report(tmp_path, tmp_path / "out" / "a.html").path.read_text())
     [(_, told)] = parsed.all("div", **{"class": "missing"})
     assert "best.ckpt is not in the folder" in told and "config.json is not in the folder" in told
     assert [t for _, t in parsed.all("h2")] == ["Learning curves"]
@@ -269,7 +269,7 @@ def test_it_says_what_is_missing(run, tmp_path):
     other.mkdir()
     (other / "best.ckpt").symlink_to(run / "best.ckpt")
     (other / "config.json").write_text('{"run": "another", "command": ["a", "<b>"]}')
-    parsed = Page(writer.write_report(other).read_text())
+    parsed = Page(writer.write_report(other).path.read_text())
     [(_, told)] = parsed.all("div", **{"class": "missing"})
     assert "history.csv is not in the folder" in told and "kept from an earlier run" in told
     assert parsed.all("pre")[0][1] == '["a", "<b>"]'
@@ -281,7 +281,7 @@ def test_it_says_what_is_missing(run, tmp_path):
 def test_a_strange_config_is_survived(run, tmp_path, content):
     (tmp_path / "history.csv").write_text((run / "history.csv").read_text())
     (tmp_path / "config.json").write_bytes(content.encode("latin1"))
-    parsed = Page(writer.write_report(tmp_path).read_text())
+    parsed = Page(writer.write_report(tmp_path).path.read_text())
     [(_, told)] = parsed.all("div", **{"class": "missing"})
     assert ("config.json" in told) == (not content.startswith('{"a"'))
 
@@ -325,21 +325,21 @@ def many(classes=200, images=5000):
 
 def test_of_many_classes_the_most_confused_are_shown():
     result = many()
-    shown, confusions = writer.cells_of_interest(result.confusion_matrix)
+    shown, confusions = confusion.cells_of_interest(result.confusion_matrix)
     assert (
-        len(shown) == writer.MOST_CLASSES_IN_MATRIX
+        len(shown) == confusion.MOST_CLASSES_IN_MATRIX
         and {3, 5} <= set(shown)
         and shown == sorted(shown)
     )
-    assert confusions[0] == (3, 5) and len(confusions) == writer.CONFUSIONS
+    assert confusions[0] == (3, 5) and len(confusions) == confusion.CONFUSIONS
     wrong = result.confusion_matrix - np.diag(result.confusion_matrix.diagonal())
     assert [wrong[cell] for cell in confusions] == sorted(wrong.ravel())[
-        : -writer.CONFUSIONS - 1 : -1
+        : -confusion.CONFUSIONS - 1 : -1
     ]
-    behind = writer.positions_behind(
+    behind = confusion.positions_behind(
         result, [(t, p) for t in shown for p in shown if result.confusion_matrix[t, p]] + confusions
     )
-    assert sum(map(len, behind.values())) <= writer.IMAGES_OF_ALL_CELLS
+    assert sum(map(len, behind.values())) <= confusion.IMAGES_OF_ALL_CELLS
     assert set(confusions) <= set(behind) and all(len(positions) for positions in behind.values())
 
 
@@ -348,16 +348,22 @@ def test_a_perfect_network_has_no_mistakes_to_show(monkeypatch, run):
     perfect = evaluator.evaluate(net, data)
     perfect.predicted[:] = perfect.labels
     perfect.confusion_matrix[:] = np.diag(np.bincount(perfect.labels))
-    monkeypatch.setattr(writer, "evaluate", lambda *_, **options: perfect)
-    tiles, sections, cells = writer.network_sections(net, data, "test")
-    assert tiles["Mistakes"] == "0" and len(cells) == 10
-    assert [name for name, _, _ in sections] == ["classes", "confusion", "predictions", "network"]
+    monkeypatch.setattr(findings, "evaluate", lambda *_, **options: perfect)
+    found = findings.examine(net, data)
+    assert sections.tiles(found, "test")["Mistakes"] == "0"
+    assert len(sections.cells(found)) == 10
+    assert [section.anchor for section in sections.of_network(found)] == [
+        "classes",
+        "confusion",
+        "predictions",
+        "network",
+    ]
 
 
 def test_large_images_are_made_small():
     photo = np.random.default_rng(0).random((300, 224, 3))
-    small = decoded(html.data_uri(photo))
-    assert small.shape == (html.LARGEST_IMAGE, 84, 3)
-    assert html.data_uri(photo).startswith("data:image/jpeg")
+    small = decoded(image_grids.data_uri(photo))
+    assert small.shape == (image_grids.LARGEST_IMAGE, 84, 3)
+    assert image_grids.data_uri(photo).startswith("data:image/jpeg")
     exact = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-    np.testing.assert_array_equal(decoded(html.data_uri(exact)), exact)
+    np.testing.assert_array_equal(decoded(image_grids.data_uri(exact)), exact)

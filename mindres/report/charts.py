@@ -1,0 +1,94 @@
+"""Learning curves as SVG that takes the page's colours."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from mindres.pictures.learning_curves import panels
+from mindres.report.html import escape
+
+# Pixels of the chart and of its margins.
+LEFT = 52
+TOP = 10
+WIDTH = 300
+HEIGHT = 170
+RIGHT = 14
+BOTTOM = 28
+# How the numbers on the axis are written, by how the values are.
+TICK_FORMATS = {".4f": ".3g", ".2%": ".3g", ".2e": ".2g"}
+
+
+def curves(history) -> str:
+    """A chart for each column of a history that is drawn."""
+    figures = []
+    for column, panel in panels(history).items():
+        label = f"{panel.title[0].upper()}{panel.title[1:]}"
+        chart = curve(history["epoch"], history[column], label, panel.form)
+        figures.append(f"<figure>{chart}<figcaption>{escape(label)} by epoch</figcaption></figure>")
+    return f"<div class=curves>{''.join(figures)}</div>"
+
+
+def curve(epochs, values, label, form) -> str:
+    """A line chart; each point tells its value, written as `form` says."""
+    points = [(e, v) for e, v in zip(epochs, values) if np.isfinite(v)]
+    if not points:
+        return "<p>No values.</p>"
+    ticks = _ticks([value for _, value in points], form)
+    first = points[0][0]
+    last = max(points[-1][0], first + 1)
+
+    def x(epoch):
+        return round(LEFT + (epoch - first) / (last - first) * WIDTH, 1)
+
+    def y(value):
+        return round(TOP + (ticks[-1] - value) / (ticks[-1] - ticks[0]) * HEIGHT, 1)
+
+    epoch_ticks = MaxNLocator(6, integer=True).tick_values(first, points[-1][0])
+    line = " ".join(f"{x(e)},{y(v)}" for e, v in points)
+    told = (
+        f"{label}: {points[0][1]:{form}} in epoch {first:.0f}, "
+        f"{points[-1][1]:{form}} in epoch {last:.0f}"
+    )
+    size = f"{LEFT + WIDTH + RIGHT} {TOP + HEIGHT + BOTTOM}"
+    return (
+        f'<svg viewBox="0 0 {size}" role=img aria-label="{escape(told)}">'
+        + _grid(ticks, y, form)
+        + _epochs([tick for tick in epoch_ticks if first <= tick <= last], x)
+        + f'<polyline points="{line}" />'
+        + _dots(points, x, y, form)
+        + "</svg>"
+    )
+
+
+def _ticks(values, form):
+    """Where the grid's lines are; for shares 100% is one of them, and nothing is above it."""
+    least = min(values)
+    most = max(values)
+    margin = (abs(most) / 10 or 1) if least == most else 0
+    ticks = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(least - margin, most + margin)
+    return ticks[ticks < 1 + 1e-9] if "%" in form else ticks
+
+
+def _grid(ticks, y, form) -> str:
+    scale, unit = (100, "%") if "%" in form else (1, "")
+    return "".join(
+        f"<line class=grid x1={LEFT} x2={LEFT + WIDTH} y1={y(t)} y2={y(t)} />"
+        f"<text x={LEFT - 6} y={y(t) + 4} text-anchor=end>"
+        f"{t * scale:{TICK_FORMATS[form]}}{unit}</text>"
+        for t in ticks
+    )
+
+
+def _epochs(ticks, x) -> str:
+    return "".join(
+        f"<text x={x(t)} y={TOP + HEIGHT + 18} text-anchor=middle>{t:.0f}</text>" for t in ticks
+    )
+
+
+def _dots(points, x, y, form) -> str:
+    radius = 3 if len(points) < 60 else 1.5
+    return "".join(
+        f"<circle cx={x(e)} cy={y(v)} r={radius}><title>epoch {e:.0f}: {v:{form}}</title></circle>"
+        for e, v in points
+    )

@@ -1,0 +1,121 @@
+"""What a network says of the images that a report is on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mindres.evaluation.evaluator import Evaluation, evaluate
+from mindres.evaluation.grad_cam import grad_cam
+from mindres.evaluation.trained_data import visit
+from mindres.models.summary import Summary, summarize
+from mindres.pictures.drawing import denormalize
+from mindres.pictures.heat_map import overlay
+from mindres.report.confusion import cells_of_interest, positions_behind
+from mindres.report.image_grids import LARGEST_IMAGE, Answer, data_uri
+
+IMAGES_IN_GRIDS = 24
+IMAGES_WITH_GRADCAM = 8
+
+
+@dataclass
+class Findings:
+    """The evaluation of a network on a data set, and the images that the report shows.
+
+    Images are named by their position in the data set.
+
+    some: images drawn at random.
+    worst: the most confident mistakes, the worst first.
+    classes: the classes that the confusion matrix shows.
+    confusions: the commonest confusions, (true, predicted).
+    behind: the images behind each cell of the matrix, by (true, predicted).
+    uris: each image as a data URI.
+    gradcams: for the worst mistakes, data URIs of the heat maps for the predicted and true class.
+    stage: the stage of the network whose heat maps these are.
+    files: the file of each image, where every image has its own.
+    """
+
+    data: object
+    result: Evaluation
+    summary: Summary
+    some: np.ndarray
+    worst: np.ndarray
+    classes: list[int]
+    confusions: list[tuple[int, int]]
+    behind: dict[tuple[int, int], np.ndarray]
+    uris: dict[int, str]
+    gradcams: dict[int, tuple[str, str]]
+    stage: str
+    files: list[str] | None
+
+    def answer(self, position) -> Answer:
+        """What the network says of the image at a position."""
+        result = self.result
+        return Answer(
+            self.uris.get(position, ""),
+            result.classes[result.predicted[position]],
+            result.classes[result.labels[position]],
+            result.probabilities[position].max(),
+            self.files[position] if self.files else "",
+        )
+
+
+def examine(net, data, tta=False) -> Findings:
+    """Evaluate `net` on the images of `data`, and choose those that the report shows."""
+    result = evaluate(net, data, tta=tta)
+    order = np.random.default_rng(0).permutation(result.num_images)
+    some = np.sort(order[:IMAGES_IN_GRIDS])
+    worst = result.mistakes()[:IMAGES_IN_GRIDS]
+    matrix = result.confusion_matrix
+    shown, confusions = cells_of_interest(matrix)
+    in_matrix = [(true, predicted) for true in shown for predicted in shown]
+    behind = positions_behind(
+        result, [cell for cell in in_matrix if matrix[cell]] + list(confusions)
+    )
+    explained = worst[:IMAGES_WITH_GRADCAM]
+    uris = {}
+    inputs = {}
+    for position, image in visit(data, np.concatenate([some, worst, *behind.values()])):
+        uris[position] = data_uri(denormalize(image[None], data.mean, data.std)[0])
+        if position in explained:
+            inputs[position] = image
+    gradcams, stage = _explain(net, data, result, explained, inputs)
+    return Findings(
+        data=data,
+        result=result,
+        summary=summarize(net, (len(data.mean), *data.resize)),
+        some=some,
+        worst=worst,
+        classes=shown,
+        confusions=confusions,
+        behind=behind,
+        uris=uris,
+        gradcams=gradcams,
+        stage=stage,
+        files=getattr(result, "files", None),
+    )
+
+
+def _explain(net, data, result, positions, inputs):
+    """The heat maps of the images at `positions` as data URIs, and the stage that they explain."""
+    if not len(positions):
+        return {}, ""
+    images = np.stack([inputs[i] for i in positions])
+    shown = denormalize(images, data.mean, data.std)
+    for_predicted = grad_cam(net, images, result.predicted[positions])
+    for_truth = grad_cam(net, images, result.labels[positions])
+    found = {}
+    for k, position in enumerate(positions):
+        picture = enlarged(shown[k])
+        found[int(position)] = (
+            data_uri(overlay(picture, for_predicted.heat[k])),
+            data_uri(overlay(picture, for_truth.heat[k])),
+        )
+    return found, for_predicted.stage
+
+
+def enlarged(image):
+    """A small image in larger pixels, so that the heat map over it is smooth."""
+    factor = LARGEST_IMAGE // max(image.shape) or 1
+    return np.kron(image, np.ones((factor, factor, 1)))

@@ -1,0 +1,97 @@
+"""Grids of images with predictions, and images as data URIs."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from mindres.pictures.drawing import as_rgb
+from mindres.report.html import escape
+
+LARGEST_IMAGE = 112  # pixels of the longer side
+LARGEST_EXACT = 64  # pixels of the longer side of what is shown without loss
+
+
+class Answer(NamedTuple):
+    """An image as a data URI, with its predicted and its true class, the probability, and its file."""
+
+    source: str
+    predicted: str
+    truth: str
+    probability: float
+    file: str = ""
+
+
+def answers(images) -> str:
+    """A grid of `Answer`s."""
+    figures = (
+        f"<figure>{image(each.source, f'{each.truth}, predicted {each.predicted}')}"
+        f"<figcaption>{verdict(each)}</figcaption></figure>"
+        for each in images
+    )
+    return f"<div class=grid>{''.join(figures)}</div>"
+
+
+def verdict(answer) -> str:
+    """The prediction in its colour, with a sign for those who see no colours."""
+    right = answer.predicted == answer.truth
+    kind, sign = ("right", "&check;") if right else ("wrong", "&cross;")
+    told = f"<span class={kind}>{sign} {escape(answer.predicted)}</span> {answer.probability:.0%}"
+    if not right:
+        told += f"<br>is {escape(answer.truth)}"
+    if answer.file:
+        told += f'<span class=file title="{escape(answer.file)}">{escape(answer.file)}</span>'
+    return told
+
+
+def gradcams(rows) -> str:
+    """For each `Answer`: its image, and its heat maps for the predicted and for the true class.
+
+    `rows` are (answer, data URI, data URI).
+    """
+    figures = []
+    for answer, for_prediction, for_truth in rows:
+        trio = (
+            image(answer.source, answer.truth)
+            + image(for_prediction, f"Grad-CAM for {answer.predicted}")
+            + image(for_truth, f"Grad-CAM for {answer.truth}")
+        )
+        figures.append(
+            f"<figure><div class=trio>{trio}</div>"
+            f"<figcaption>{verdict(answer)}</figcaption></figure>"
+        )
+    return f"<div class='grid wide'>{''.join(figures)}</div>"
+
+
+def files_of(images) -> str:
+    """A list of `Answer`s by their files."""
+    lines = "".join(
+        f"<li>{escape(each.file)}: {escape(each.predicted)} {each.probability:.0%}, "
+        f"is {escape(each.truth)}</li>"
+        for each in images
+    )
+    return f"<details><summary>Files</summary><ol class=files>{lines}</ol></details>"
+
+
+def image(source, alt) -> str:
+    """An `img` of a data URI."""
+    kind = " class=small" if source.startswith("data:image/png") else ""
+    return f'<img src="{source}" alt="{escape(alt)}"{kind}>'
+
+
+def data_uri(picture) -> str:
+    """A displayable image (H, W, 3) as a data URI, no larger than is needed to look at."""
+    picture = Image.fromarray(np.rint(as_rgb(picture) * 255).astype(np.uint8))
+    buffer = io.BytesIO()
+    if max(picture.size) <= LARGEST_EXACT:
+        kind = "png"
+        picture.save(buffer, "PNG", optimize=True)
+    else:
+        kind = "jpeg"
+        picture.thumbnail((LARGEST_IMAGE, LARGEST_IMAGE))
+        picture.save(buffer, "JPEG", quality=85)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

@@ -1,0 +1,97 @@
+"""The sections of a report, in their order."""
+
+from __future__ import annotations
+
+from mindres.evaluation.metrics import METRICS
+from mindres.report import confusion, html, image_grids
+from mindres.report.charts import curves
+from mindres.report.findings import Findings
+from mindres.report.html import Section
+
+
+def of_run(config, history) -> list[Section]:
+    """The sections on the run itself: its command and its learning curves."""
+    sections = []
+    if config:
+        sections.append(Section("run", "Command", html.run_table(config)))
+    if history:
+        sections.append(Section("curves", "Learning curves", curves(history)))
+    return sections
+
+
+def of_network(found: Findings) -> list[Section]:
+    """The sections on what the network says of the images."""
+    makers = (classes, matrix, predictions, mistakes, gradcams, layers)
+    return [section for make in makers if (section := make(found))]
+
+
+def tiles(found: Findings, images) -> dict[str, str]:
+    """The figures at the top of the page; `images` says which images they are on."""
+    result = found.result
+    metrics = {row.title: f"{row.value(result.confusion_matrix):.2%}" for row in METRICS.values()}
+    return {
+        **metrics,
+        "Top-5 accuracy": f"{result.top5:.2%}",
+        "Loss": f"{result.loss:.4f}",
+        f"Images ({images})": f"{result.num_images:,}",
+        "Mistakes": f"{len(result.mistakes()):,}",
+        "Parameters": html.large(found.summary.parameters),
+        "Multiply-adds": html.large(found.summary.multiply_adds),
+    }
+
+
+def cells(found: Findings) -> dict[str, dict]:
+    """What the page's script shows for each cell of the confusion matrix."""
+    return {
+        f"{true},{predicted}": confusion.cell(found.result, true, predicted, positions, found.uris)
+        for (true, predicted), positions in found.behind.items()
+    }
+
+
+def classes(found) -> Section:
+    return Section("classes", "Classes", html.scores(found.result.per_class()))
+
+
+def matrix(found) -> Section:
+    counts = found.result.confusion_matrix
+    names = found.result.classes
+    content = ""
+    if len(found.classes) < len(counts):
+        content += f"<p>The {len(found.classes)} classes of {len(counts)} confused most.</p>"
+    content += confusion.matrix(counts, names, found.classes)
+    if found.confusions:
+        content += "<h3>Commonest confusions</h3>"
+        content += confusion.pairs(counts, names, found.confusions)
+    return Section("confusion", "Confusion matrix", content)
+
+
+def predictions(found) -> Section:
+    about = html.about(f"{len(found.some)} images of {found.data.split}, drawn at random.")
+    grid = image_grids.answers(map(found.answer, found.some))
+    return Section("predictions", "Predictions", about + grid)
+
+
+def mistakes(found) -> Section | None:
+    if not len(found.worst):
+        return None
+    content = image_grids.answers(map(found.answer, found.worst))
+    if found.files:
+        content += image_grids.files_of(map(found.answer, found.result.mistakes()))
+    return Section("mistakes", "Most confident mistakes", content)
+
+
+def gradcams(found) -> Section | None:
+    if not found.gradcams:
+        return None
+    about = html.about(
+        "Left the image, in the middle what speaks for the prediction, on the right what speaks for "
+        f"the true class, at the stage {found.stage}; red is the largest value of an image."
+    )
+    rows = [(found.answer(position), *heats) for position, heats in found.gradcams.items()]
+    return Section("gradcam", "Grad-CAM of the worst mistakes", about + image_grids.gradcams(rows))
+
+
+def layers(found) -> Section:
+    summary = found.summary
+    about = f"<p class=about>{html.escape(summary.arch)} at {html.times(summary.input_shape)}</p>"
+    return Section("network", "Network", about + html.layers(summary))
