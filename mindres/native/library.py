@@ -1,4 +1,4 @@
-"""The compiled library of the native operators: found or compiled, loaded once, or why there is none.
+"""The compiled library of the native operators: found or compiled, loaded, or why there is none.
 
 A wheel brings the library; elsewhere it is compiled into the user's cache at first use (`build`).
 """
