@@ -1,1 +1,1 @@
-"""Speed against peers, one command each; results are kept in benchmarks/results with the command that gave them."""
+"""Speed against peers, a command each; benchmarks/results has results and how to get them."""

@@ -29,10 +29,10 @@ STEPS = 20
 
 def worker(what: str, network: str, size: int, batch: int) -> None:
     """Print BENCH lines: seconds of a step, and multiply-adds a second of a matrix product."""
-    from benchmarks.cpu import mindspore_step
+    from benchmarks.sides import mindspore_step
 
     with contextlib.ExitStack() as stack:
-        step = mindspore_step("mindres", what, network, size, batch, stack)
+        step = mindspore_step(what, network, size, batch, stack)
         for _ in range(3):
             step()
         print("BENCH begin", flush=True)

@@ -1,0 +1,221 @@
+"""What the CPU benchmark compares: a row for each side, with how it does one step of a case.
+
+To add a side, write a row of SIDES. A case is (what, network, size, batch): what is done ("train" or
+"infer"), the network's name, the side of the square images, and the images in a batch.
+"""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+INFER = ("infer",)
+TRAIN_AND_INFER = ("train", "infer")
+
+
+class Side(NamedTuple):
+    """`step(what, network, size, batch, stack, folder)` gives a function that does one step.
+
+    The function waits for its results. What the side must leave at the end is put on `stack`, and
+    its files are in `folder`. `group` are the sides of which the table names the best.
+    """
+
+    about: str
+    does: tuple[str, ...]
+    step: Callable
+    environment: dict[str, str] = {}
+    group: str = ""
+
+
+def random_batch(network: str, size: int, batch: int):
+    """Images, float32 (batch, channels, size, size), and labels (batch,)."""
+    random = np.random.default_rng(0)
+    channels = 1 if network == "convnet" else 3
+    images = random.standard_normal((batch, channels, size, size), np.float32)
+    return images, random.integers(0, 10, batch)
+
+
+def mindspore_step(what, network, size, batch, stack: ExitStack, folder="", *, native="chained"):
+    """mindres as `mindres.train` and `mindres.evaluate` run it.
+
+    `native` is how much of the network the native operators replace (`accelerated`).
+    """
+    import mindres
+
+    net = mindres.create_model(network, num_classes=10)
+    return _mindspore_step(net, what, network, size, batch, stack, native)
+
+
+def mindcv_step(what, network, size, batch, stack: ExitStack, folder=""):
+    """MindCV's network, or mindres's where MindCV has none."""
+    import mindres  # isort: skip  before mindcv, which imports mindspore
+    import mindcv
+
+    create = mindcv.create_model if mindcv.is_model(network) else mindres.create_model
+    net = create(network, num_classes=10)
+    return _mindspore_step(net, what, network, size, batch, stack, "chained")
+
+
+def _mindspore_step(net, what, network, size, batch, stack, native):
+    import mindspore
+    from mindspore import nn
+
+    from mindres.native import accelerated
+    from mindres.training import recipes, step
+
+    images, labels = random_batch(network, size, batch)
+    images, labels = mindspore.Tensor(images), mindspore.Tensor(labels, mindspore.int32)
+    mindspore.set_context(mode=mindspore.GRAPH_MODE)
+    net.set_train(what == "train")
+    stack.enter_context(accelerated(net, fixed=what == "infer", step=native))
+    if what == "infer":
+        return lambda: net(images).asnumpy()
+    optimizer = nn.Momentum(net.trainable_params(), 0.001, 0.9)
+    one_step = step.training_step(net, optimizer, recipes.make_recipe("tutorial")).set_train()
+    return lambda: one_step(images, labels).asnumpy()
+
+
+def torch_step(
+    what, network, size, batch, stack, folder, *, compiled=False, channels_last=False, bf16=False
+):
+    """PyTorch with a network of torchvision's layers."""
+    import torch
+
+    from benchmarks import torch_resnet
+
+    net = getattr(torch_resnet, network)(num_classes=10)
+    images, labels = map(torch.from_numpy, random_batch(network, size, batch))
+    if channels_last:
+        net = net.to(memory_format=torch.channels_last)
+        images = images.to(memory_format=torch.channels_last)
+    net.train(what == "train")
+    if compiled and what == "infer":
+        import torch._inductor.config
+
+        torch._inductor.config.freezing = True
+    forward = torch.compile(net) if compiled else net
+    optimizer = torch.optim.SGD(net.parameters(), 0.001, 0.9)
+    precision = functools.partial(torch.autocast, "cpu", torch.bfloat16, enabled=bf16)
+
+    def train():
+        optimizer.zero_grad(set_to_none=True)
+        with precision():
+            logits = forward(images)
+        loss = torch.nn.functional.cross_entropy(logits.float(), labels)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    def infer():
+        with torch.no_grad(), precision():
+            return forward(images).float().numpy()
+
+    return train if what == "train" else infer
+
+
+def exported(network: str, size: int, folder: str) -> Path:
+    """The ONNX file that mindres writes, made by another process, whose memory is not counted."""
+    path = Path(folder) / f"{network}-{size}.onnx"
+    if not path.exists():
+        code = (
+            f"import mindres; net = mindres.create_model({network!r}, num_classes=10); "
+            f"mindres.export_model(net, {str(path)!r}, metadata={{'input_size': ({size}, {size})}})"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+    return path
+
+
+def onnxruntime_step(what, network, size, batch, stack, folder):
+    """ONNX Runtime with the network that `mindres export` wrote."""
+    import onnxruntime
+
+    path = str(exported(network, size, folder))
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    images, _ = random_batch(network, size, batch)
+    return lambda: session.run(["logits"], {"input": images})[0]
+
+
+def openvino_step(what, network, size, batch, stack, folder, *, precision="f32"):
+    """OpenVINO with the network that `mindres export` wrote."""
+    import openvino
+
+    images, _ = random_batch(network, size, batch)
+    core = openvino.Core()
+    model = core.read_model(str(exported(network, size, folder)))
+    model.reshape(list(images.shape))
+    net = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
+    return lambda: net(images)[0]
+
+
+_NO_OPERATORS = {"MINDRES_NATIVE": "0"}
+_AS_IT_COMES = {**_NO_OPERATORS, "ONEDNN_MAX_CPU_ISA": "DEFAULT"}
+_torch = functools.partial(functools.partial, torch_step)
+_native = functools.partial(functools.partial, mindspore_step)
+# The first is compared with the others.
+SIDES = {
+    "mindres": Side("in float32", TRAIN_AND_INFER, mindspore_step),
+    "MindSpore": Side(
+        "as it comes, with MindCV's network, or mindres's where MindCV has none",
+        TRAIN_AND_INFER,
+        mindcv_step,
+        _AS_IT_COMES,
+    ),
+    "capped": Side(
+        "step 1: mindres without native operators, MindSpore's oneDNN kept to AVX2",
+        TRAIN_AND_INFER,
+        mindspore_step,
+        _NO_OPERATORS,
+    ),
+    "convolutions": Side(
+        "step 2: native operators for convolutions alone",
+        TRAIN_AND_INFER,
+        _native(native="convolutions"),
+    ),
+    "fused": Side(
+        "step 3: convolution, normalisation and ReLU in one; plain layouts between",
+        TRAIN_AND_INFER,
+        _native(native="fused"),
+    ),
+    "PyTorch": Side("eager, float32", TRAIN_AND_INFER, torch_step, group="PyTorch"),
+    "channels last": Side(
+        "PyTorch eager, channels last",
+        TRAIN_AND_INFER,
+        _torch(channels_last=True),
+        group="PyTorch",
+    ),
+    "compiled": Side(
+        "torch.compile, in inference frozen",
+        TRAIN_AND_INFER,
+        _torch(compiled=True),
+        group="PyTorch",
+    ),
+    "PyTorch bf16": Side(
+        "bfloat16 by autocast, channels last",
+        TRAIN_AND_INFER,
+        _torch(channels_last=True, bf16=True),
+        group="PyTorch, bfloat16",
+    ),
+    "compiled bf16": Side(
+        "the same with torch.compile, in inference frozen",
+        TRAIN_AND_INFER,
+        _torch(compiled=True, channels_last=True, bf16=True),
+        group="PyTorch, bfloat16",
+    ),
+    "ONNX Runtime": Side(
+        "the network that `mindres export` wrote", INFER, onnxruntime_step, group="runtimes"
+    ),
+    "OpenVINO": Side("the same file, in float32", INFER, openvino_step, group="runtimes"),
+    "OpenVINO bf16": Side(
+        "the same file, in bfloat16",
+        INFER,
+        functools.partial(openvino_step, precision="bf16"),
+        group="runtimes, bfloat16",
+    ),
+}
