@@ -18,8 +18,10 @@ from mindres.weights.formats import read_checkpoint
 from mindres.weights.metadata import Metadata
 from mindres.weights.publishers import PUBLISHERS
 
+# `last.ckpt` has the state of the training under "optimizer."; the other names are those of version 0.1.0 and of
+# MindSpore's own checkpoints of a training.
 OPTIMIZER_STATE = re.compile(
-    r"^(moments|moment1|moment2|accum|accumulated|stat|ema|momentum|learning_rate|"
+    r"^(optimizer|moments|moment1|moment2|accum|accumulated|stat|ema|momentum|learning_rate|"
     r"global_step|beta[12]_power)\b"
 )
 
