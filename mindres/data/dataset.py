@@ -176,6 +176,10 @@ class ImageDataset(ABC):
     def files(self) -> list[Path]:
         """The files that the images of this split come from."""
 
+    def image_names(self) -> list[str] | None:
+        """The file of each image of this split, in their order; None where an image has no file of its own."""
+        return None
+
     def policy(self) -> list:
         """The operations of `auto_augment`, on images of three channels."""
         return policy(self.auto_augment)

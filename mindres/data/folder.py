@@ -107,6 +107,10 @@ class ImageFolder(ImageDataset):
     def files(self):
         return [path for path, _ in self.images]
 
+    def image_names(self):
+        indices = self.indices()
+        return self.names if indices is None else [self.names[i] for i in indices]
+
     def source(self, sampler):
         names = [str(i) for i in range(len(self.classes))]
         lines = [
@@ -180,6 +184,7 @@ class ImageFolder(ImageDataset):
             )
         if broken:
             print(f"{len(broken)} broken images of {len(self.images)} are left out", flush=True)
+        self.names = [str(path) for i, (path, _) in enumerate(self.images) if i not in broken]
         return [
             (self._as_png(stats[i]) if str(i) in found else path, label)
             for i, (path, label) in enumerate(self.images)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from mindres.evaluation.evaluator import Evaluation
+from mindres.evaluation.evaluation import Evaluation
 from mindres.pictures.drawing import Figure, short, text
 
 # Above this many classes a cell is too small for its number, and a name for its row.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mindres.evaluation.evaluator import Evaluation
+from mindres.evaluation.evaluation import Evaluation
 from mindres.evaluation.trained_data import pick
 from mindres.pictures.drawing import denormalize, note
 from mindres.pictures.prediction_grid import prediction_grid

@@ -10,13 +10,11 @@ import mindres
 from mindres.weights.formats import read_checkpoint
 
 RUNS = Path(__file__).with_name("runs_of_0_1_0")
-FLAGS = (
-    "--device_target CPU --dataset digits --arch convnet --resize 28 --pretrained false --epochs 3 "
-    "--batch_size 64"
-).split()
+FLAGS = ["--device_target", "CPU", "--dataset", "digits", "--arch", "convnet", "--resize", "28"]
+FLAGS += ["--pretrained", "false", "--epochs", "3", "--batch_size", "64"]
 RECIPES = {
-    "momentum": "--recipe tutorial --lr 0.05".split(),
-    "adam": "--recipe adam_early_stop --ema 0.9 --accumulate 2".split(),
+    "momentum": ["--recipe", "tutorial", "--lr", "0.05"],
+    "adam": ["--recipe", "adam_early_stop", "--ema", "0.9", "--accumulate", "2"],
 }
 
 

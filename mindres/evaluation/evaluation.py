@@ -1,0 +1,164 @@
+"""What a network's answers to labelled images amount to."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mindres.evaluation.metrics import METRICS, confusion_matrix, measure
+from mindres.evaluation.probabilities import log_softmax
+
+# Up to so many classes the confusion matrix is printed.
+MOST_CLASSES_IN_TEXT = 20
+
+
+@dataclass
+class Evaluation:
+    """Results over `num_images` images.
+
+    accuracy, top5: fractions.
+    loss: the mean cross entropy.
+    confusion_matrix: images by true class (rows) and predicted class (columns).
+    classes: the classes' names.
+    labels, predicted: int (N,), in the order of the images.
+    probabilities: float32 (N, classes).
+    files: the file of each image, where each has one of its own; else None.
+    """
+
+    accuracy: float
+    top5: float
+    loss: float
+    num_images: int
+    confusion_matrix: np.ndarray
+    classes: list[str]
+    labels: np.ndarray
+    predicted: np.ndarray
+    probabilities: np.ndarray
+    files: list[str] | None = None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Every metric of `METRICS` by its name, as a fraction."""
+        return measure(self.confusion_matrix)
+
+    def per_class(self) -> list[dict]:
+        """For each class its name as `class`, the fractions `precision`, `recall` and `f1`, and `support` in images.
+
+        A fraction of nothing is 0, as with scikit-learn's `zero_division=0`.
+        """
+        right = self.confusion_matrix.diagonal()
+        said = self.confusion_matrix.sum(0)
+        support = self.confusion_matrix.sum(1)
+        precision = right / np.maximum(said, 1)
+        recall = right / np.maximum(support, 1)
+        f1 = 2 * right / np.maximum(said + support, 1)
+        return [
+            {
+                "class": name,
+                "precision": float(precision[k]),
+                "recall": float(recall[k]),
+                "f1": float(f1[k]),
+                "support": int(support[k]),
+            }
+            for k, name in enumerate(self.classes)
+        ]
+
+    def mistakes(self) -> np.ndarray:
+        """Positions of the wrongly classified images, the most confident mistake first."""
+        wrong = np.flatnonzero(self.predicted != self.labels)
+        return wrong[np.argsort(-self.probabilities[wrong].max(axis=1), kind="stable")]
+
+    def misclassified(self) -> list[dict]:
+        """For each mistake, in the order of `mistakes`, its `position` and `image` (its file, or None).
+
+        Further keys are the names of its `true` and its `predicted` class, and the `probability` of the latter.
+        """
+        return [
+            {
+                "position": int(i),
+                "image": self.files[i] if self.files else None,
+                "true": self.classes[self.labels[i]],
+                "predicted": self.classes[self.predicted[i]],
+                "probability": float(self.probabilities[i].max()),
+            }
+            for i in self.mistakes()
+        ]
+
+    def to_json(self) -> dict:
+        """The results as JSON values; a number that is not finite becomes null."""
+        return {
+            "accuracy": self.accuracy,
+            "top5": self.top5,
+            **self.metrics,
+            "loss": self.loss if math.isfinite(self.loss) else None,
+            "num_images": self.num_images,
+            "classes": self.classes,
+            "per_class": self.per_class(),
+            "confusion_matrix": self.confusion_matrix.tolist(),
+            "misclassified": self.misclassified(),
+        }
+
+    def _summary(self) -> str:
+        shares = {"top-5": self.top5}
+        shares |= {METRICS[name].title.lower(): value for name, value in self.metrics.items()}
+        shares = {"accuracy": shares.pop("accuracy"), **shares}
+        parts = [f"{title} {value:.2%}" for title, value in shares.items()]
+        return f"{', '.join(parts)}, loss {self.loss:.4f} on {self.num_images:,} images"
+
+    def __str__(self):
+        width = max(5, *(len(name) for name in self.classes))
+        lines = [self._summary(), "", f"{'class':{width}}  precision  recall      f1  images"]
+        lines += [
+            f"{row['class']:{width}}  {row['precision']:9.2%} {row['recall']:7.2%} "
+            f"{row['f1']:7.2%} {row['support']:7,}"
+            for row in self.per_class()
+        ]
+        if len(self.classes) <= MOST_CLASSES_IN_TEXT:
+            lines += [
+                "",
+                "confusion matrix: a row for each true class, a column for each prediction",
+            ]
+            digits = len(str(self.confusion_matrix.max()))
+            for name, row in zip(self.classes, self.confusion_matrix):
+                counts = " ".join(f"{count:{digits}d}" for count in row)
+                lines.append(f"{name:{width}}  {counts}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self._summary()})"
+
+    def _repr_html_(self) -> str:
+        cells = [f"<th>{name}</th>" for name in ("class", "precision", "recall", "f1", "images")]
+        lines = [f"<tr>{''.join(cells)}</tr>"]
+        for row in self.per_class():
+            shares = [f"<td>{row[name]:.2%}</td>" for name in ("precision", "recall", "f1")]
+            name = f"<td>{html.escape(row['class'])}</td>"
+            lines.append(f"<tr>{name}{''.join(shares)}<td>{row['support']:,}</td></tr>")
+        return f"<p>{self._summary()}</p><table>{''.join(lines)}</table>"
+
+
+def evaluation_of(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    classes: list[str],
+    files: Sequence[str] | None = None,
+) -> Evaluation:
+    """What the logits `scores` (N, classes) and the true `labels`, int (N,), amount to."""
+    log_probabilities = log_softmax(scores)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return Evaluation(
+        accuracy=float((order[:, 0] == labels).mean()),
+        top5=float((order[:, :5] == labels[:, None]).any(axis=1).mean()),
+        loss=float(-log_probabilities[np.arange(len(labels)), labels].mean()),
+        num_images=len(labels),
+        confusion_matrix=confusion_matrix(labels, order[:, 0], len(classes)),
+        classes=classes,
+        labels=labels,
+        predicted=order[:, 0],
+        probabilities=np.exp(log_probabilities).astype(np.float32),
+        files=None if files is None else list(files),
+    )
