@@ -90,6 +90,7 @@ class Evaluation:
 
     def to_json(self) -> dict:
         """The results as JSON values; a number that is not finite becomes null."""
+        named = {} if self.files is None else {"misclassified": self.misclassified()}
         return {
             "accuracy": self.accuracy,
             "top5": self.top5,
@@ -99,7 +100,7 @@ class Evaluation:
             "classes": self.classes,
             "per_class": self.per_class(),
             "confusion_matrix": self.confusion_matrix.tolist(),
-            "misclassified": self.misclassified(),
+            **named,
         }
 
     def _summary(self) -> str:

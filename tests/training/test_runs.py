@@ -1,6 +1,7 @@
 """Runs that stop anywhere and go on: the same losses as the run that was never stopped, and nothing lost."""
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -20,7 +21,9 @@ from PIL import Image
 import mindres
 from mindres.data.digits import Digits
 from mindres.errors import UserError
+from mindres.evaluation.metrics import METRICS
 from mindres.runs.folder import RunFolder
+from mindres.runs.history import read_history
 from mindres.training.recipes import make_recipe
 from mindres.weights.formats import read_checkpoint
 
@@ -218,6 +221,103 @@ def test_early_stopping(tmp_path, capsys):
     _, result = train(tmp_path, lr=1e-9, min_lr=0, epochs=9, patience=2)
     assert len(result.epochs) < 9
     assert "stopping early: no better Accuracy in 2 epochs" in capsys.readouterr().out
+
+
+def test_the_best_is_selected_by_another_metric(tmp_path, capsys, monkeypatch):
+    """Accuracy rises while macro F1 falls: the metric that selects decides on the checkpoint, and on stopping."""
+    accuracy = iter([0.2, 0.4, 0.6, 0.8, 0.9])
+    f1 = iter([0.5, 0.4, 0.3, 0.2, 0.1])
+    for name, values in (("accuracy", accuracy), ("macro_f1", f1)):
+        row = dataclasses.replace(METRICS[name], value=lambda _, values=values: next(values))
+        monkeypatch.setitem(METRICS, name, row)
+    _, result = train(tmp_path, epochs=5, select="macro_f1", patience=3)
+    assert len(result.epochs) == 4 and result.best == 0.5
+    assert [record.metric for record in result.epochs] == [0.5, 0.4, 0.3, 0.2]
+    metadata = read_checkpoint(tmp_path / "best.ckpt")[1]
+    assert (metadata.epoch, metadata.metric_name, metadata.metric) == (1, "Macro F1", 0.5)
+    columns = read_history(tmp_path / "history.csv")
+    assert columns["accuracy"] == [0.2, 0.4, 0.6, 0.8] and columns["macro_f1"][0] == 0.5
+    assert len(columns["balanced_accuracy"]) == len(columns["val_loss"]) == 4
+    out = capsys.readouterr().out
+    assert "Accuracy: 0.2000, Macro F1: 0.5000, Val Loss: [" in out
+    assert "stopping early: no better Macro F1 in 3 epochs" in out
+    with pytest.raises(UserError, match="--select macro_f1, not accuracy"):
+        train(tmp_path, epochs=5, patience=3, resume=True)
+    with pytest.raises(UserError, match="did you mean accuracy"):
+        train(tmp_path, select="acuracy")
+
+
+def test_history_has_what_evaluate_measures(tmp_path):
+    net, result = train(tmp_path, epochs=1)
+    measured = mindres.evaluate(net, Digits(split="test", batch_size=32))
+    assert result.epochs[0].val_loss == pytest.approx(measured.loss, rel=1e-5)
+    assert result.epochs[0].metrics == pytest.approx(measured.metrics)
+    page = result._repr_html_()
+    assert page.count("<tr>") == 2 and "best.ckpt" in page and "macro_f1" in str(result)
+
+
+def test_a_run_that_fails_changes_nothing_of_the_run_before(tmp_path):
+    train(tmp_path, epochs=1)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UserError, match="the loss is"):
+        train(tmp_path, lr=1e30, min_lr=0)
+    with pytest.raises(UserError, match="resume with the same values"):
+        train(tmp_path, resume=True, lr=0.1)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("options", [{"lr": 1e30, "min_lr": 0}, {"freeze": "layer9"}])
+def test_a_run_that_fails_leaves_no_folder(tmp_path, options):
+    with pytest.raises(UserError):
+        train(tmp_path / "a" / "b", **options)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt", "history.csv", "config.json"])
+def test_a_folder_in_a_files_place_is_noticed_at_the_start(tmp_path, capsys, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=f"{name} is no file"):
+        train(tmp_path)
+    assert "Epoch" not in capsys.readouterr().out
+
+
+def test_a_refused_run_leaves_the_network_trainable(tmp_path):
+    """The folder is locked before the network is touched, and what was frozen is let go of."""
+    net = mindres.resnet20(10)
+    data = [Digits(split=split, batch_size=32) for split in ("train", "test")]
+    trainable = len(net.trainable_params())
+    with RunFolder(tmp_path).locked(), pytest.raises(UserError, match="another run"):
+        mindres.train(net, *data, ckpt_dir=tmp_path, freeze="backbone")
+    train(tmp_path, "lenet5", max_steps=1)
+    with pytest.raises(UserError, match="was left by a run with"):
+        mindres.train(net, *data, ckpt_dir=tmp_path, freeze="layer1", resume=True)
+    assert len(net.trainable_params()) == trainable
+    assert not [
+        n for n, c in net.cells_and_names() if getattr(c, "use_batch_statistics", 1) is False
+    ]
+
+
+def test_an_interrupted_first_epoch_takes_the_place_of_the_run_before(tmp_path):
+    """history.csv, last.ckpt and config.json are of the same run."""
+    train(tmp_path, epochs=1)
+    train(tmp_path, lr=0.01, max_steps=3)
+    config = json.loads((tmp_path / "config.json").read_text())
+    metadata = read_checkpoint(tmp_path / "last.ckpt")[1]
+    assert config["run"] == metadata.run and config["lr"] == metadata.state["config"]["lr"] == 0.01
+    assert (
+        len(read_history(tmp_path / "history.csv")["epoch"]) == len(metadata.state["history"]) + 1
+    )
+
+
+def test_config_notes_what_was_really_used(tmp_path):
+    """From Python: the batch size, the place and the parts of the data set, whatever the recipe says."""
+    mindres.set_seed(1)
+    options = {"validation_fraction": 0.25, "batch_size": 50, "resize": 28}
+    data = [Digits(tmp_path, split=split, **options) for split in ("train", "val")]
+    mindres.train(mindres.lenet5(10, in_channels=3), *data, epochs=1, ckpt_dir=tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    wanted = {"dataset": "digits", "dataset_path": str(tmp_path), "split": "val", **options}
+    assert {name: config[name] for name in wanted} == wanted
 
 
 def test_tensorboard_has_the_history(tmp_path):
