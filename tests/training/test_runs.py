@@ -314,7 +314,8 @@ def test_config_notes_what_was_really_used(tmp_path):
     mindres.set_seed(1)
     options = {"validation_fraction": 0.25, "batch_size": 50, "resize": 28}
     data = [Digits(tmp_path, split=split, **options) for split in ("train", "val")]
-    mindres.train(mindres.lenet5(10, in_channels=3), *data, epochs=1, ckpt_dir=tmp_path / "run")
+    net = mindres.convnet(10, in_channels=3)
+    mindres.train(net, *data, epochs=1, ckpt_dir=tmp_path / "run")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     wanted = {"dataset": "digits", "dataset_path": str(tmp_path), "split": "val", **options}
     assert {name: config[name] for name in wanted} == wanted
