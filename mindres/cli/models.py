@@ -26,34 +26,34 @@ def run(args) -> None:
 
 
 def _document(name) -> dict:
-    from mindres.models.registry import FACTS, SOURCES
+    from mindres.models.registry import network
     from mindres.weights.publishers import PUBLISHERS
 
-    facts = FACTS[name]
+    row = network(name)
     weights = {
         publisher: {**vars(source), "top1_source": PUBLISHERS[publisher].accuracy}
-        for publisher, source in SOURCES.get(name, {}).items()
+        for publisher, source in row.weights.items()
     }
     return {
         "name": name,
-        "parameters": facts.parameters,
-        "multiply_adds": facts.multiply_adds,
-        "input_shape": facts.input_shape,
+        "parameters": row.parameters,
+        "multiply_adds": row.multiply_adds,
+        "input_shape": row.input_shape,
         "weights": weights,
     }
 
 
 def _table(names) -> str:
-    from mindres.models.registry import FACTS, SOURCES
+    from mindres.models.registry import network
     from mindres.models.summary import in_units
 
-    lines = [f"{'name':<14}{'parameters':>12}  {'multiply-adds':>13}  {'input':>10}  weights"]
+    lines = [f"{'name':<16}{'parameters':>12}  {'multiply-adds':>13}  {'input':>10}  weights"]
     for name in names:
-        facts = FACTS[name]
-        size = "x".join(map(str, facts.input_shape))
-        weights = ", ".join(SOURCES.get(name, {})) or "-"
+        row = network(name)
+        size = "x".join(map(str, row.input_shape))
+        weights = ", ".join(row.weights) or "-"
         lines.append(
-            f"{name:<14}{facts.parameters:>12,}  {in_units(facts.multiply_adds):>13}  "
+            f"{name:<16}{row.parameters:>12,}  {in_units(row.multiply_adds):>13}  "
             f"{size:>10}  {weights}"
         )
     return "\n".join(lines)

@@ -29,10 +29,10 @@ def add_flags(parser) -> None:
 
 def run(args) -> None:
     from mindres.models.build import create_model
-    from mindres.models.registry import FACTS, known
+    from mindres.models.registry import network
     from mindres.models.summary import summarize
 
-    shape = args.input or FACTS[known(args.arch)].input_shape
+    shape = args.input or network(args.arch).input_shape
     options = model_options(args, "num_classes", "shortcut")
     net = create_model(args.arch, in_channels=shape[0], **options)
     found = summarize(net, shape)

@@ -172,7 +172,7 @@ def load_dataset(args, recipe, split):
     """One split of the `ImageDataset` that the flags ask for."""
     from mindres.data import create_dataset, dataset_class
     from mindres.devices import workers
-    from mindres.models.registry import FACTS
+    from mindres.models.registry import list_models, network
 
     options = {
         "batch_size": recipe.batch_size,
@@ -184,7 +184,7 @@ def load_dataset(args, recipe, split):
     }
     if args.distributed:
         options |= {"num_shards": workers.size(), "shard_id": workers.rank()}
-    channels = FACTS[args.arch].input_shape[0] if args.arch in FACTS else None
+    channels = network(args.arch).input_shape[0] if args.arch in list_models() else None
     if channels in dataset_class(args.dataset).channel_choices:
         options["channels"] = channels
     if split == "train":

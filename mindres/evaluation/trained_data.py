@@ -10,7 +10,7 @@ from mindres.data import DATASETS
 from mindres.data.build import dataset_class
 from mindres.data.dataset import batches
 from mindres.errors import UserError
-from mindres.models.registry import FACTS
+from mindres.models import registry
 from mindres.signals import listen
 from mindres.weights.metadata import Metadata
 
@@ -42,7 +42,7 @@ def open_data(metadata: Mapping, dataset=None, path="./datasets", split="test", 
     if metadata.input_size:
         options.setdefault("resize", metadata.input_size)
     elif architecture:
-        options.setdefault("resize", FACTS[architecture["arch"]].input_shape[1:])
+        options.setdefault("resize", registry.network(architecture["arch"]).input_shape[1:])
     channels = architecture.get("in_channels")
     if channels in kind.channel_choices:
         options.setdefault("channels", channels)

@@ -14,10 +14,10 @@ from mindspore import Tensor, nn, ops
 
 from mindres import files
 from mindres.errors import UserError
+from mindres.models import registry
 from mindres.models.build import check_images
 from mindres.models.cifar_resnet import PadShortcut
 from mindres.models.folding import fold_batch_norm
-from mindres.models.registry import FACTS
 from mindres.signals import interrupted_later
 from mindres.weights.metadata import Metadata
 
@@ -57,7 +57,7 @@ def export_model(net, path, format=None, metadata=None) -> Path:
         raise UserError(f"cannot tell the format of {path}: choose one of {', '.join(FORMATS)}")
     if format == "onnx":
         require_onnx()
-    facts = FACTS[net.architecture["arch"]]
+    facts = registry.network(net.architecture["arch"])
     channels = net.architecture.get("in_channels", facts.input_shape[0])
     shape = (channels, *(metadata.input_size or facts.input_shape[1:]))
     check_images(net, shape[1:])

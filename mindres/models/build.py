@@ -5,20 +5,26 @@ from __future__ import annotations
 import inspect
 
 from mindspore import nn
+from mindspore.common.initializer import HeNormal, initializer
 
 from mindres.compat import mindspore as private
 from mindres.errors import UserError
-from mindres.models.classic import check_size
-from mindres.models.registry import MODELS, known
+from mindres.models import registry
+from mindres.models.layers import check_size
+from mindres.models.load import load_weights
 
 
 def create_model(name, **options):
-    """Build the network called `name` with its function's options, such as `num_classes` and `pretrained`.
+    """Build the network called `name`.
+
+    Args:
+        name: a name that `list_models` gives.
+        options: the arguments of its function, such as `num_classes` and `pretrained`.
 
     Raises:
         UserError: there is no such network (the nearest names are suggested) or no such option.
     """
-    function = MODELS[known(name)]
+    function = registry.function(name)
     accepted = inspect.signature(function).parameters
     for option in options:
         if option not in accepted:
@@ -28,16 +34,42 @@ def create_model(name, **options):
     return function(**options)
 
 
-def reset_head(net, num_classes):
-    """Replace each classifier of `net` by a fresh one of `num_classes` outputs, which is what fine-tuning does.
+def finish(net, architecture, pretrained=False, weights=None):
+    """What every network's function does last: initial weights, description, published weights.
 
-    Auxiliary classifiers are classifiers too. Returns the network, whose other weights are untouched.
+    Convolutions start from Kaiming's normal distribution, fan-out (arXiv:1502.01852, section 2.2).
+
+    Args:
+        net: the network.
+        architecture: its name, "arch", and the options with which `create_model` builds it again.
+        pretrained: what `load_weights` shall load, or False.
+        weights: published weights of this network by publisher.
+
+    Returns:
+        `net`, in inference.
     """
-    parts = {
-        "head": net.head,
-        **{f"aux.{i}": part for i, part in enumerate(getattr(net, "aux", []))},
-    }
-    for name, part in parts.items():
+    distribution = HeNormal(mode="fan_out", nonlinearity="relu")
+    for _, cell in net.cells_and_names():
+        if isinstance(cell, nn.Conv2d):
+            shape, dtype = cell.weight.shape, cell.weight.dtype
+            cell.weight.set_data(initializer(distribution, shape, dtype))
+    net.architecture = architecture
+    net.sources = weights or {}
+    # A new cell infers, but MindSpore would keep its compiled graph as the one for training.
+    net.set_train(False)
+    if pretrained:
+        load_weights(net, pretrained)
+    return net
+
+
+def reset_head(net, num_classes):
+    """Replace each classifier of `net` by a fresh one of `num_classes` outputs, for fine-tuning.
+
+    Auxiliary classifiers are classifiers too. Returns the network, whose other weights stay.
+    """
+    classifiers = {f"aux.{i}": part for i, part in enumerate(getattr(net, "aux", []))}
+    classifiers["head"] = net.head
+    for name, part in classifiers.items():
         part.dense = nn.Dense(part.dense.in_channels, num_classes)
         part.update_parameters_name(f"{name}.")
     net.architecture = {**net.architecture, "num_classes": num_classes}

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from mindres.errors import UserError
 from mindres.models.build import create_model
-from mindres.models.load import OPTIMIZER_STATE, put_weights
+from mindres.models.fitting import is_optimizer_state
+from mindres.models.load import put_weights
+from mindres.models.recognition import identify
 from mindres.weights.cache import find
 from mindres.weights.formats import read_checkpoint
-from mindres.weights.naming import identify, without_prefixes
+from mindres.weights.naming import without_prefixes
 
 
 def load_model(path, **options):
@@ -34,18 +36,11 @@ def open_weights(source, **options):
     path, shown = find(source)
     arrays, metadata = read_checkpoint(path)
     arrays = without_prefixes(arrays)
-    noted = metadata.architecture
-    shows = identify(
-        {name: value for name, value in arrays.items() if not OPTIMIZER_STATE.match(name)}
-    )
-    for option in ("arch", "num_classes", "in_channels") if noted else ():
-        # Before anything is built: a small file could ask for a network larger than the memory.
-        if noted.get(option, shows.get(option)) != shows.get(option):
-            raise UserError(
-                f"{shown} is damaged: it notes {option} {noted[option]} and holds {shows.get(option)}; "
-                "fetch or write it again"
-            )
-    shows = noted or shows
+    weights = {name: value for name, value in arrays.items() if not is_optimizer_state(name)}
+    shows = identify(weights)
+    if metadata.architecture:
+        _check_noted(metadata.architecture, shows, shown)
+        shows = metadata.architecture
     if options.get("arch", shows.get("arch")) == shows.get("arch"):
         options = {**shows, **options}
     if "arch" not in options:
@@ -56,3 +51,16 @@ def open_weights(source, **options):
     net = create_model(options.pop("arch"), **options)
     report = put_weights(net, arrays, metadata, shown)
     return net, replace(metadata, architecture=net.architecture), report
+
+
+def _check_noted(noted, shows, shown) -> None:
+    """Refuse a file that notes another network than its parameters show, before anything is built.
+
+    A small file could ask for a network larger than the memory.
+    """
+    for option in ("arch", "num_classes", "in_channels"):
+        if noted.get(option, shows.get(option)) != shows.get(option):
+            raise UserError(
+                f"{shown} is damaged: it notes {option} {noted[option]} and holds {shows.get(option)}; "
+                "fetch or write it again"
+            )

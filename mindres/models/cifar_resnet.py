@@ -14,7 +14,10 @@ from mindvision.classification.models.head import DenseHead
 from mindvision.classification.models.neck import GlobalAvgPooling
 
 from mindres.errors import UserError
-from mindres.models.resnet import ResidualBlockBase, finish, make_layer
+from mindres.models.build import finish
+from mindres.models.registry import Family, Network, network_functions
+from mindres.models.residual_blocks import ResidualBlockBase, make_layer, residual_naming
+from mindres.weights.naming import Naming
 from mindres.weights.publishers import sources
 
 
@@ -73,81 +76,113 @@ def _stage(in_channel, channel, block_nums, shortcut):
     )
 
 
-# By shortcut and depth, trained on CIFAR-10: akamaster's have shortcut A, chenyaofo's B.
-WEIGHTS = {
-    "A": {
-        20: sources(akamaster=("resnet20-12fca82f", 0.9173)),
-        32: sources(akamaster=("resnet32-d509ac18", 0.9263)),
-        44: sources(akamaster=("resnet44-014dd654", 0.931)),
-        56: sources(akamaster=("resnet56-4bfd9763", 0.9339)),
-        110: sources(akamaster=("resnet110-1d1ed7c2", 0.9368)),
-    },
-    "B": {
-        20: sources(chenyaofo=("cifar10_resnet20-4118986f", 0.926)),
-        32: sources(chenyaofo=("cifar10_resnet32-ef93fc4d", 0.9353)),
-        44: sources(chenyaofo=("cifar10_resnet44-2a3cabcb", 0.9401)),
-        56: sources(chenyaofo=("cifar10_resnet56-187c023a", 0.9437)),
-    },
-}
+# Whose published weights have which shortcut. All are trained on CIFAR-10.
+SHORTCUTS = {"akamaster": "A", "chenyaofo": "B"}
 
 
-def _cifar_resnet(depth, num_classes, shortcut, pretrained, in_channels):
-    net = BaseClassifier(
-        CifarResNet((depth - 2) // 6, shortcut, in_channels),
-        GlobalAvgPooling(),
-        DenseHead(64, num_classes),
+def variant(depth, parameters, multiply_adds, **files) -> Network:
+    """A row: number of layers, the sizes with shortcut B at 10 classes, published weights."""
+    return Network(
+        input_shape=(3, 32, 32),
+        parameters=parameters,
+        multiply_adds=multiply_adds,
+        weights=sources(**files),
+        design=depth,
     )
-    return finish(
-        net,
-        {
-            "arch": f"resnet{depth}",
+
+
+# Layers, parameters, multiply-adds; then for each publisher its file and its top-1 accuracy.
+# fmt: off
+NETWORKS = {
+    "resnet20": variant(
+        20, 272_474, 40_813_184,
+        chenyaofo=("cifar10_resnet20-4118986f", 0.926), akamaster=("resnet20-12fca82f", 0.9173),
+    ),
+    "resnet32": variant(
+        32, 466_906, 69_124_736,
+        chenyaofo=("cifar10_resnet32-ef93fc4d", 0.9353), akamaster=("resnet32-d509ac18", 0.9263),
+    ),
+    "resnet44": variant(
+        44, 661_338, 97_436_288,
+        chenyaofo=("cifar10_resnet44-2a3cabcb", 0.9401), akamaster=("resnet44-014dd654", 0.931),
+    ),
+    "resnet56": variant(
+        56, 855_770, 125_747_840,
+        chenyaofo=("cifar10_resnet56-187c023a", 0.9437), akamaster=("resnet56-4bfd9763", 0.9339),
+    ),
+    "resnet110": variant(
+        110, 1_730_714, 253_149_824,
+        akamaster=("resnet110-1d1ed7c2", 0.9368),
+    ),
+}
+# fmt: on
+
+
+def _function(name, network):
+    def build(num_classes=10, shortcut="B", pretrained=False, in_channels=3):
+        """That is with shortcut B. Shortcut A has 2,752 parameters less.
+
+        Counts of 16 more are also seen. These are biases of the first convolution, which the batch
+        normalisation after it cancels.
+
+        Takes normalised float images (N, in_channels, H, W) of any size, 32 by default, and returns
+        logits (N, num_classes).
+
+        Args:
+            num_classes: width of the classifier.
+            shortcut: "A" pads, "B" projects, where a stage changes the shape.
+            pretrained: False; True for published CIFAR-10 weights, "akamaster"'s for shortcut A and
+                "chenyaofo"'s for B, which take PyTorch to be read; or a path or URL, see
+                `load_weights`. A classifier of another width starts afresh.
+            in_channels: channels of the images.
+
+        Raises:
+            UserError: no such shortcut; or the weights cannot be had, are damaged, or belong to
+                another network.
+        """
+        backbone = CifarResNet((network.design - 2) // 6, shortcut, in_channels)
+        architecture = {
+            "arch": name,
             "num_classes": num_classes,
             "shortcut": shortcut,
             "in_channels": in_channels,
-        },
-        pretrained,
-        WEIGHTS[shortcut].get(depth),
-    )
+        }
+        weights = {
+            publisher: source
+            for publisher, source in network.weights.items()
+            if SHORTCUTS.get(publisher, shortcut) == shortcut
+        }
+        net = BaseClassifier(backbone, GlobalAvgPooling(), DenseHead(64, num_classes))
+        return finish(net, architecture, pretrained, weights)
+
+    return build
 
 
-def resnet20(num_classes=10, shortcut="B", pretrained=False, in_channels=3):
-    """ResNet-20: 272,474 parameters with shortcut B and 269,722 with A, at 10 classes.
+globals().update(network_functions(NETWORKS, _function))
 
-    A count of 272,490 is also seen. It has 16 more: biases of the first convolution, which the batch
-    normalisation after it cancels.
-
-    Takes normalised float images (N, in_channels, H, W) of any size, 32 by default, and returns logits
-    (N, num_classes).
-
-    Args:
-        num_classes: width of the classifier.
-        shortcut: "A" pads, "B" projects, where a stage changes the shape.
-        pretrained: False; True for published CIFAR-10 weights, "akamaster"'s for shortcut A and "chenyaofo"'s
-            for B, which take PyTorch to be read; or a path or URL, see `load_weights`. A classifier of another
-            width starts afresh.
-        in_channels: channels of the images.
-
-    Raises:
-        UserError: no such shortcut; or the weights cannot be had, are damaged, or belong to another network.
-    """
-    return _cifar_resnet(20, num_classes, shortcut, pretrained, in_channels)
+CHENYAOFO = residual_naming("downsample", "fc", torch=True)
+AKAMASTER = residual_naming("shortcut", "linear", torch=True)
 
 
-def resnet32(num_classes=10, shortcut="B", pretrained=False, in_channels=3):
-    """ResNet-32: 466,906 parameters (B), 464,154 (A). Arguments as for `resnet20`."""
-    return _cifar_resnet(32, num_classes, shortcut, pretrained, in_channels)
+def _recognize(parameters) -> dict:
+    depths = parameters.stage_depths()
+    if len(depths) != 3 or parameters.shape(FAMILY.stem)[0] != 16:
+        return {}
+    projects = parameters.has("downsample|down_sample|shortcut")
+    for name, network in NETWORKS.items():
+        if depths == 3 * ((network.design - 2) // 6,):
+            return {"arch": name, "shortcut": "B" if projects else "A"}
+    return {}
 
 
-def resnet44(num_classes=10, shortcut="B", pretrained=False, in_channels=3):
-    """ResNet-44: 661,338 parameters (B), 658,586 (A). Arguments as for `resnet20`."""
-    return _cifar_resnet(44, num_classes, shortcut, pretrained, in_channels)
+def _pytorch_naming(architecture) -> Naming:
+    return AKAMASTER if architecture.get("shortcut") == "A" else CHENYAOFO
 
 
-def resnet56(num_classes=10, shortcut="B", pretrained=False, in_channels=3):
-    """ResNet-56: 855,770 parameters (B), 853,018 (A). Arguments as for `resnet20`."""
-    return _cifar_resnet(56, num_classes, shortcut, pretrained, in_channels)
-
-
-def resnet110(num_classes=10, shortcut="B", pretrained=False, in_channels=3):
-    """ResNet-110: 1,730,714 parameters (B), 1,727,962 (A). Arguments as for `resnet20`."""
-    return _cifar_resnet(110, num_classes, shortcut, pretrained, in_channels)
+FAMILY = Family(
+    networks=NETWORKS,
+    namings={"mindres": Naming([]), "chenyaofo": CHENYAOFO, "akamaster": AKAMASTER},
+    stem="backbone.conv1.features.0.weight",
+    recognize=_recognize,
+    pytorch_naming=_pytorch_naming,
+)

@@ -1,85 +1,125 @@
-"""Every network by its name."""
+"""Finds networks and families by name, and says what a family's file must offer."""
 
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 from mindres.errors import unknown
-from mindres.models import cifar_resnet, classic, inception, resnet
-from mindres.models.cifar_resnet import resnet20, resnet32, resnet44, resnet56, resnet110
-from mindres.models.classic import alexnet, convnet, lenet5, vgg16
-from mindres.models.inception import googlenet, inception_v3
-from mindres.models.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
-
-MODELS = {
-    function.__name__: function
-    for function in (
-        resnet18,
-        resnet34,
-        resnet50,
-        resnet101,
-        resnet152,
-        resnet20,
-        resnet32,
-        resnet44,
-        resnet56,
-        resnet110,
-        lenet5,
-        convnet,
-        alexnet,
-        vgg16,
-        googlenet,
-        inception_v3,
-    )
-}
+from mindres.models import homes
+from mindres.weights.naming import Naming
+from mindres.weights.publishers import Source
 
 
 @dataclass(frozen=True)
-class Facts:
-    """A network as its function builds it by default: image (channels, height, width), weights, multiply-adds."""
+class Network:
+    """A network as its function builds it by default.
+
+    The sizes are noted because to build and run all networks takes half a minute. A test compares
+    them with `summarize`.
+
+    Attributes:
+        input_shape: channels, height and width of the images it is meant for.
+        parameters: number of weights.
+        multiply_adds: of one image of `input_shape`.
+        weights: published weights by publisher. The first are those of `pretrained=True`.
+        design: what its family builds it from.
+    """
 
     input_shape: tuple[int, int, int]
     parameters: int
     multiply_adds: int
+    weights: dict[str, Source] = field(default_factory=dict)
+    design: Any = None
 
 
-# Noted, because to build and run all of them takes half a minute; a test compares each with `summarize`.
-FACTS = {
-    "resnet18": Facts((3, 224, 224), 11_689_512, 1_814_073_344),
-    "resnet34": Facts((3, 224, 224), 21_797_672, 3_663_761_408),
-    "resnet50": Facts((3, 224, 224), 25_557_032, 4_089_184_256),
-    "resnet101": Facts((3, 224, 224), 44_549_160, 7_801_405_440),
-    "resnet152": Facts((3, 224, 224), 60_192_808, 11_513_626_624),
-    "resnet20": Facts((3, 32, 32), 272_474, 40_813_184),
-    "resnet32": Facts((3, 32, 32), 466_906, 69_124_736),
-    "resnet44": Facts((3, 32, 32), 661_338, 97_436_288),
-    "resnet56": Facts((3, 32, 32), 855_770, 125_747_840),
-    "resnet110": Facts((3, 32, 32), 1_730_714, 253_149_824),
-    "lenet5": Facts((1, 32, 32), 61_706, 416_520),
-    "convnet": Facts((1, 28, 28), 9_098, 290_080),
-    "alexnet": Facts((3, 224, 224), 61_100_840, 714_188_480),
-    "vgg16": Facts((3, 224, 224), 138_357_544, 15_470_264_320),
-    "googlenet": Facts((3, 224, 224), 13_004_888, 1_498_376_192),
-    "inception_v3": Facts((3, 299, 299), 27_161_264, 5_713_216_096),
-}
+@dataclass(frozen=True)
+class Family:
+    """Networks that one file builds. Its file has it as `FAMILY`.
 
-# Published weights by network and publisher; those of the CIFAR ResNets depend on the shortcut.
-SOURCES = {**resnet.WEIGHTS, **classic.WEIGHTS, **inception.WEIGHTS}
+    Attributes:
+        networks: the rows by name.
+        namings: how each publisher names the parameters, by publisher.
+        stem: our name of the first convolution's weight, which shows the channels of the images.
+        recognize: the options of `create_model` that a file's `recognition.Parameters` show, with
+            the name as "arch", or an empty dict for a file of another family. `in_channels` and
+            `num_classes` need not be among them.
+        pytorch_naming: the naming for PyTorch, given `net.architecture`.
+        lookalikes: what else a file may hold that would pass for a network of this family: a pattern
+            of its parameter names, and what to say.
+    """
 
-
-for _shortcut in ("B", "A"):
-    for _depth, _sources in cifar_resnet.WEIGHTS[_shortcut].items():
-        SOURCES.setdefault(f"resnet{_depth}", {}).update(_sources)
+    networks: dict[str, Network]
+    namings: dict[str, Naming]
+    stem: str
+    recognize: Callable[..., dict]
+    pytorch_naming: Callable[[dict], Naming]
+    lookalikes: dict[str, str] = field(default_factory=dict)
 
 
-def list_models(pattern="*"):
-    """The names of the networks that match a shell-style `pattern`, in the order of the table."""
-    return [name for name in MODELS if fnmatch.fnmatchcase(name, pattern)]
+def list_models(pattern: str = "*") -> list[str]:
+    """The names of the networks that match a shell-style `pattern`, in the order of the index."""
+    return [name for name in homes() if fnmatch.fnmatchcase(name, pattern)]
 
 
-def known(name):
-    """`name`, if there is a network called so; otherwise a `UserError` that suggests the nearest names."""
-    if name in MODELS:
+def known(name: str) -> str:
+    """`name`, if there is such a network.
+
+    Raises:
+        UserError: there is none; the nearest names are suggested.
+    """
+    if name in homes():
         return name
-    raise unknown("network", name, MODELS)
+    raise unknown("network", name, homes())
+
+
+def family(name: str) -> Family:
+    """The family of the network called `name`."""
+    return importlib.import_module(homes()[known(name)]).FAMILY
+
+
+def families() -> list[Family]:
+    """All families, in the order of the index."""
+    return [importlib.import_module(module).FAMILY for module in dict.fromkeys(homes().values())]
+
+
+def network(name: str) -> Network:
+    """The row of the network called `name`."""
+    return family(name).networks[name]
+
+
+def networks() -> dict[str, Network]:
+    """The rows of all networks by name, in the order of the index."""
+    return {name: network(name) for name in homes()}
+
+
+def function(name: str) -> Callable:
+    """The function that builds the network called `name`."""
+    return getattr(importlib.import_module(homes()[known(name)]), name)
+
+
+def network_functions(networks: dict[str, Network], make: Callable) -> dict[str, Callable]:
+    """A function for each of `networks`, by name: `make(name, network)`, documented."""
+    return {name: documented(row, name)(make(name, row)) for name, row in networks.items()}
+
+
+def documented(row: Network, name: str) -> Callable[[Callable], Callable]:
+    """A decorator that gives a function its network's name and begins its docstring with the sizes."""
+
+    def decorate(function: Callable) -> Callable:
+        classes = inspect.signature(function).parameters["num_classes"].default
+        size = "x".join(str(number) for number in row.input_shape)
+        text = inspect.cleandoc(function.__doc__ or "")
+        function.__name__ = name
+        function.__qualname__ = name
+        function.__doc__ = (
+            f"{name}: {row.parameters:,} parameters at {classes} classes, "
+            f"{row.multiply_adds:,} multiply-adds for an image of {size}.\n\n{text}"
+        )
+        return function
+
+    return decorate

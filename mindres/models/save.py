@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mindres.errors import UserError
-from mindres.weights import naming
+from mindres.models import registry
 from mindres.weights.formats import write_checkpoint
 from mindres.weights.metadata import Metadata
 
@@ -38,7 +38,8 @@ def save_torch(net, path: Path | str, **metadata) -> Path:
     """
     if Path(path).suffix != ".safetensors":
         raise UserError(f"PyTorch's names go into a .safetensors file: name one instead of {path}")
-    torch_naming = naming.torch_naming(net.architecture)
+    family = registry.family(net.architecture["arch"])
+    torch_naming = family.pytorch_naming(net.architecture)
     arrays = {}
     for parameter in net.get_parameters():
         name = torch_naming.name(parameter.name)

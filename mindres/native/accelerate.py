@@ -29,7 +29,7 @@ from mindspore import nn
 from mindvision.classification.models.blocks import ConvNormActivation
 
 from mindres.compat import mindspore as private
-from mindres.models.inception import ConvNorm
+from mindres.models.layers import ConvNorm
 from mindres.native import geometry, library, operators
 from mindres.native.networks import (
     NativeBackbone,

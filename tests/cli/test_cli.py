@@ -13,7 +13,7 @@ from PIL import Image
 from mindres.cli import COMMANDS, program
 from mindres.cli.parser import build_parser
 from mindres.cli.training_flags import training_parser
-from mindres.models.registry import FACTS
+from mindres.models.registry import networks
 
 MINDRES = [sys.executable, "-m", "mindres"]
 
@@ -85,7 +85,7 @@ def test_the_example_in_the_help_is_a_valid_command_line():
 def test_models_lists_what_there_is(run):
     status, out, err = run("models")
     lines = out.splitlines()
-    assert status == 0 and not err and len(lines) == 1 + len(FACTS)
+    assert status == 0 and not err and len(lines) == 1 + len(networks())
     assert lines[3].split() == [
         "resnet50",
         "25,557,032",
@@ -114,7 +114,7 @@ def test_models_as_json_is_the_pretrained_table(run):
     status, out, err = run("models", "--json")
     assert status == 0 and not err
     table = {entry["name"]: entry for entry in json.loads(out)}
-    assert table.keys() == FACTS.keys()
+    assert table.keys() == networks().keys()
     assert table["inception_v3"]["input_shape"] == [3, 299, 299]
     mindcv = table["resnet50"]["weights"]["mindcv"]
     assert mindcv["url"].endswith("/resnet50-e0733ab8.ckpt") and mindcv["sha256"] == "e0733ab8"

@@ -9,7 +9,7 @@ from mindspore import nn
 
 import mindres
 from mindres import UserError
-from mindres.models.registry import FACTS, MODELS
+from mindres.models.registry import list_models, network, networks
 from mindres.models.summary import count_parameters, summarize
 from mindres.weights.formats import read_checkpoint
 
@@ -54,7 +54,7 @@ EXACT = {
 }
 
 
-@pytest.fixture(scope="module", params=list(MODELS))
+@pytest.fixture(scope="module", params=list_models())
 def net(request):
     """Each network in turn, built once for all tests; the tests come in the order of this file."""
     mindspore.set_seed(0)
@@ -76,7 +76,7 @@ def images(shape, batch=2, seed=0):
 
 
 def small_images(arch, batch=2):
-    return images((FACTS[arch].input_shape[0], *SMALL.get(arch, (32, 38))), batch)
+    return images((network(arch).input_shape[0], *SMALL.get(arch, (32, 38))), batch)
 
 
 def names_and_shapes(net):
@@ -85,10 +85,10 @@ def names_and_shapes(net):
 
 def test_exact_size_at_the_default_input(net):
     arch = net.architecture["arch"]
-    facts = FACTS[arch]
+    facts = network(arch)
     found = summarize(net, facts.input_shape)
     assert found.parameters == count_parameters(net) == facts.parameters == EXACT[arch]
-    assert f"{EXACT[arch]:,}" in MODELS[arch].__doc__
+    assert f"{EXACT[arch]:,}" in getattr(mindres, arch).__doc__
     assert found.multiply_adds == facts.multiply_adds
     assert found.rows[-1].output_shape == (net.architecture["num_classes"],)
 
@@ -224,7 +224,7 @@ def test_without_auxiliary_classifiers(arch):
     assert net.set_train(True)(small_images(arch)).shape == (2, 3)
     full = mindres.create_model(arch, aux_logits=False)
     assert count_parameters(full) == {"googlenet": 6_624_904, "inception_v3": 23_834_568}[arch]
-    assert f"{count_parameters(full):,}" in MODELS[arch].__doc__
+    assert f"{count_parameters(full):,}" in getattr(mindres, arch).__doc__
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,8 @@ def test_without_auxiliary_classifiers(arch):
 )
 def test_shortcut_a_has_no_parameters(arch, count):
     net = mindres.create_model(arch, shortcut="A")
-    assert count_parameters(net) == count and f"{count:,}" in MODELS[arch].__doc__
+    assert count_parameters(net) == count == network(arch).parameters - 2_752
+    assert "Shortcut A has 2,752 parameters less" in getattr(mindres, arch).__doc__
     assert not [name for name, _ in names_and_shapes(net) if "down_sample" in name]
 
 
@@ -283,11 +284,13 @@ def test_images_of_a_wrong_size_are_refused_in_words(arch, size, wanted):
     with pytest.raises(
         UserError, match=f"takes images of {wanted} pixels, not {size}x{size}: resize them"
     ):
-        mindres.create_model(arch, num_classes=2)(images((FACTS[arch].input_shape[0], size, size)))
+        mindres.create_model(arch, num_classes=2)(
+            images((network(arch).input_shape[0], size, size))
+        )
 
 
 def test_the_list_and_its_patterns():
-    assert mindres.list_models() == list(MODELS) == list(FACTS) == list(EXACT)
+    assert mindres.list_models() == list(networks()) == list(EXACT)
     assert mindres.list_models("resnet1*") == ["resnet18", "resnet101", "resnet152", "resnet110"]
     assert mindres.list_models("nothing") == []
 
@@ -296,7 +299,7 @@ def test_mistakes_are_answered_with_what_there_is():
     with pytest.raises(UserError, match="unknown network 'resnet51': did you mean resnet"):
         mindres.create_model("resnet51")
     with pytest.raises(
-        UserError, match=r"unknown network 'ViT': there are resnet18, .*inception_v3"
+        UserError, match=r"unknown network 'ViT': choose one of resnet18, .*inception_v3"
     ):
         mindres.create_model("ViT")
     with pytest.raises(

@@ -10,7 +10,7 @@ from mindspore import nn
 
 import mindres
 from mindres import UserError
-from mindres.models.registry import FACTS
+from mindres.models.registry import list_models
 from mindres.models.save import save_torch
 from mindres.models.summary import count_parameters
 
@@ -26,7 +26,7 @@ SHAPES = {
     "inception_v3": (3, 107, 75),
 }
 CASES = [
-    *((arch, "B") for arch in FACTS),
+    *((arch, "B") for arch in list_models()),
     *((arch, "A") for arch in ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110")),
 ]
 

@@ -11,7 +11,7 @@ from mindspore import Tensor, nn
 from mindvision.classification.models.blocks import ConvNormActivation
 
 import mindres
-from mindres.models.inception import ConvNorm
+from mindres.models.layers import ConvNorm
 from mindres.models.resnet import ResidualBlock, ResNet, make_layer
 from mindres.native import accelerate, library, networks
 from mindres.native.accelerate import accelerated

@@ -14,18 +14,19 @@ from mindvision.classification.utils.model_urls import model_urls
 
 import mindres
 from mindres import UserError
-from mindres.models.registry import SOURCES
+from mindres.models.registry import networks
 from mindres.weights import cache
 
 
 def test_mindvisions_addresses_are_those_of_its_own_table():
-    for arch, published in SOURCES.items():
+    for arch, row in networks().items():
+        published = row.weights
         if "mindvision" in published and model_urls.get(arch):
             assert published["mindvision"].url == model_urls[arch]
 
 
 def test_digests_come_from_the_names_that_carry_one():
-    published = SOURCES["resnet50"]
+    published = networks()["resnet50"].weights
     assert {name: published[name].sha256 for name in published} == {
         "mindvision": None,
         "mindcv": "e0733ab8",
@@ -121,12 +122,13 @@ def test_an_address_at_the_hub_is_verified_like_the_publishers(hub, own_cache, r
 
 def test_every_network_asks_for_a_file_of_its_own(hub):
     asked = set()
-    for published in SOURCES.values():
+    for row in networks().values():
+        published = row.weights
         if "timm" in published:
             with pytest.raises(UserError, match="404"):
                 cache.fetch(replace(published["timm"], name="none"))
             asked.add(hub.requests[-1][0])
-    assert len(asked) == sum("timm" in published for published in SOURCES.values()) >= 7
+    assert len(asked) == sum("timm" in row.weights for row in networks().values()) >= 7
 
 
 def test_inception_v3_of_timm_has_no_auxiliary_classifier(tmp_path):

@@ -1,0 +1,71 @@
+"""A ConvNet for MNIST: two 3x3 convolutions, each with 2x2 max-pooling, and one dense layer."""
+
+from __future__ import annotations
+
+from mindspore import nn
+from mindvision.classification.models.classifiers import BaseClassifier
+from mindvision.classification.models.head import DenseHead
+
+from mindres.models.build import finish
+from mindres.models.layers import check_size
+from mindres.models.registry import Family, Network, documented
+from mindres.weights.naming import Naming
+
+NETWORKS = {
+    "convnet": Network(input_shape=(1, 28, 28), parameters=9_098, multiply_adds=290_080),
+}
+
+
+class ConvNet(nn.Cell):
+    """The backbone: (N, in_channels, 28, 28) images to (N, 16, 7, 7) features."""
+
+    sides = (28, 28)
+
+    def __init__(self, in_channels=1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, 8, 3, pad_mode="same", has_bias=True)
+        self.conv2 = nn.Conv2d(8, 16, 3, pad_mode="same", has_bias=True)
+        self.relu = nn.ReLU()
+        self.max_pool = nn.MaxPool2d(kernel_size=2, stride=2)
+
+    def construct(self, x):
+        check_size(x.shape, *self.sides)
+        x = self.max_pool(self.relu(self.conv1(x)))
+        return self.max_pool(self.relu(self.conv2(x)))
+
+
+@documented(NETWORKS["convnet"], "convnet")
+def convnet(num_classes=10, pretrained=False, in_channels=1):
+    """Takes normalised float images (N, in_channels, 28, 28), no other size, and returns logits
+    (N, num_classes).
+
+    Args:
+        num_classes: width of the classifier.
+        pretrained: False, or a path or URL of weights, see `load_weights`. Nobody publishes any. A
+            classifier of another width starts afresh.
+        in_channels: channels of the images.
+
+    Raises:
+        UserError: the weights cannot be had, are damaged, or belong to another network.
+    """
+    net = BaseClassifier(ConvNet(in_channels), nn.Flatten(), DenseHead(784, num_classes))
+    architecture = {"arch": "convnet", "num_classes": num_classes, "in_channels": in_channels}
+    return finish(net, architecture, pretrained)
+
+
+PYTORCH = Naming([(r"^backbone\.conv", "conv_"), (r"^head\.dense\.", "linear_1.")], torch=True)
+
+
+def _recognize(parameters) -> dict:
+    stem = parameters.shape(FAMILY.stem)
+    small = parameters.convolutions(3) == 2
+    return {"arch": "convnet"} if small and (stem[0], *stem[2:]) == (8, 3, 3) else {}
+
+
+FAMILY = Family(
+    networks=NETWORKS,
+    namings={"mindres": Naming([]), "torch": PYTORCH},
+    stem="backbone.conv1.weight",
+    recognize=_recognize,
+    pytorch_naming=lambda architecture: PYTORCH,
+)

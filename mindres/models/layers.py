@@ -1,0 +1,109 @@
+"""Layers that several families of networks use."""
+
+from __future__ import annotations
+
+from mindspore import nn, ops
+from mindvision.classification.models.classifiers import BaseClassifier
+
+from mindres.errors import UserError
+from mindres.weights.naming import Naming
+
+
+@ops.constexpr(check=False)  # an exported network's batch size is no constant, and is not looked at
+def check_size(shape, least, most=None):
+    """Refuse images that a network cannot take, while it is compiled.
+
+    Args:
+        shape: of the images, (N, C, H, W).
+        least: pixels that their shorter side must have.
+        most: pixels that their longer side may have, or None.
+
+    Raises:
+        UserError: the images are too small or too large.
+    """
+    height, width = shape[2:]
+    if min(height, width) < least or (most and max(height, width) > most):
+        wanted = f"{least}x{least}" if most == least else f"at least {least}x{least}"
+        raise UserError(
+            f"this network takes images of {wanted} pixels, not {height}x{width}: resize them"
+        )
+
+
+class ConvNorm(nn.Cell):
+    """Convolution, batch normalisation, ReLU; `features` as in MindVision's `ConvNormActivation`.
+
+    That one takes square kernels with symmetric padding only, and no `eps`.
+    """
+
+    def __init__(self, in_channels, channels, kernel_size=1, stride=1, pad_mode="same", padding=0):
+        super().__init__()
+        self.features = nn.SequentialCell(
+            nn.Conv2d(in_channels, channels, kernel_size, stride, pad_mode, padding),
+            nn.BatchNorm2d(channels, eps=0.001),
+            nn.ReLU(),
+        )
+
+    def construct(self, x):
+        return self.features(x)
+
+
+class Branches(nn.SequentialCell):
+    """Gives the same features to each of its cells and joins the channels of what they return."""
+
+    def construct(self, x):
+        outputs = ()
+        for branch in self.cell_list:
+            outputs += (branch(x),)
+        return ops.concat(outputs, axis=1)
+
+
+class AuxiliaryClassifier(BaseClassifier):
+    """Backbone, neck and head, with auxiliary classifiers on the way that work in training only.
+
+    In training `net(images)` returns a tuple: the logits, and those of each auxiliary classifier in
+    the order in which they branch off. In inference it returns the logits.
+
+    Args:
+        backbone: has `stages(x)`, which returns the features for each auxiliary classifier and, last,
+            its own.
+        neck, head: as in `BaseClassifier`.
+        aux: the auxiliary classifiers, cells whose last layer is `dense`.
+        aux_weight: the weight of their losses beside that of the head.
+    """
+
+    def __init__(self, backbone, neck, head, aux, aux_weight):
+        super().__init__(backbone, neck, head)
+        self.aux = nn.CellList(aux)
+        self.aux_weight = aux_weight
+
+    def construct(self, x):
+        stages = self.backbone.stages(x)
+        logits = self.head(self.neck(stages[-1]))
+        if not self.training or len(self.aux) == 0:
+            return logits
+        outputs = (logits,)
+        for i in range(len(self.aux)):
+            outputs += (self.aux[i](stages[i]),)
+        return outputs
+
+
+def conv(in_channels, channels, kernel_size, stride=1, padding=0):
+    """A convolution with a bias that pads all four sides by `padding`."""
+    return nn.Conv2d(
+        in_channels, channels, kernel_size, stride, pad_mode="pad", padding=padding, has_bias=True
+    )
+
+
+def dense_naming(fc6, fc7, fc8) -> Naming:
+    """A PyTorch naming of a network with fully connected layers `fc6`, `fc7` and `fc8`."""
+    rules = [
+        (r"^backbone\.", ""),
+        (r"^neck\.fc6\.", f"{fc6}."),
+        (r"^neck\.fc7\.", f"{fc7}."),
+        (r"^head\.dense\.", f"{fc8}."),
+    ]
+    return Naming(rules, torch=True)
+
+
+# Rules of a PyTorch naming for the parts of a `ConvNorm`.
+CONV_NORM = [(r"\.features\.0\.", ".conv."), (r"\.features\.1\.", ".bn.")]
