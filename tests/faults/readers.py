@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import importlib
 import os
 import re
 import resource
@@ -144,11 +145,11 @@ def read_folder_image(path):
 
 def read_run(path):
     """The page of a run with this file as its `config.json` and as its `history.csv`."""
-    from mindres.report import html, writer
+    from mindres.report import sections
+    from mindres.runs.config import read_config
     from mindres.runs.history import read_history
 
-    html.run_table(writer.read_config(path)[0])
-    return html.curves(read_history(path))
+    return sections.of_run(read_config(path)[0], read_history(path))
 
 
 READERS = {
@@ -260,7 +261,12 @@ def main(name: str, *arguments: str) -> None:
     with atheris.instrument_imports(
         include=["mindres", "PIL", "torch._weights_only_unpickler"], enable_loader_override=False
     ):
-        import mindres.report  # noqa: F401
+        import mindres.models.checkpoints
+        import mindres.report.writer  # noqa: F401
+        from mindres.weights.formats import FORMATS
+
+        for format in FORMATS:
+            importlib.import_module(f"mindres.weights.formats.{format}")
     import torch  # noqa: F401
     from PIL import Image
 

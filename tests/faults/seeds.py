@@ -94,11 +94,11 @@ def noted():
 def written(ending):
     """A file of `small_arrays` with everything that mindres notes."""
     from mindres.weights.formats import write_checkpoint
+    from mindres.weights.metadata import Metadata
 
     with tempfile.TemporaryDirectory() as folder:
-        return write_checkpoint(
-            small_arrays(), Path(folder) / f"file{ending}", noted()
-        ).read_bytes()
+        path = Path(folder) / f"file{ending}"
+        return write_checkpoint(small_arrays(), path, Metadata.of(noted())).read_bytes()
 
 
 def mindspore_checkpoint(dims, kind, data):
@@ -150,6 +150,7 @@ def notes():
         b'{"mean": [NaN], "std": [0]}',
         b'{"input_size": [99999, 99999]}',
         b'{"architecture": [1], "classes": {}}',
+        b'{"fit": "crop", "crop_fraction": 0.01, "epoch": 1, "tta": true, "metric": 1e999}',
     ]
 
 
