@@ -1,7 +1,8 @@
 """Callbacks for `mindspore.train.Model.train`: a file for each.
 
-`ValAccMonitor` and `LossMonitor` are for everybody's `Model`; `mindres.train` puts the others beside them. A new one is
-a file here, and a line where `mindres.training.assembly` lists the callbacks of a run.
+`ValAccMonitor` and `LossMonitor` are for everybody's `Model`; `mindres.train` puts the others
+beside them. A new one is a file here, and a line where `mindres.training.assembly` lists the
+callbacks of a run.
 """
 
 from mindres.lazy import lazy_names

@@ -17,15 +17,17 @@ LEAST = -float("inf")
 class BestCheckpoints:
     """The checkpoints of a run's best epochs.
 
-    The best one is `target`, unless an earlier run left a better one there: until this run beats it, this run's best
-    goes to the first free of `best-2.ckpt`, `best-3.ckpt` ... Two runs can be compared when they note the same metric,
-    architecture and data set; otherwise the old file stays too. The others are called `best-epoch-N.ckpt`.
+    The best one is `target`, unless an earlier run left a better one there: until this run beats
+    it, this run's best goes to the first free of `best-2.ckpt`, `best-3.ckpt` ... Two runs can be
+    compared when they note the same metric, architecture and data set; otherwise the old file stays
+    too. The others are called `best-epoch-N.ckpt`.
 
     Args:
         target: the best checkpoint's path.
         keep: how many checkpoints to keep.
         overwrite: replace an earlier run's `target` whatever it holds.
-        compared: the architecture, data set and metric that a run must note to be compared with this one.
+        compared: the architecture, data set and metric that a run must note to be compared with
+            this one.
 
     Raises:
         UserError: `target` is no file, or its folder cannot be written.
@@ -47,7 +49,7 @@ class BestCheckpoints:
         self.bar = LEAST if overwrite else self._earlier_best()
 
     def _earlier_best(self) -> float:
-        """The metric that this run must reach to take the place of an earlier run's best checkpoint."""
+        """The metric that this run must reach to replace an earlier run's best checkpoint."""
         if not self.target.exists():
             return LEAST
         try:
@@ -116,7 +118,7 @@ class BestCheckpoints:
         }
 
     def restore(self, best: float, best_epoch: int, best_path: str | None, kept: list) -> None:
-        """Go on with what `state` noted, by name: the folder may have moved, or may be named from elsewhere."""
+        """Go on with what `state` noted: by names, since the folder may have moved."""
         self.best = best
         self.best_epoch = best_epoch
         self.others = [

@@ -14,7 +14,8 @@ def epoch_line(
 ) -> str:
     """The epoch in one line, in the tutorial's words.
 
-    metric_name: what `record.metric` is called; `select` is its row in `METRICS`, None where it has none.
+    metric_name: what `record.metric` is called; `select` is its row in `METRICS`, None where it has
+        none.
     """
     width = len(str(epochs))
     parts = [f"Epoch: [{record.epoch:{width}d} / {epochs}]", f"Train Loss: [{record.loss:.4f}]"]

@@ -32,5 +32,6 @@ class FiniteLoss(Callback):
             )
             raise UserError(
                 f"the loss is {loss_of(state.net_outputs)} in epoch {self.state.epoch + 1}, step "
-                f"{self.state.step + 1}, at learning rate {rate:g}: lower --lr or set --clip_norm{kept}"
+                f"{self.state.step + 1}, at learning rate {rate:g}: lower --lr or set "
+                f"--clip_norm{kept}"
             )

@@ -14,7 +14,8 @@ from mindres.signals import Terminated
 class Interrupt(Callback):
     """Ctrl-C or SIGTERM ends the step, saves, and then interrupts; a second one interrupts at once.
 
-    Where there are several workers it interrupts at once too: they would not all stop at the same step.
+    Where there are several workers it interrupts at once too: they would not all stop at the same
+    step.
     """
 
     def __init__(self, state):
@@ -26,7 +27,8 @@ class Interrupt(Callback):
         }
 
     def on_train_step_begin(self, run_context):
-        # Again and again: MindSpore puts handlers that end the process in their place with every data iterator.
+        # Again and again: MindSpore puts handlers that end the process in their place with every
+        # data iterator.
         for number in self.previous if self.listens else ():
             signal.signal(number, self._request)
 

@@ -20,14 +20,17 @@ from mindres.runs.folder import RunFolder
 from mindres.runs.history import EpochRecord, write_history
 from mindres.weights import formats
 
-# Before the names of what is no parameter of the network: the optimizer's, the moving average, counts of steps.
+# Before the names of what is no parameter of the network: the optimizer's, the moving average,
+# counts of steps.
 STATE_PREFIX = "optimizer."
 # The moving average of version 0.1.0 did not count its steps, and did not warm up.
 STEPS_OF_OLD_AVERAGES = 10**9
 
 
 class LastCheckpoint(Callback):
-    """Keeps `last.ckpt` (weights, optimizer, position, records), `history.csv` and `config.json` in a run's folder.
+    """Keeps `last.ckpt`, `history.csv` and `config.json` in a run's folder.
+
+    `last.ckpt` has the weights, the optimizer's state, the position in the run, and the records.
 
     Args:
         network: parameters of the network by name.

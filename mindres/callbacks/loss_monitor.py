@@ -8,7 +8,10 @@ from mindres.callbacks.step_state import learning_rate, loss_of
 
 
 class LossMonitor(Callback):
-    """Prints the loss of every `per_print_times`-th step; `lr_init` is accepted for MindVision's sake and unused."""
+    """Prints the loss of every `per_print_times`-th step.
+
+    `lr_init` is an argument of MindVision's `LossMonitor`, and is not used.
+    """
 
     def __init__(self, lr_init=None, per_print_times=1):
         super().__init__()
@@ -19,7 +22,9 @@ class LossMonitor(Callback):
         if state.cur_step_num % self.per_print_times == 0:
             step = (state.cur_step_num - 1) % state.batch_num + 1
             print(
-                f"Epoch: [{state.cur_epoch_num} / {state.epoch_num}], step: [{step} / {state.batch_num}], "
-                f"loss: [{loss_of(state.net_outputs):.4f}], lr: {learning_rate(state.optimizer):.2e}",
+                f"Epoch: [{state.cur_epoch_num} / {state.epoch_num}], "
+                f"step: [{step} / {state.batch_num}], "
+                f"loss: [{loss_of(state.net_outputs):.4f}], "
+                f"lr: {learning_rate(state.optimizer):.2e}",
                 flush=True,
             )

@@ -22,9 +22,9 @@ from mindres.weights.metadata import Metadata
 class ValAccMonitor(Callback):
     """After each epoch, prints a line and keeps the weights with the best validation metric.
 
-    MindVision's signature and file, with three differences. The loss is the epoch's mean. `best.ckpt` is written
-    beside and renamed over, so that it is whole at every instant. And a better one of an earlier run stays, see
-    `BestCheckpoints`.
+    MindVision's signature and file, with three differences. The loss is the epoch's mean.
+    `best.ckpt` is written beside and renamed over, so that it is whole at every instant. And a
+    better one of an earlier run stays, see `BestCheckpoints`.
 
     Args:
         model: a `mindspore.train.Model` with `metric_name` among its metrics.
@@ -37,12 +37,14 @@ class ValAccMonitor(Callback):
         metric_name: name of the metric; more is better.
         dataset_sink_mode: as in `Model.eval`.
         overwrite: replace an earlier run's `best.ckpt` whatever it holds.
-        metadata: noted in the checkpoint, see `mindres.save_checkpoint`; `dataset` names the data set.
+        metadata: noted in the checkpoint, see `mindres.save_checkpoint`; `dataset` names the data
+            set.
         network: the network whose weights are kept; the model's where None.
         optimizer: whose learning rate is printed; the model's where None.
-        keep_best: how many checkpoints to keep by metric; the others are called `best-epoch-N.ckpt`.
-        select: the row of `METRICS` that `metric_name` is the title of, where the model's metric "validation" is a
-            `ValidationMetrics`; None for any other model.
+        keep_best: how many checkpoints to keep by metric; the others are called
+            `best-epoch-N.ckpt`.
+        select: the row of `METRICS` that `metric_name` is the title of, where the model's metric
+            "validation" is a `ValidationMetrics`; None for any other model.
     """
 
     def __init__(
@@ -114,7 +116,10 @@ class ValAccMonitor(Callback):
         return self._validate()[0]
 
     def _validate(self) -> tuple[float, float | None, dict[str, float]]:
-        """The metric, the loss and every metric by name on the validation data, as far as the model has them."""
+        """The metric, the loss and all metrics by name on the validation data.
+
+        A model of somebody else's has the metric alone.
+        """
         found = self.model.eval(
             self.dataset_val,
             callbacks=self.eval_callbacks,
@@ -220,7 +225,10 @@ class ValAccMonitor(Callback):
         return {"best": self.best_res if self.history else None, **kept}
 
     def restore(self, history: list[EpochRecord], state: dict) -> None:
-        """Go on as the run with this history would have; `state` has what `state()` gave, and `losses`."""
+        """Go on as the run with this history would have.
+
+        `state` has what `state()` gave, and `losses`, those of the steps of an unfinished epoch.
+        """
         self.history = history
         self.losses_before = state["losses"]
         self.best_res = LEAST if state["best"] is None else state["best"]

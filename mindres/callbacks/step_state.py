@@ -14,7 +14,7 @@ def loss_of(outputs) -> float:
 
 
 def learning_rate(optimizer) -> float:
-    """The learning rate of the optimizer's last step; the highest where groups of parameters differ."""
+    """The learning rate of the optimizer's last step, the highest of its groups of parameters."""
     rates = optimizer.learning_rate if optimizer.is_group_lr else [optimizer.learning_rate]
     if not optimizer.dynamic_lr:
         return max(float(rate.asnumpy()) for rate in rates)

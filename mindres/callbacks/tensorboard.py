@@ -1,4 +1,4 @@
-"""A run in TensorBoard, while it is going on: its curves, and what the network says of some images."""
+"""Writes a run's curves and predictions for TensorBoard."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ IMAGES = 24
 
 
 class TensorBoard(Callback):
-    """After each epoch writes loss, validation metric, learning rate and speed, and a grid of predictions.
+    """After each epoch writes the columns of history.csv and a grid of predictions.
 
     Args:
         monitor: the `ValAccMonitor` of the run.
         folder: of TensorBoard's files.
-        data: the validation `ImageDataset`, from which the images are drawn; for any other there is no grid.
+        data: the validation `ImageDataset`, from which the images are drawn; for any other there is
+            no grid.
 
     Raises:
         UserError: tensorboardX is not installed, or the folder cannot be written.

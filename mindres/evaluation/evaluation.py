@@ -46,8 +46,9 @@ class Evaluation:
         return measure(self.confusion_matrix)
 
     def per_class(self) -> list[dict]:
-        """For each class its name as `class`, the fractions `precision`, `recall` and `f1`, and `support` in images.
+        """For each class a dict of its results.
 
+        `class` is its name, `precision`, `recall` and `f1` are fractions, `support` counts images.
         A fraction of nothing is 0, as with scikit-learn's `zero_division=0`.
         """
         right = self.confusion_matrix.diagonal()
@@ -73,9 +74,10 @@ class Evaluation:
         return wrong[np.argsort(-self.probabilities[wrong].max(axis=1), kind="stable")]
 
     def misclassified(self) -> list[dict]:
-        """For each mistake, in the order of `mistakes`, its `position` and `image` (its file, or None).
+        """For each mistake, in the order of `mistakes`, a dict.
 
-        Further keys are the names of its `true` and its `predicted` class, and the `probability` of the latter.
+        `position` is the image's, `image` its file or None, `true` and `predicted` are names of
+        classes, and `probability` is that of the predicted one.
         """
         return [
             {

@@ -14,7 +14,9 @@ from mindres.signals import listen
 
 
 def evaluate(net, data, classes=None, tta=False) -> Evaluation:
-    """Measure `net` on every image of `data` once, in graph mode; the caller's mode is set back afterwards.
+    """Measure `net` on every image of `data` once.
+
+    MindSpore runs in graph mode meanwhile; the caller's mode is set back afterwards.
 
     Args:
         net: a network of this package.
@@ -72,7 +74,7 @@ def _class_names(count: int, labels: np.ndarray, classes) -> list[str]:
     names = [str(name) for name in (classes or range(count))]
     if len(names) != count:
         raise UserError(
-            f"the data has {len(names)} classes and the network {count}: name the dataset that it was "
-            "trained on"
+            f"the data has {len(names)} classes and the network {count}: name the dataset that it "
+            "was trained on"
         )
     return names

@@ -1,4 +1,4 @@
-"""What happens inside a network: the maps of its stages, and which part of an image speaks for a class."""
+"""Grad-CAM: which part of an image speaks for a class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ SMALLEST_MAP = 4
 
 @dataclass
 class GradCam:
-    """`heat`: float (N, h, w) in [0, 1], h and w those of `stage`'s maps. `classes`: int (N,), what it speaks for."""
+    """Heat maps of images.
+
+    heat: float (N, h, w) in [0, 1], h and w those of the maps of `stage`.
+    classes: int (N,), what the heat speaks for.
+    """
 
     heat: np.ndarray
     classes: np.ndarray
@@ -26,14 +30,15 @@ class GradCam:
 
 
 def grad_cam(net, images, classes=None, stage=None) -> GradCam:
-    """Grad-CAM (Selvaraju et al., arXiv:1610.02391, equations 1 and 2), scaled to a largest value of 1 per image.
+    """Grad-CAM (arXiv:1610.02391, equations 1 and 2), with a largest value of 1 in each image.
 
     Args:
         net: a network of this package.
         images: normalised images, float (N, C, H, W).
         classes: the class whose logit is explained, for each image; None for the likeliest.
-        stage: one of `stages(net)`; None for the deepest whose maps have at least 4x4 cells (the last one of a
-            ResNet at 224x224, but at 32x32 its maps have one cell, which points nowhere).
+        stage: one of `stages(net)`; None for the deepest whose maps have at least 4x4 cells (the
+            last one of a ResNet at 224x224, but at 32x32 its maps have one cell, which points
+            nowhere).
 
     Raises:
         UserError: the network has no such stage.
@@ -65,7 +70,7 @@ def grad_cam(net, images, classes=None, stage=None) -> GradCam:
 
 
 def feature_maps(net, images, stage=None) -> tuple[str, np.ndarray]:
-    """The maps that `stage` (the first where None) gives for normalised images: its name, and float (N, C, h, w)."""
+    """The name of `stage`, the first where None, and its maps of the images: float (N, C, h, w)."""
     stage = stage or next(iter(stages(net)))
     seen = {}
 
@@ -90,7 +95,7 @@ def first_filters(net) -> np.ndarray:
 
 
 def stages(net) -> dict[str, nn.Cell]:
-    """The parts of the backbone one after the other, by name: `conv1`, `max_pool`, `layer1` ... of a ResNet."""
+    """The parts of the backbone in order, by name: `conv1`, `layer1` ... of a ResNet."""
     cells = net.backbone.name_cells()
     while len(cells) == 1:
         (only,) = cells.values()

@@ -12,9 +12,10 @@ from mindres.signals import interrupted_later
 
 
 def logits(net, images: np.ndarray, size: int = 0) -> np.ndarray:
-    """The network's answer, inside `inference`, to normalised images (N, C, H, W): float (N, num_classes).
+    """The logits, float (N, num_classes), of normalised images (N, C, H, W), inside `inference`.
 
-    Fewer than `size` images are filled up to `size`: a compiled network takes seconds for every new shape.
+    Fewer than `size` images are filled up to `size`: a compiled network takes seconds for every new
+    shape.
     """
     count = len(images)
     if count < size:
@@ -40,7 +41,7 @@ def in_mode(mode):
 
 @contextlib.contextmanager
 def inference(net, mode=mindspore.GRAPH_MODE):
-    """In this block `net` infers in `mode`; its own setting and the process's mode are set back afterwards.
+    """In this block `net` infers and MindSpore runs in `mode`; both are set back afterwards.
 
     On CPU its convolutions are the native ones where they can be had.
     """

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """A row: the metric's title, what it is, and its value, a fraction, of a confusion matrix; more is better.
+    """A row: the metric's title, what it is, and its value of a confusion matrix.
 
-    The matrix has a row for each true class and a column for each predicted one, and counts images.
+    The value is a fraction, and more is better. The matrix has a row for each true class and a
+    column for each predicted one, and counts images.
     """
 
     title: str
@@ -33,14 +34,14 @@ def accuracy(confusion: NDArray) -> float:
 
 
 def balanced_accuracy(confusion: NDArray) -> float:
-    """The mean recall of the classes that have images, as scikit-learn's `balanced_accuracy_score` takes it."""
+    """The mean recall of the classes that have images, scikit-learn's `balanced_accuracy_score`."""
     support = confusion.sum(axis=1)
     there = support > 0
     return float((confusion.diagonal()[there] / support[there]).mean()) if there.any() else 0.0
 
 
 def macro_f1(confusion: NDArray) -> float:
-    """The mean F1 of the classes that have images or predictions, as scikit-learn's `f1_score` takes it."""
+    """The mean F1 of the classes that have images or predictions, scikit-learn's `f1_score`."""
     total = confusion.sum(axis=0) + confusion.sum(axis=1)
     there = total > 0
     return float((2 * confusion.diagonal()[there] / total[there]).mean()) if there.any() else 0.0

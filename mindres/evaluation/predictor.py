@@ -17,7 +17,11 @@ BATCH_SIZE = 32
 
 @dataclass
 class Prediction:
-    """`classes`: the likeliest class of each image, int (N,). `probabilities`: float (N, num_classes)."""
+    """The network's answers.
+
+    classes: the likeliest class of each image, int (N,).
+    probabilities: float (N, num_classes).
+    """
 
     classes: np.ndarray
     probabilities: np.ndarray
@@ -26,8 +30,8 @@ class Prediction:
 def predict(net, images) -> Prediction:
     """The class and the probabilities that `net` gives each image.
 
-    `images` is a float array or tensor of normalised images (N, C, H, W), as the datasets of `mindres.data` give and
-    `preprocess` makes of any image.
+    `images` is a float array or tensor of normalised images (N, C, H, W), as the datasets of
+    `mindres.data` give and `preprocess` makes of any image.
     """
     images = images.asnumpy() if hasattr(images, "asnumpy") else np.asarray(images, np.float32)
     # In the caller's mode: to compile a graph takes longer than a few images do.

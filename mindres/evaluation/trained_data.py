@@ -18,7 +18,7 @@ BATCH_SIZE = 64
 
 
 def open_data(metadata: Mapping, dataset=None, path="./datasets", split="test", **options):
-    """The dataset that a checkpoint with this `metadata` was trained on, or another one, fed as it was trained.
+    """The data set that a checkpoint was trained on, or another one, fed as in its training.
 
     Args:
         metadata: as `load_model` returns it.
@@ -28,7 +28,8 @@ def open_data(metadata: Mapping, dataset=None, path="./datasets", split="test", 
         options: of the dataset, such as `batch_size`.
 
     Raises:
-        UserError: the metadata names no dataset, its files are missing or damaged, or it does not fit the network.
+        UserError: the metadata names no dataset, its files are missing or damaged, or it does not
+            fit the network.
     """
     metadata = Metadata.of(metadata)
     name, architecture = dataset or metadata.dataset, metadata.architecture or {}
@@ -50,14 +51,15 @@ def open_data(metadata: Mapping, dataset=None, path="./datasets", split="test", 
     channels = len(data.mean)
     if architecture.get("in_channels", channels) != channels:
         raise UserError(
-            f"{name} has images of {channels} channels and the network takes {architecture['in_channels']}"
+            f"{name} has images of {channels} channels and the network takes "
+            f"{architecture['in_channels']}"
         )
     trained = metadata.classes or []
     if set(trained) != set(data.classes) and len(trained) == len(data.classes):
         other = next(own for own in data.classes if own not in trained)
         raise UserError(
-            f"{name} has the class {other!r}, which the checkpoint was not trained on: name the dataset "
-            "that it was trained on"
+            f"{name} has the class {other!r}, which the checkpoint was not trained on: name the "
+            "dataset that it was trained on"
         )
     for statistic in ("mean", "std"):
         noted = getattr(metadata, statistic) or ()
@@ -69,9 +71,9 @@ def open_data(metadata: Mapping, dataset=None, path="./datasets", split="test", 
 
 
 def visit(data, positions):
-    """Yield (position, normalised image (C, H, W)) for these positions in the order of `data`, each once.
+    """Yield (position, normalised image (C, H, W)) for these positions, each once.
 
-    `data` is an `ImageDataset` that is not shuffled.
+    They come in the order of `data`, an `ImageDataset` that is not shuffled.
     """
     wanted, start = np.unique(np.asarray(positions, np.int64)), 0
     for images, _ in batches(data).create_tuple_iterator(num_epochs=1, output_numpy=True):

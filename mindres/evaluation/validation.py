@@ -12,7 +12,7 @@ from mindres.evaluation.probabilities import log_softmax
 
 
 class ValidationMetrics(Metric):
-    """The mean cross entropy, as "loss", and every row of `METRICS`, over the images of all workers.
+    """The mean cross entropy, as "loss", and all of `METRICS`, over the images of all workers.
 
     Takes logits, float (N, classes), and labels, int (N,) or float (N, classes).
     """

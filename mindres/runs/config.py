@@ -35,13 +35,13 @@ DEFAULTS_OF_OLD_RUNS = {"select": "accuracy"}
 
 
 def as_json(config: dict) -> dict:
-    """`config` in JSON values. Paths become text; what is called, such as a command's function, is left out."""
+    """`config` in JSON values: paths become text, and functions are left out."""
     plain = {key: value for key, value in config.items() if not callable(value)}
     return json.loads(json.dumps(plain, default=str))
 
 
 def data_settings(train_data, val_data) -> dict:
-    """What is noted of the images: which data set, where it is, and how it is fed, under the names of the flags."""
+    """What is noted of the data, under the names of the flags: its name, its place, its sizes."""
     if not isinstance(train_data, ImageDataset):
         return {"batch_size": train_data.get_batch_size()}
     height, width = train_data.resize
@@ -56,7 +56,7 @@ def data_settings(train_data, val_data) -> dict:
 
 
 def text_of_config(config: dict, run_id: str, seed: int) -> str:
-    """The text of config.json: `config` with the command, the time, and the versions of what it ran on."""
+    """The text of config.json: `config`, the command, the time, and the versions of packages."""
     packages = {name: version(name) for name in ("mindspore", "mindvision", "numpy")}
     noted = {
         "command": shlex.join(sys.argv),
@@ -76,7 +76,10 @@ def text_of_config(config: dict, run_id: str, seed: int) -> str:
 
 
 def read_config(path: Path) -> tuple[dict, str]:
-    """The contents of a config.json, and why there are none where it is empty, such as "is not in the folder"."""
+    """The contents of a config.json, and what is wrong with it.
+
+    The contents are empty where something is wrong, such as "is not in the folder".
+    """
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -87,7 +90,7 @@ def read_config(path: Path) -> tuple[dict, str]:
 
 
 def difference(mine: dict, theirs: dict, defaults: dict) -> str | None:
-    """The first setting in which a run differs from the one that it is to go on with; None where it may.
+    """The first setting in which a run differs from the one that it is to resume; None for none.
 
     A setting that `theirs` does not have is newer than that run, which had its value in `defaults`.
     """

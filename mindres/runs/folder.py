@@ -62,10 +62,10 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs out of the folder inside the block; the folder is made if it is not there.
+        """Keep other runs out of the folder inside the block, and make it if it is not there.
 
-        A folder that was made for the block and is empty at its end is removed. On a file system without locks nothing
-        is kept out.
+        A folder that was made for the block and is empty at its end is removed. On a file system
+        without locks nothing is kept out.
         """
         made = _missing(self.path)
         files.make_folder(self.path)
@@ -83,7 +83,7 @@ class RunFolder:
 
 
 def refuse_checkpoint_of_running_run(path: Path | str) -> None:
-    """Raise `UserError` where `path` is a checkpoint that a run keeps which is training in its folder now."""
+    """Raise `UserError` where a run is training that keeps the checkpoint `path`."""
     path = Path(path).resolve()
     kept = re.fullmatch(r"(best|last)(-[\w-]+)?\.ckpt", path.name)
     if kept and path.parent.is_dir():
@@ -98,7 +98,10 @@ def _missing(path: Path) -> list[Path]:
 
 
 def _lock(path: Path, remedy: str = "name another --ckpt_dir") -> int | None:
-    """Lock the folder for one run. Close the returned descriptor to release it; None where there are no locks."""
+    """Lock the folder for one run; close the returned descriptor to release it.
+
+    None where there are no locks.
+    """
     if fcntl is None:
         return None
     held = os.open(path, os.O_RDONLY)

@@ -17,7 +17,8 @@ class EpochRecord:
 
     epoch: its number, from 1.
     loss: the mean training loss.
-    metric: the validation metric that selects the best weights; None where the epoch was not validated.
+    metric: the validation metric that selects the best weights; None where the epoch was not
+        validated.
     lr: the learning rate of its last step.
     images_per_second: of its training steps.
     seconds: how long it took, validation included.
@@ -67,8 +68,8 @@ def write_history(path: Path, records: Sequence[EpochRecord]) -> None:
 def read_history(path: Path | str) -> dict[str, list[float]]:
     """The columns of a history.csv by name, as lists of floats with NaN where a field is empty.
 
-    They are epoch, loss, accuracy (a fraction), lr, and where they were noted images_per_second, seconds, val_loss and
-    the other metrics of `METRICS`, which are fractions.
+    They are epoch, loss, accuracy (a fraction), lr, and where they were noted images_per_second,
+    seconds, val_loss and the other metrics of `METRICS`, which are fractions.
 
     Raises:
         UserError: there is no such file, or it is not a history.

@@ -20,10 +20,11 @@ def _(operator, beta1, beta2, eps, scale, rate, decay, weight, moment1, moment2,
 
 
 class AdamW(nn.Optimizer):
-    """Adam with decoupled weight decay (arXiv:1711.05101, algorithm 2), step by step as `torch.optim.AdamW`.
+    """Adam with decoupled weight decay (arXiv:1711.05101, algorithm 2), as `torch.optim.AdamW`.
 
-    `nn.AdamWeightDecay` leaves out the correction of the moments for their start at zero. Its operator, which goes
-    over the weights once, is used here with rates into which that correction is multiplied.
+    `nn.AdamWeightDecay` leaves out the correction of the moments for their start at zero. Its
+    operator, which goes over the weights once, is used here with rates into which that correction
+    is multiplied.
 
     Args:
         parameters: the parameters, or groups of them with `lr` and `weight_decay` of their own.

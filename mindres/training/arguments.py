@@ -19,7 +19,7 @@ AMP_LEVELS = ("auto", "O0", "O1", "O2", "O3")
 
 @dataclass
 class Arguments:
-    """The arguments of `mindres.train` but for the network and the data, which see; `settle` makes them.
+    """The arguments of `mindres.train`, which explains them, as `settle` makes them.
 
     recipe: the recipe with every override in place; `recipe_name` is its name.
     amp_level: "O0" to "O3".

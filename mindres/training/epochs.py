@@ -7,7 +7,7 @@ from mindspore.train import Callback
 
 
 class EpochNumber(Callback):
-    """Tells the callbacks after it the number of the epoch, which for `Model.train` is always its first."""
+    """Tells the callbacks after it the number of the epoch: `Model.train` always says 1."""
 
     def __init__(self, last_checkpoint, epochs):
         super().__init__()
@@ -23,10 +23,13 @@ class EpochNumber(Callback):
 def run_epochs(model, data, epochs: int, callbacks, last_checkpoint, sink: bool) -> None:
     """Train up to epoch `epochs`, from the epoch and step that `last_checkpoint` is at.
 
-    Order and augmentation of an epoch follow from its number, so that any can be repeated. One epoch is asked for at a
-    time: MindSpore prepares the images of all epochs that it is asked for, whether they are used or not.
+    Order and augmentation of an epoch follow from its number, so that any can be repeated. One
+    epoch is asked for at a
+    time: MindSpore prepares the images of all epochs that it is asked for, whether they are used or
+        not.
 
-    Data that sinks is bound to a graph, which is compiled once: there all epochs are one run from the first one's seed.
+    Data that sinks is bound to a graph, which is compiled once: there all epochs are one run from
+    the first one's seed.
     """
     callbacks = [EpochNumber(last_checkpoint, epochs), *callbacks]
     if sink and last_checkpoint.epoch < epochs:

@@ -12,7 +12,7 @@ from mindres.training import optimizers
 
 
 def frozen_stages(net, freeze: str) -> list[str]:
-    """The stages that `freeze` names: "none", "backbone" for all, or the last one that stays as it is.
+    """The stages that `freeze` names: "none", "backbone" for all, or the last one that is frozen.
 
     Raises:
         UserError: the network has no such stage.
@@ -29,7 +29,7 @@ def frozen_stages(net, freeze: str) -> list[str]:
 
 
 def freeze_stages(net, freeze: str) -> None:
-    """Keep the stages up to `freeze` as they are, the statistics of their batch normalisation included."""
+    """Freeze the stages up to `freeze`, and the statistics of their batch normalisation."""
     for part in _parts(net, freeze):
         for parameter in part.get_parameters():
             parameter.requires_grad = False

@@ -1,4 +1,7 @@
-"""Features of a frozen backbone, computed once and kept: forty epochs of a classifier cost one pass of inference."""
+"""Features of a frozen backbone, computed once and kept in the user's cache.
+
+Forty epochs of a classifier then cost one pass of inference.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from mindres.signals import listen
 
 
 class Body(nn.Cell):
-    """The part of a network before its trainable end: the backbone, and the neck where it has no parameters."""
+    """The frozen part of a network: the backbone, and the neck where it has no parameters."""
 
     def __init__(self, net):
         super().__init__(auto_prefix=False)
@@ -43,7 +46,8 @@ class Tail(nn.Cell):
 def feature_batches(net, data, shuffle: bool):
     """A MindSpore dataset of (feature, label) batches of an `ImageDataset`, not augmented.
 
-    The features lie in the user's cache under a key of the body's weights, the data's files and its transforms.
+    The features lie in the user's cache under a key of the body's weights, the data's files and its
+    transforms.
     """
     features, labels = features_of(net, data.plain())
     return ds.NumpySlicesDataset((features, labels), ["image", "label"], shuffle=shuffle).batch(
@@ -52,7 +56,7 @@ def feature_batches(net, data, shuffle: bool):
 
 
 def features_of(net, data) -> tuple[np.ndarray, np.ndarray]:
-    """Features, float32 (N, ...), and labels, int32 (N,), of all images; computed if they are not in the cache."""
+    """Features, float32 (N, ...), and labels, int32 (N,), of all images; the cache keeps them."""
     body = Body(net)
     key = hashlib.sha256(data.fingerprint().encode())
     for parameter in body.get_parameters():
@@ -62,7 +66,8 @@ def features_of(net, data) -> tuple[np.ndarray, np.ndarray]:
         with np.load(path) as saved:
             return saved["features"], saved["labels"]
     features, labels = _compute(body, data)
-    # In one piece: where the disk is full, a zip file that is written bit by bit complains on its own too.
+    # In one piece: where the disk is full, a zip file that is written bit by bit complains on its
+    # own too.
     archive = io.BytesIO()
     np.savez(archive, features=features, labels=labels)
     with files.replacing(path) as part:

@@ -11,7 +11,7 @@ from mindres.runs.history import EpochRecord
 
 @dataclass
 class History:
-    """A record of each epoch, the best validation metric, and where the weights are that reached it."""
+    """A record of each epoch, the best validation metric, and the checkpoint that reached it."""
 
     epochs: list[EpochRecord] = field(default_factory=list)
     best: float | None = None

@@ -14,8 +14,8 @@ from mindres.errors import UserError
 class Optimizer:
     """A row: what the optimizer is, what makes it, and with which arguments.
 
-    make: dotted name of a class, or function, that is called with groups of parameters, the learning rate of every
-        step, and `weight_decay`.
+    make: dotted name of a class, or function, that is called with groups of parameters, the
+        learning rate of every step, and `weight_decay`.
     takes: the fields of the recipe that are handed on under their own names.
     defaults: further arguments and their values.
     """
@@ -36,9 +36,9 @@ OPTIMIZERS = {
 
 
 def make_optimizer(net, recipe, rates):
-    """The optimizer of `recipe` over the trainable parameters of `net`, grouped by weight decay and learning rate.
+    """The optimizer of `recipe` over the trainable parameters of `net`.
 
-    `rates` has the learning rate of every step.
+    They are grouped by weight decay and learning rate. `rates` has the learning rate of every step.
     """
     groups = _groups(net, recipe, rates)
     if not groups:
@@ -48,7 +48,8 @@ def make_optimizer(net, recipe, rates):
         rates = groups[0]["lr"]
         decay = groups[0]["weight_decay"]
     else:
-        # MindSpore wants the groups' order to be the network's, so that the gradients find their parameters.
+        # MindSpore wants the groups' order to be the network's, so that the gradients find their
+        # parameters.
         parameters = [*groups, {"order_params": net.trainable_params()}]
         decay = 0.0
     row = OPTIMIZERS[recipe.optimizer]
@@ -77,13 +78,16 @@ def _groups(net, recipe, rates) -> list[dict]:
 
 
 def stage_depths(net):
-    """A function from a parameter's name to its distance from the classifier in stages: 0 for head and neck."""
+    """A function from a parameter's name to its distance from the classifier, in stages.
+
+    It is 0 for head and neck.
+    """
     stages = list(dict.fromkeys(stage_of(p.name) for p in net.get_parameters()))
     order = {stage: len(stages) - 1 - i for i, stage in enumerate(stages)}
     return lambda name: order[stage_of(name)]
 
 
 def stage_of(name: str) -> str:
-    """The stage that a parameter belongs to: "layer1" of `backbone.layer1.0.conv1...`, or "head"."""
+    """The stage of a parameter: "layer1" of `backbone.layer1.0.conv1...`; "head" of neck, too."""
     part, _, rest = name.partition(".")
     return rest.partition(".")[0] if part == "backbone" else "head"

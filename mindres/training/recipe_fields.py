@@ -95,7 +95,7 @@ def _help(metadata) -> str:
 
 
 def check(recipe) -> None:
-    """Raise `UserError` for the first field of `recipe` whose value is not one that the field takes."""
+    """Raise `UserError` for the first field of `recipe` that does not take its value."""
     for field in dataclasses.fields(recipe):
         if "help" in field.metadata:
             _check_field(field, getattr(recipe, field.name))

@@ -1,7 +1,7 @@
 """Recipes: how a network is trained, every number of a run in one place.
 
-A new recipe is a row of `RECIPES`. A new field is a line of `Recipe`, with its help and the values that it takes; the
-flag, the check and the note in `config.json` follow from the line.
+A new recipe is a row of `RECIPES`. A new field is a line of `Recipe`, with its help and the values
+that it takes; the flag, the check and the note in `config.json` follow from the line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mindres.training.schedules import SCHEDULES
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained. `RECIPES` has the named ones; `mindres.train` takes each field as an override."""
+    """How a network is trained; `mindres.train` takes each field as an override of its recipe's."""
 
     description: str = ""
     epochs: int = number(40, "passes over the training images", AT_LEAST_1)

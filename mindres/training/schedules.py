@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A row: what the schedule does, its learning rates, and whether they fall from `lr` to `min_lr`.
+    """A row: what the schedule does, its learning rates, and whether they fall to `min_lr`.
 
     rates: a function of the recipe and of the number of optimizer steps in an epoch.
     """
@@ -30,7 +30,8 @@ def learning_rates(recipe: Recipe, batches_per_epoch: int) -> list[float]:
 
 
 def _cosine(recipe, steps):
-    # What mindspore.nn.cosine_decay_lr gives; written out, so that `--help` need not import MindSpore.
+    # What mindspore.nn.cosine_decay_lr gives; written out, so that `--help` need not import
+    # MindSpore.
     return [
         recipe.min_lr
         + (recipe.lr - recipe.min_lr) * (1 + math.cos(math.pi * epoch / recipe.epochs)) / 2

@@ -1,4 +1,4 @@
-"""One training step as MindSpore cells: the loss, the optimizer, what is done to gradients, and validation."""
+"""One training step as MindSpore cells: loss, gradients, optimizer, moving average; validation."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ def _(total):
 
 
 class Loss(nn.Cell):
-    """Mean cross entropy of `net`'s logits; auxiliary logits, where the network gives them, count `net.aux_weight`.
+    """Mean cross entropy of `net`'s logits.
 
+    Auxiliary logits, where the network gives them, count `net.aux_weight`.
     Takes images (N, C, H, W) and labels, int (N,) or probabilities (N, classes).
     """
 
@@ -57,7 +58,7 @@ class Loss(nn.Cell):
 
 
 class Update(nn.Cell):
-    """Stands in for the optimizer: clips and accumulates gradients, steps, and averages the weights.
+    """Takes the optimizer's place: clips and accumulates gradients, steps, averages the weights.
 
     Args:
         optimizer: a MindSpore optimizer.
@@ -65,8 +66,8 @@ class Update(nn.Cell):
         accumulate: calls whose mean gradient makes one step.
         average: the network that holds the moving average, or None.
         averaged: the network that is averaged.
-        decay: of the moving average, per step. The first steps decay less, as timm's `ModelEmaV3` warms up: the
-            average would otherwise be the initial weights for long.
+        decay: of the moving average, per step. The first steps decay less, as timm's `ModelEmaV3`
+            warms up: the average would otherwise be the initial weights for long.
     """
 
     def __init__(
@@ -116,7 +117,9 @@ class Update(nn.Cell):
 
 
 class MeanLoss(nn.Cell):
-    """`step`, giving the mean loss of the epoch so far: where data sinks, only the epoch's last answer is seen.
+    """A training step that gives the mean loss of the epoch so far.
+
+    Where data sinks, only the answer of the epoch's last step is seen.
 
     Args:
         step: a training step that returns the loss, or a tuple that begins with it.
@@ -145,7 +148,7 @@ class MeanLoss(nn.Cell):
 
 
 class Validation(nn.Cell):
-    """(0, logits, labels) for `Model.eval`; with `tta` the mean over an image and its mirror image."""
+    """(0, logits, labels) for `Model.eval`; with `tta` means over an image and its mirror image."""
 
     def __init__(self, net, tta=False):
         super().__init__(auto_prefix=False)
@@ -162,10 +165,12 @@ class Validation(nn.Cell):
 def training_step(net, optimizer, recipe, average=None, mixed_precision=False, averaged=None):
     """The cell that takes (images, labels), updates `net` and returns the loss.
 
-    `average` is the network that holds the moving average of `averaged`; of `net` where that is None.
+    `average` is the network that holds the moving average of `averaged`; of `net` where that is
+    None.
 
-    With `mixed_precision` the loss is scaled so that half-precision gradients keep their small values, and a step
-    whose gradients overflow is left out; the cell then returns (loss, overflowed, scale).
+    With `mixed_precision` the loss is scaled so that half-precision gradients keep their small
+    values, and a step whose gradients overflow is left out; the cell then returns (loss,
+    overflowed, scale).
     """
     loss = Loss(net, recipe.label_smoothing)
     update = optimizer

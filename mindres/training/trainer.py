@@ -43,37 +43,42 @@ def train(
 ) -> History:
     """Train `net` and keep the weights with the best validation metric in `ckpt_dir/best.ckpt`.
 
-    One line is printed for each epoch. `ckpt_dir` also gets `last.ckpt`, from which a run goes on, `history.csv` and
-    `config.json`. A run that fails in its first epoch leaves the folder as it was. Ctrl-C and SIGTERM end the step,
-    save, and raise KeyboardInterrupt.
+    One line is printed for each epoch. `ckpt_dir` also gets `last.ckpt`, from which a run goes on,
+    `history.csv` and `config.json`. A run that fails in its first epoch leaves the folder as it
+    was. Ctrl-C and SIGTERM end the step, save, and raise KeyboardInterrupt.
 
     Args:
         net: a network of this package; its weights change in place.
-        train_data, val_data: an `ImageDataset` of `mindres.data`, or a MindSpore dataset of (image, label) batches.
+        train_data, val_data: an `ImageDataset` of `mindres.data`, or a MindSpore dataset of (image,
+            label) batches.
         recipe: a name of `recipes.RECIPES`.
-        freeze: "none"; "backbone" to train the classifier alone; or the last stage that stays as it is, "conv1" to
-            "layer4", normalisation statistics included.
-        amp_level: mixed precision as in `mindspore.amp`: "O0" to "O3"; "auto" is O0 on CPU, O2 elsewhere.
+        freeze: "none"; "backbone" to train the classifier alone; or the last stage that stays as it
+            is, "conv1" to "layer4", normalisation statistics included.
+        amp_level: mixed precision as in `mindspore.amp`: "O0" to "O3"; "auto" is O0 on CPU, O2
+            elsewhere.
         mode: "graph", or "pynative" to step through the network with a debugger.
         ckpt_dir: folder of the checkpoints; None keeps none. One run at a time trains in it.
-        keep_best: how many checkpoints to keep by the metric; those after the first are called `best-epoch-N.ckpt`.
+        keep_best: how many checkpoints to keep by the metric; those after the first are called
+            `best-epoch-N.ckpt`.
         overwrite: let this run replace a better best.ckpt of an earlier one, see `ValAccMonitor`.
-        resume: go on from `ckpt_dir/last.ckpt` if it is there. On CPU the losses are those of a run that was never
-            interrupted, for networks without dropout.
+        resume: go on from `ckpt_dir/last.ckpt` if it is there. On CPU the losses are those of a run
+            that was never interrupted, for networks without dropout.
         max_steps: stop after this many steps, wherever they end.
         tensorboard: folder for TensorBoard's curves and predictions, or None.
-        cache_features: with a frozen backbone, compute the features of each `ImageDataset` once and keep them on disk;
-            images are then neither augmented nor, in validation, mirrored.
-        dataset_sink_mode: keep the steps of an epoch on the device, without a return to Python; None does so on GPU and
-            Ascend, unless `max_steps` is given. Ctrl-C then ends the epoch, and not the step.
+        cache_features: with a frozen backbone, compute the features of each `ImageDataset` once and
+            keep them on disk; images are then neither augmented nor, in validation, mirrored.
+        dataset_sink_mode: keep the steps of an epoch on the device, without a return to Python;
+            None does so on GPU and Ascend, unless `max_steps` is given. Ctrl-C then ends the epoch,
+            and not the step.
         config: noted in `config.json` with the recipe.
-        select: the metric, of `evaluation.metrics.METRICS`, by which the best weights are kept, and by whose rise
-            `patience` waits: "accuracy", "balanced_accuracy" or "macro_f1".
-        overrides: fields of `recipes.Recipe` by name, such as epochs=5 or lr=0.1; None leaves the recipe's value.
+        select: the metric, of `evaluation.metrics.METRICS`, by which the best weights are kept, and
+            by whose rise `patience` waits: "accuracy", "balanced_accuracy" or "macro_f1".
+        overrides: fields of `recipes.Recipe` by name, such as epochs=5 or lr=0.1; None leaves the
+            recipe's value.
 
     Raises:
-        UserError: an argument is out of range, another run is training in `ckpt_dir`, the checkpoints cannot be
-            written or read, or the loss is no longer finite.
+        UserError: an argument is out of range, another run is training in `ckpt_dir`, the
+            checkpoints cannot be written or read, or the loss is no longer finite.
     """
     args = settle(
         recipe,
@@ -119,7 +124,7 @@ def train(
 
 
 def set_seed(seed: int) -> None:
-    """Make weights, data order and augmentation follow from `seed`, for what is built afterwards."""
+    """Make weights, data order and augmentation of what is built afterwards follow from `seed`."""
     if not 0 <= seed < 2**32:
         raise UserError(f"the seed must be in [0, 4294967296), not {seed}")
     mindspore.set_seed(seed)
