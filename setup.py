@@ -83,6 +83,7 @@ setup(
         "onnx": ONNX,
         "torch": TORCH,
         "tensorboard": TENSORBOARD,
+        "benchmark": ["openvino", *ONNX, *TORCH],  # what benchmarks/cpu.py compares with
         # The releases that parity was measured with; PyPI's newer PyTorch brings gigabytes of CUDA libraries.
         "test": [
             "pytest",

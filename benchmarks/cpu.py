@@ -1,14 +1,14 @@
 """Speed and memory on this CPU: mindres against MindSpore as it comes, PyTorch and others.
 
     python -m benchmarks.cpu                 every case, into benchmarks/results/cpu.md
-    python -m benchmarks.cpu --quick         ResNet-20 and ResNet-50 at 32x32 against PyTorch, printed
+    python -m benchmarks.cpu --quick         ResNet-20, ResNet-50 at 32x32 against PyTorch, printed
 
-The sides are rows of benchmarks/sides.py; a side whose package is not installed is left out, with a
-note. The weights and images are random. Each side of a case is a process of its own. All of them
-start and warm up first; then they take turns, round by round, so that a machine whose speed drifts
-drifts for all. The table has the median images/s, the range, the ratios (mindres's images/s over the
-side's, the median and range of the rounds), and the peak memory of the process. A second table names
-the best of PyTorch and of the runtimes for each case.
+The sides are rows of benchmarks/sides.py; OpenVINO is left out where it is not installed.
+The weights and images are random. Each side of a case is a process of its own. All of them start
+and warm up first; then they take turns, round by round, so that a machine whose speed drifts drifts
+for all. The table has the median images/s, the range, the ratios (mindres's images/s over the
+side's, the median and range of the rounds), and the peak memory of the process. A second table
+names the best of PyTorch and of the runtimes for each case.
 """
 
 from __future__ import annotations
@@ -222,7 +222,8 @@ def main() -> None:
         cases = [(*case.split(",")[:2], *map(int, case.split(",")[2:])) for case in args.cases]
     wanted = args.sides or (["PyTorch"] if args.quick else None)
     command = " ".join(["python -m benchmarks.cpu", *sys.argv[1:]])
-    about = f"Command: `{command}`, {date.today()}, {args.rounds} turns of {args.seconds:g} s. {machine()}."
+    turns = f"{args.rounds} turns of {args.seconds:g} s"
+    about = f"Command: `{command}`, {date.today()}, {turns}. {machine()}."
     print(f"{about}\n\n{HEAD}", flush=True)
     rows, best = [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -257,7 +258,7 @@ def write(out: Path, about: str, rows, best) -> None:
     parts = [
         "# Speed and memory on CPU",
         about,
-        f"{__doc__.partition('printed')[2].strip()}",
+        __doc__.partition("printed")[2].strip(),
         sides,
         table_of_best(best),
         "\n".join([HEAD, *rows]),

@@ -1,4 +1,4 @@
-"""The pipelines that the CPU benchmark compares: CIFAR-10 files of random images, read and augmented.
+"""The pipelines that the CPU benchmark compares, on CIFAR-10 files of random images.
 
 Each shifts by up to 4 pixels, mirrors and normalises, with two workers.
 """
@@ -15,7 +15,11 @@ SIDES = ("mindres", "MindVision", "PyTorch")
 
 
 def write_cifar10(folder: Path, key) -> None:
-    """CIFAR-10's files with random images. Their keys were byte strings: some programs read them as text."""
+    """Write CIFAR-10's files with random images.
+
+    `key` makes a key of a string: the published keys are byte strings, which some programs read as
+    text.
+    """
     folder.mkdir(parents=True)
     random, count = np.random.default_rng(0), IMAGES // 5
     for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:

@@ -3,10 +3,11 @@
     python -m benchmarks.profile                          training ResNet-20 at 32x32, batch 128
     python -m benchmarks.profile --what infer --network resnet50 --batch 32
 
-A process runs the step with ONEDNN_VERBOSE=1, in which oneDNN prints every primitive, mindres every operator, and how
-long it took. The rest of the step is MindSpore's: its own kernels, copies and the graph's scheduling. The limit is the
-step's multiply-adds (three times inference's in training, for the gradients of inputs and weights) at the rate of
-NumPy's product of large matrices, taken in the same process.
+A process runs the step with ONEDNN_VERBOSE=1, in which oneDNN prints every primitive, mindres every
+operator, and how long it took. The rest of the step is MindSpore's: its own kernels, copies and the
+graph's scheduling. The limit is the step's multiply-adds (three times inference's in training, for
+the gradients of inputs and weights) at the rate of NumPy's product of large matrices, taken in the
+same process.
 """
 
 from __future__ import annotations
@@ -97,13 +98,12 @@ def profile(what: str, network: str, size: int, batch: int) -> str:
     ]
     others = [sum(table[name] for name in table if name not in named) for table in (count, spent)]
     rows.append(f"| others | {others[0]:.0f} | {others[1] * 1000:.1f} | {others[1] / step:.0%} |")
-    rest = step - sum(spent.values())
-    rows.append(
-        f"| MindSpore: its own kernels, copies, scheduling | | {rest * 1000:.1f} | {rest / step:.0%} |"
-    )
+    rest, what_rests = step - sum(spent.values()), "MindSpore: its own kernels, copies, scheduling"
+    rows.append(f"| {what_rests} | | {rest * 1000:.1f} | {rest / step:.0%} |")
     return (
-        f"{what} {network}, {size}x{size}, batch {batch}: {step * 1000:.1f} ms a step; arithmetic alone "
-        f"{limit * 1000:.1f} ms ({rate / 1e9:.0f} G multiply-adds a second), {limit / step:.0%} of it\n\n"
+        f"{what} {network}, {size}x{size}, batch {batch}: {step * 1000:.1f} ms a step; arithmetic "
+        f"alone {limit * 1000:.1f} ms ({rate / 1e9:.0f} G multiply-adds a second), "
+        f"{limit / step:.0%} of it\n\n"
         "| primitive or operator | calls | ms | share |\n| --- | --- | --- | --- |\n"
         + "\n".join(rows)
     )

@@ -1,7 +1,7 @@
 """What the CPU benchmark compares: a row for each side, with how it does one step of a case.
 
-To add a side, write a row of SIDES. A case is (what, network, size, batch): what is done ("train" or
-"infer"), the network's name, the side of the square images, and the images in a batch.
+To add a side, write a row of SIDES. A case is (what, network, size, batch): what is done ("train"
+or "infer"), the network's name, the side of the square images, and the images in a batch.
 """
 
 from __future__ import annotations

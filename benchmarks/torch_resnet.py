@@ -1,4 +1,4 @@
-"""The benchmarks' networks in PyTorch, of torchvision's layers, so that torchvision need not be installed."""
+"""The benchmarks' networks in PyTorch, of torchvision's layers, without torchvision."""
 
 from torch import nn
 
@@ -12,7 +12,7 @@ def _convolution(inputs, outputs, kernel, stride=1, activation=True):
 
 
 class Block(nn.Module):
-    """The residual block of two 3x3 convolutions, or with `bottleneck` of 1x1, 3x3 and 1x1 (ResNet v1.5)."""
+    """The residual block: two 3x3 convolutions, or with `bottleneck` 1x1, 3x3, 1x1 (ResNet v1.5)."""
 
     def __init__(self, inputs, width, stride, bottleneck):
         super().__init__()
