@@ -1,4 +1,4 @@
-"""Files are written beside and renamed over: whole or not at all. The user's cache folder; digests."""
+"""Atomic writes, the user's cache folder, locks, digests, and errors of files in words."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import os
 import platform
 import ssl
+import stat
 import tempfile
 import urllib.error
 import urllib.parse
@@ -38,7 +39,11 @@ def cache_dir() -> Path:
 
 
 def make_folder(path: Path | str) -> Path:
-    """Create `path` and its parents; `UserError` where that cannot be done or nothing can be written."""
+    """Create `path` and its parents.
+
+    Raises:
+        UserError: that cannot be done, or nothing can be written there.
+    """
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -46,46 +51,93 @@ def make_folder(path: Path | str) -> Path:
             pass
     except OSError as error:
         raise UserError(
-            f"cannot write to the folder {path}: {reason(error)}; name another one"
+            f"cannot write to the folder {path}: {reason(error)}; {_another(path)}"
         ) from None
     return path
 
 
+def _another(folder: Path) -> str:
+    """What to do where nothing can be written in `folder`."""
+    cache = cache_dir()
+    if cache == folder or cache in folder.parents:
+        return "set MINDRES_CACHE to a folder that can be written"
+    return "name another one"
+
+
+def check_can_replace(path: Path | str, follow_symlinks: bool = True) -> None:
+    """Check that `atomic_write` may put a file at `path`: nothing is there, or a regular file.
+
+    Raises:
+        UserError: a folder, a device, a pipe or a socket is there.
+    """
+    try:
+        mode = os.stat(path, follow_symlinks=follow_symlinks).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {reason(error)}; name another file") from None
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        kind = KINDS.get(stat.S_IFMT(mode), "no regular file")
+        raise UserError(f"cannot write {path}: it is {kind}, not a file; name another file")
+
+
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
+
+
 @contextmanager
-def replacing(path: Path | str) -> Iterator[Path]:
+def atomic_write(path: Path | str, follow_symlinks: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; when the block ends well it takes the place of `path`.
 
-    Whenever the process dies, `path` is the old file or the new one, whole. `UserError` when the
-    folder cannot be written or the disk is full, with `path` untouched.
+    Whenever the process dies, `path` is the old file or the new one, whole. A symbolic link stays,
+    and the file that it names is replaced; without `follow_symlinks` the link itself is replaced.
+
+    Raises:
+        UserError: `path` is no regular file, the folder cannot be written, or the disk is full;
+            `path` is untouched.
     """
-    path = Path(path)
+    check_can_replace(path, follow_symlinks)
+    shown = path = Path(path)
+    if follow_symlinks and path.is_symlink():
+        path = Path(os.path.realpath(path))
     make_folder(path.parent)
     stem = f".{path.name[:100]}.{platform.node()[:40]}-"
-    _clear(path.parent, stem)
+    _remove_leftovers(path.parent, stem)
     try:
         handle, name = tempfile.mkstemp(
             prefix=f"{stem}{os.getpid()}-", suffix=".part" + path.suffix, dir=path.parent
         )
         os.close(handle)
-        temporary = Path(name)
         try:
-            yield temporary
-            # mkstemp makes private files; a published one gets what the user's umask allows.
-            os.chmod(temporary, 0o666 & ~_umask())
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+            yield Path(name)
+            check_can_replace(path, follow_symlinks)
+            _publish(Path(name), path)
         finally:
-            for left in path.parent.glob(
-                f"{glob.escape(temporary.name.removesuffix(path.suffix))}*"
-            ):
-                left.unlink(
-                    missing_ok=True
-                )  # whoever wrote may have had a temporary file of its own
+            # Whoever wrote may have had a temporary file of its own beside this one.
+            stem = glob.escape(Path(name).name.removesuffix(path.suffix))
+            for left in path.parent.glob(f"{stem}*"):
+                left.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
-            f"cannot write {path}: {reason(error)}; what was there is unchanged"
+            f"cannot write {shown}: {reason(error)}; what was there is unchanged"
         ) from None
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Rename `temporary` to `path` when all of it is on the disk."""
+    # mkstemp makes private files; a published one gets what the user's umask allows.
+    os.chmod(temporary, 0o666 & ~_umask())
+    with open(temporary, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+replacing = atomic_write
 
 
 @contextmanager
@@ -101,7 +153,7 @@ def locked(folder: Path | str) -> Iterator[None]:
         os.close(held)
 
 
-def _clear(folder: Path, stem: str) -> None:
+def _remove_leftovers(folder: Path, stem: str) -> None:
     """Remove what processes of this machine left half written in `folder` when they were killed."""
     for left in folder.glob(f"{glob.escape(stem)}*.part*"):
         owner = left.name[len(stem) :].partition("-")[0]
@@ -150,7 +202,10 @@ def reason(error) -> str:
         return f"the server answered {error.code} {error.reason}"
     cause = getattr(error, "reason", None) or error
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"the server's certificate does not verify ({cause.verify_message}), so it may be anybody's"
+        return (
+            f"the server's certificate does not verify ({cause.verify_message}), so it may be "
+            "anybody's"
+        )
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
 
 

@@ -7,6 +7,8 @@ import io
 import itertools
 import os
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import tarfile
@@ -43,12 +45,12 @@ def one_line(error):
     return text
 
 
-# replacing
+# atomic_write
 
 
-def test_replacing_puts_the_new_file_in_place_only_at_the_end(tmp_path):
+def test_atomic_write_puts_the_new_file_in_place_only_at_the_end(tmp_path):
     path = tmp_path / "new folder" / "file.bin"
-    with files.replacing(path) as part:
+    with files.atomic_write(path) as part:
         part.write_bytes(b"new")
         assert part.parent == path.parent and part.suffix == ".bin" and not path.exists()
     assert path.read_bytes() == b"new" and left_in(path.parent) == ["file.bin"]
@@ -57,7 +59,7 @@ def test_replacing_puts_the_new_file_in_place_only_at_the_end(tmp_path):
 def test_an_exception_leaves_the_old_file(tmp_path):
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
-    with pytest.raises(ZeroDivisionError), files.replacing(path) as part:
+    with pytest.raises(ZeroDivisionError), files.atomic_write(path) as part:
         part.write_bytes(b"half")
         1 / 0  # noqa: B018
     assert path.read_bytes() == b"old" and left_in(tmp_path) == ["file.bin"]
@@ -68,8 +70,8 @@ def test_a_kill_leaves_the_old_file(tmp_path):
     path.write_bytes(b"old")
     code = f"""
 import os, signal
-from mindres.files import replacing
-with replacing({str(path)!r}) as part:
+from mindres.files import atomic_write
+with atomic_write({str(path)!r}) as part:
     part.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -81,7 +83,7 @@ with replacing({str(path)!r}) as part:
 def test_a_full_disk_leaves_the_old_file(tmp_path, code):
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
-    with pytest.raises(UserError) as error, files.replacing(path):
+    with pytest.raises(UserError) as error, files.atomic_write(path):
         raise OSError(code, os.strerror(code))
     message = one_line(error)
     assert str(path) in message and os.strerror(code) in message and "unchanged" in message
@@ -92,7 +94,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, code):
 def test_a_really_full_device(tmp_path):
     with (
         pytest.raises(UserError, match="No space left on device"),
-        files.replacing(tmp_path / "file.bin"),
+        files.atomic_write(tmp_path / "file.bin"),
         open("/dev/full", "wb", buffering=0) as full,
     ):
         full.write(b"x")
@@ -103,7 +105,7 @@ def test_a_file_in_the_folders_place(tmp_path):
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(UserError, match="cannot write to the folder") as error,
-        files.replacing(tmp_path / "file" / "inner.bin"),
+        files.atomic_write(tmp_path / "file" / "inner.bin"),
     ):
         pass
     assert "name another one" in one_line(error)
@@ -115,7 +117,7 @@ def test_a_folder_without_permission(tmp_path):
     try:
         with (
             pytest.raises(UserError, match="Permission denied"),
-            files.replacing(tmp_path / "file.bin"),
+            files.atomic_write(tmp_path / "file.bin"),
         ):
             pass
     finally:
@@ -125,18 +127,83 @@ def test_a_folder_without_permission(tmp_path):
 def test_a_folder_in_the_files_place(tmp_path):
     (tmp_path / "file.bin" / "inner").mkdir(parents=True)
     with (
-        pytest.raises(UserError, match="Is a directory"),
-        files.replacing(tmp_path / "file.bin") as part,
+        pytest.raises(UserError, match="it is a folder, not a file; name another file"),
+        files.atomic_write(tmp_path / "file.bin") as part,
     ):
         part.write_bytes(b"new")
     assert left_in(tmp_path) == ["file.bin"] and left_in(tmp_path / "file.bin") == ["inner"]
+
+
+def a_socket(path):
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+def a_device(path):
+    try:
+        os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 7))  # as /dev/full
+    except PermissionError:
+        pytest.skip("only root makes devices")
+
+
+NODES = {
+    "a folder": lambda path: path.mkdir(),
+    "a pipe": os.mkfifo,
+    "a device": a_device,
+    "a socket": a_socket,
+}
+
+
+@pytest.mark.parametrize("through_a_link", [False, True])
+@pytest.mark.parametrize("kind", NODES)
+def test_what_is_no_regular_file_is_refused_and_stays(tmp_path, kind, through_a_link):
+    node, path = tmp_path / "node", tmp_path / "out.bin"
+    NODES[kind](node if through_a_link else path)
+    if through_a_link:
+        path.symlink_to("node")
+    before = path.lstat()
+    with pytest.raises(UserError) as error, files.atomic_write(path) as part:
+        part.write_bytes(b"new")
+    assert one_line(error) == f"cannot write {path}: it is {kind}, not a file; name another file"
+    assert (path.lstat().st_ino, path.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert left_in(tmp_path) == (["node", "out.bin"] if through_a_link else ["out.bin"])
+
+
+def test_what_became_a_pipe_meanwhile_is_refused(tmp_path):
+    path = tmp_path / "out.bin"
+    with pytest.raises(UserError, match="it is a pipe"), files.atomic_write(path) as part:
+        part.write_bytes(b"new")
+        os.mkfifo(path)
+    assert path.is_fifo() and left_in(tmp_path) == ["out.bin"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_symbolic_link_keeps_pointing_and_its_target_is_replaced(tmp_path, there):
+    (tmp_path / "store").mkdir()
+    target, link = tmp_path / "store" / "real.bin", tmp_path / "link.bin"
+    (tmp_path / "middle.bin").symlink_to("store/real.bin")
+    link.symlink_to("middle.bin")
+    if there:
+        target.write_bytes(b"old")
+    with files.atomic_write(link) as part:
+        part.write_bytes(b"new")
+        assert part.parent == target.parent, "the rename is within one file system"
+    assert link.is_symlink() and link.readlink().name == "middle.bin"
+    assert target.read_bytes() == b"new" and left_in(tmp_path / "store") == ["real.bin"]
+
+
+def test_a_link_to_itself(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UserError, match="symbolic links"), files.atomic_write(tmp_path / "loop"):
+        pass
+    assert (tmp_path / "loop").is_symlink()
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
 def test_the_umask_is_honoured(tmp_path, umask, mode):
     before = os.umask(umask)
     try:
-        with files.replacing(tmp_path / "file.bin") as part:
+        with files.atomic_write(tmp_path / "file.bin") as part:
             part.write_bytes(b"new")
         assert os.umask(umask) == umask, "and left as it was"
     finally:
@@ -146,7 +213,7 @@ def test_the_umask_is_honoured(tmp_path, umask, mode):
 
 def test_names_near_the_limit(tmp_path):
     path = tmp_path / ("x" * 250 + ".bin")
-    with files.replacing(path) as part:
+    with files.atomic_write(path) as part:
         part.write_bytes(b"new")
     assert path.read_bytes() == b"new"
 

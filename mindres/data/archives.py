@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 from mindres.errors import UserError
-from mindres.files import reason, replacing
+from mindres.files import atomic_write, reason
 
 LARGEST_MEMBER = 1 << 28  # the largest file of a dataset is CIFAR-100's, 155 MB
 LARGEST_ARCHIVE = 1 << 30
@@ -33,7 +33,10 @@ def extract(archive: Path, folder: Path, names: set[str]) -> None:
             for member in itertools.islice(tar, MOST_MEMBERS):
                 name = Path(member.name).name
                 if member.isfile() and name in missing:
-                    with replacing(folder / name) as part, open(part, "wb") as out:
+                    with (
+                        atomic_write(folder / name, follow_symlinks=False) as part,
+                        open(part, "wb") as out,
+                    ):
                         copy(tar.extractfile(member), out)
                     missing.discard(name)
     except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, RecursionError) as error:
