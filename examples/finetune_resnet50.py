@@ -30,7 +30,7 @@ def main():
     net = mindres.create_model(
         args.arch, num_classes=len(train_data.classes), in_channels=len(train_data.mean)
     )
-    load_pretrained(net, args.pretrained)
+    load_pretrained(net, args.pretrained, args.freeze)
 
     mindres.say(
         f"{args.arch} on {args.dataset}, {device}: {recipe.epochs} epochs in batches of {recipe.batch_size}, "

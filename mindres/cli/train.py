@@ -43,7 +43,7 @@ def run(args) -> None:
     net = mindres.create_model(
         args.arch, num_classes=len(train_data.classes), in_channels=len(train_data.mean)
     )
-    load_pretrained(net, args.pretrained)
+    load_pretrained(net, args.pretrained, args.freeze)
     mindres.say(
         f"{args.arch} on {args.data}, {device}: {recipe.epochs} epochs in batches of "
         f"{recipe.batch_size}, {args.recipe} recipe"

@@ -222,8 +222,12 @@ def train_as_asked(net, train_data, val_data, args):
     )
 
 
-def load_pretrained(net, source) -> None:
-    """Load what --pretrained names; by default published weights, where they can be had."""
+def load_pretrained(net, source, freeze="none") -> None:
+    """Load what --pretrained names; by default published weights, where they can be had.
+
+    Raises:
+        UserError: they cannot be had and stages are to be frozen, which would keep random weights.
+    """
     from mindres.devices.workers import say
     from mindres.models.load import load_weights
 
@@ -233,6 +237,12 @@ def load_pretrained(net, source) -> None:
         try:
             say(str(load_weights(net, True)))
         except UserError as error:
+            if freeze != "none":
+                raise UserError(
+                    f"--freeze {freeze} would keep random weights as they are, since no published "
+                    f"weights could be loaded ({error}): name weights with --pretrained, leave "
+                    "--freeze out, or say --pretrained false if random weights are meant"
+                ) from None
             say(f"training from random weights: {error}")
     elif source:
         say(str(load_weights(net, source)))

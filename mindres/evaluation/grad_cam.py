@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 
 import mindspore
 import numpy as np
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, ops
 
-from mindres.errors import UserError
 from mindres.evaluation.inference import inference
+from mindres.evaluation.stages import hooked, stage_cell, stage_shapes
 
 # A heat map of fewer cells than this on a side says little about where.
 SMALLEST_MAP = 4
@@ -45,7 +44,7 @@ def grad_cam(net, images, classes=None, stage=None) -> GradCam:
     """
     images = Tensor(np.asarray(images, np.float32))
     with inference(net, mindspore.PYNATIVE_MODE):
-        shapes, scores = _stage_shapes(net, images)
+        shapes, scores = stage_shapes(net, images)
         stage = stage or _deepest(shapes)
         if classes is None:
             classes = scores.argmax(axis=1)
@@ -62,77 +61,13 @@ def grad_cam(net, images, classes=None, stage=None) -> GradCam:
             seen["delta"] = delta
             return ops.gather_elements(net(images), 1, picked).sum()
 
-        with _hooked({stage: _stage(net, stage)}, lambda name: add_delta):
+        with hooked({stage: stage_cell(net, stage)}, lambda name: add_delta):
             gradient = mindspore.grad(score)(ops.zeros(shapes[stage], mindspore.float32)).asnumpy()
     weights = gradient.mean(axis=(2, 3), keepdims=True)
     heat = np.maximum((weights * seen["maps"].asnumpy()).sum(axis=1), 0)
     return GradCam(heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), 1e-12), classes, stage)
 
 
-def feature_maps(net, images, stage=None) -> tuple[str, np.ndarray]:
-    """The name of `stage`, the first where None, and its maps of the images: float (N, C, h, w)."""
-    stage = stage or next(iter(stages(net)))
-    seen = {}
-
-    def keep(cell, inputs, output):
-        seen["maps"] = output
-
-    # MindSpore calls hooks in PyNative mode only.
-    with (
-        inference(net, mindspore.PYNATIVE_MODE),
-        _hooked({stage: _stage(net, stage)}, lambda name: keep),
-    ):
-        net(Tensor(np.asarray(images, np.float32)))
-    return stage, seen["maps"].asnumpy()
-
-
-def first_filters(net) -> np.ndarray:
-    """The kernels of the first convolution: float (out, in, height, width)."""
-    for _, cell in net.cells_and_names():
-        if isinstance(cell, nn.Conv2d):
-            return cell.weight.asnumpy()
-    raise UserError(f"{type(net).__name__} has no convolution")
-
-
-def stages(net) -> dict[str, nn.Cell]:
-    """The parts of the backbone in order, by name: `conv1`, `layer1` ... of a ResNet."""
-    cells = net.backbone.name_cells()
-    while len(cells) == 1:
-        (only,) = cells.values()
-        cells = only.name_cells()
-    return cells
-
-
-def _stage(net, name):
-    cells = stages(net)
-    if name not in cells:
-        raise UserError(f"the network has no stage {name!r}: choose one of {', '.join(cells)}")
-    return cells[name]
-
-
-def _stage_shapes(net, images):
-    """The shape of each stage's maps, in the order of the calls, and the logits."""
-    calls = []
-    hook = lambda name: lambda cell, inputs, output: calls.append((name, output.shape))  # noqa: E731
-    with _hooked(stages(net), hook):
-        scores = net(images).asnumpy()
-    names = [name for name, _ in calls]
-    # What is called several times, such as a pooling that stages share, is no place in the network.
-    return {
-        name: shape for name, shape in calls if len(shape) == 4 and names.count(name) == 1
-    }, scores
-
-
 def _deepest(shapes):
     large = [name for name, shape in shapes.items() if min(shape[2:]) >= SMALLEST_MAP]
     return large[-1] if large else max(shapes, key=lambda name: shapes[name][2])
-
-
-@contextlib.contextmanager
-def _hooked(cells, hook):
-    handles = [cell.register_forward_hook(hook(name)) for name, cell in cells.items()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import mindspore
 import numpy as np
 
+from mindres.data.as_trained import preprocess
+from mindres.data.images import read_image
 from mindres.evaluation.inference import inference, logits
 from mindres.evaluation.probabilities import softmax
 from mindres.weights.metadata import Metadata
@@ -21,24 +24,52 @@ class Prediction:
 
     classes: the likeliest class of each image, int (N,).
     probabilities: float (N, num_classes).
+    names: the name of the likeliest class of each image; its number where no names are known.
     """
 
     classes: np.ndarray
     probabilities: np.ndarray
+    names: list[str]
 
 
-def predict(net, images) -> Prediction:
+def predict(net, images, metadata: Mapping | None = None) -> Prediction:
     """The class and the probabilities that `net` gives each image.
 
-    `images` is a float array or tensor of normalised images (N, C, H, W), as the datasets of
-    `mindres.data` give and `preprocess` makes of any image.
+    Args:
+        net: a network of this package.
+        images: normalised images, a float array or tensor (N, C, H, W), as the data sets of
+            `mindres.data` give and `preprocess` makes of any image; or the names of image files,
+            which are prepared as the network's training images were.
+        metadata: what `load_model` returned with the network; None for what it, or the training of
+            this process, has left in `net.metadata`.
+
+    Raises:
+        UserError: a file cannot be read, or nothing says how images are to be prepared.
     """
+    if metadata is None:
+        metadata = getattr(net, "metadata", None)
+    names = _file_names(images)
+    if names is not None:
+        images = np.stack([preprocess(read_image(name), metadata or {}) for name in names])
     images = images.asnumpy() if hasattr(images, "asnumpy") else np.asarray(images, np.float32)
     # In the caller's mode: to compile a graph takes longer than a few images do.
     with inference(net, mindspore.get_context("mode")):
         parts = [logits(net, images[i : i + BATCH_SIZE]) for i in range(0, len(images), BATCH_SIZE)]
     probabilities = softmax(np.concatenate(parts))
-    return Prediction(probabilities.argmax(axis=1), probabilities)
+    classes = probabilities.argmax(axis=1)
+    known = Metadata.of(metadata).classes or []
+    if len(known) != probabilities.shape[1]:
+        known = range(probabilities.shape[1])
+    return Prediction(classes, probabilities, [str(known[k]) for k in classes])
+
+
+def _file_names(images) -> list | None:
+    """`images` as a list, where it is the name of a file or several names; else None."""
+    if isinstance(images, (str, os.PathLike)):
+        return [images]
+    if isinstance(images, (list, tuple)) and images:
+        return list(images) if isinstance(images[0], (str, os.PathLike)) else None
+    return None
 
 
 def class_names(net, metadata: Mapping) -> list[str]:

@@ -28,6 +28,7 @@ def load_model(path, **options):
         UserError: the file is missing or damaged, does not say or show which network it holds, or holds another one.
     """
     net, metadata, _ = open_weights(path, **options)
+    net.metadata = metadata
     return net, metadata
 
 

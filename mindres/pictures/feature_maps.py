@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mindres.evaluation.grad_cam import feature_maps as maps_of_stage
+from mindres.evaluation.stages import feature_maps as maps_of_stage
 from mindres.pictures.drawing import short, text, tiles
 from mindres.pictures.sample_images import Samples
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mindres.evaluation.grad_cam import first_filters
+from mindres.evaluation.stages import first_filters
 from mindres.pictures.drawing import tiles
 
 

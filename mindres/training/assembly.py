@@ -46,7 +46,7 @@ class Assembly:
 
 
 def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
-    """Put together the run of `net` that `args` asks for; with `resume`, go on with the last one."""
+    """Put together the run of `net` that `args` asks for; with `resume`, the last run goes on."""
     features = args.keeps_features(train_data, val_data)
     if features:
         train_batches = feature_batches(net, train_data, shuffle=True)

@@ -24,9 +24,8 @@ def run_epochs(model, data, epochs: int, callbacks, last_checkpoint, sink: bool)
     """Train up to epoch `epochs`, from the epoch and step that `last_checkpoint` is at.
 
     Order and augmentation of an epoch follow from its number, so that any can be repeated. One
-    epoch is asked for at a
-    time: MindSpore prepares the images of all epochs that it is asked for, whether they are used or
-        not.
+    epoch is asked for at a time: MindSpore prepares the images of all epochs that it is asked for,
+    whether they are used or not.
 
     Data that sinks is bound to a graph, which is compiled once: there all epochs are one run from
     the first one's seed.

@@ -6,7 +6,7 @@ import pytest
 
 import mindres
 from mindres.errors import UserError
-from mindres.evaluation import grad_cam
+from mindres.evaluation import grad_cam, stages
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -116,12 +116,12 @@ def test_gradcam_by_default_explains_the_likeliest_class_at_the_deepest_useful_s
 def test_feature_maps_are_pytorchs(net):
     reference = Reference(net)
     reference(torch.tensor(IMAGES))
-    stage, maps = grad_cam.feature_maps(net, IMAGES, "layer3")
+    stage, maps = stages.feature_maps(net, IMAGES, "layer3")
     assert stage == "layer3"
     np.testing.assert_allclose(
         maps, reference.maps["layer3"].detach().numpy(), rtol=1e-3, atol=1e-4
     )
-    assert grad_cam.feature_maps(net, IMAGES)[0] == "conv1"
+    assert stages.feature_maps(net, IMAGES)[0] == "conv1"
 
 
 def test_the_networks_and_the_process_are_as_before(net):
@@ -130,7 +130,7 @@ def test_the_networks_and_the_process_are_as_before(net):
     try:
         before = {name: p.asnumpy().copy() for name, p in net.parameters_dict().items()}
         grad_cam.grad_cam(net, IMAGES)
-        grad_cam.feature_maps(net, IMAGES)
+        stages.feature_maps(net, IMAGES)
         assert mindspore.get_context("mode") == mindspore.GRAPH_MODE
         assert net.training and net.backbone.layer1.training
         for name, parameter in net.parameters_dict().items():
@@ -167,12 +167,12 @@ def test_an_unknown_stage_is_named_with_those_there_are(net):
     with pytest.raises(UserError, match=r"no stage 'layer9'.*conv1, max_pool, layer1"):
         grad_cam.grad_cam(net, IMAGES, stage="layer9")
     with pytest.raises(UserError, match="no stage 'layer9'"):
-        grad_cam.feature_maps(net, IMAGES, stage="layer9")
+        stages.feature_maps(net, IMAGES, stage="layer9")
 
 
 def test_first_filters(net):
-    weights = grad_cam.first_filters(net)
+    weights = stages.first_filters(net)
     assert weights.shape == (64, 3, 7, 7)
     np.testing.assert_array_equal(weights, net.backbone.conv1.features[0].weight.asnumpy())
     with pytest.raises(UserError, match="no convolution"):
-        grad_cam.first_filters(mindspore.nn.Dense(2, 2))
+        stages.first_filters(mindspore.nn.Dense(2, 2))

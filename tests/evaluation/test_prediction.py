@@ -42,6 +42,28 @@ def test_predict_gives_pytorchs_softmax_and_the_likeliest_class():
     np.testing.assert_allclose(tensor.probabilities, answer.probabilities[:2], atol=1e-6)
 
 
+def test_predict_takes_file_names(tmp_path):
+    """As arrays that were prepared by hand, for a network that was loaded."""
+    net, data = network(), Digits(split="test")
+    write_run(tmp_path, net, data)
+    names = [tmp_path / "a.png", str(tmp_path / "b.png")]
+    for name in names:
+        saved(Image.fromarray(RNG.integers(0, 256, (20, 30, 3), np.uint8)), name)
+    with pytest.raises(UserError, match="does not say how its images are prepared"):
+        mindres.predict(net, names)
+    loaded, noted = mindres.load_model(tmp_path / "best.ckpt")
+    prepared = np.stack([as_trained.preprocess(images.read_image(n), noted) for n in names])
+    wanted = mindres.predict(loaded, prepared)
+    assert set(wanted.names) <= set(data.classes)
+    for answer in (mindres.predict(loaded, names), mindres.predict(net, names, noted)):
+        np.testing.assert_allclose(answer.probabilities, wanted.probabilities, atol=1e-6)
+        assert answer.names == wanted.names
+    one = mindres.predict(loaded, names[1])
+    assert one.probabilities.shape == (1, 10) and one.names == wanted.names[1:]
+    with pytest.raises(UserError, match=r"none\.png"):
+        mindres.predict(loaded, [tmp_path / "none.png"])
+
+
 def test_predict_leaves_a_network_in_training_in_training():
     net = network("resnet20")
     net.set_train(True)

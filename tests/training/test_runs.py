@@ -252,6 +252,7 @@ def test_history_has_what_evaluate_measures(tmp_path):
     measured = mindres.evaluate(net, Digits(split="test", batch_size=32))
     assert result.epochs[0].val_loss == pytest.approx(measured.loss, rel=1e-5)
     assert result.epochs[0].metrics == pytest.approx(measured.metrics)
+    assert set(mindres.predict(net, np.zeros((1, 3, 32, 32), np.float32)).names) < set("0123456789")
     page = result._repr_html_()
     assert page.count("<tr>") == 2 and "best.ckpt" in page and "macro_f1" in str(result)
 
