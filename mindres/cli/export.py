@@ -15,13 +15,14 @@ from mindres.cli.flags import (
     model_options,
     print_json,
 )
-from mindres.errors import UserError
+from mindres.export import FORMATS, format_of
 
 
 def add_flags(parser) -> None:
     add_ckpt_flag(parser)
     parser.add_argument("--out", required=True, help="file to write")
-    parser.add_argument("--format", choices=("onnx", "mindir"), help="default: what --out ends in")
+    kinds = ", ".join(f"{name} for {row.read_by}" for name, row in FORMATS.items())
+    parser.add_argument("--format", choices=FORMATS, help=f"{kinds} (default: what --out ends in)")
     add_arch_flag(parser)
     add_shortcut_flag(parser, "default: what the file shows")
     add_num_classes_flag(parser, "default: the file's")
@@ -35,18 +36,14 @@ def add_flags(parser) -> None:
 
 
 def run(args) -> None:
-    if not args.format and not args.out.endswith((".onnx", ".mindir")):
-        raise UserError(
-            f"cannot tell the format of {args.out}: end its name in .onnx or .mindir, "
-            "or add --format"
-        )
+    format = format_of(args.out, args.format)
     from mindres.export.exporter import export_model
     from mindres.models.checkpoints import load_model
 
     net, metadata = load_model(args.ckpt, **model_options(args))
     if args.resize:
         metadata = replace(metadata, input_size=[args.resize, args.resize])
-    out = export_model(net, args.out, args.format, metadata)
+    out = export_model(net, args.out, format, metadata)
     size = out.stat().st_size
     if args.json:
         print_json({"out": str(out), "bytes": size, "architecture": net.architecture})

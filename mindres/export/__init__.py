@@ -1,1 +1,56 @@
-"""export"""
+"""Networks as files for other programs.
+
+A new format is a row of `FORMATS` and a file in this folder with three functions: `require()` raises
+`UserError` unless the packages are there that the format needs; `write(network, path, shape,
+metadata)` writes a network that takes images of `shape` (channels, height, width) in batches of any
+size; and `load(path)` returns the file's function from images (N, C, H, W) to logits, with which
+`exporter` checks the file before it counts.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from mindres.errors import UserError, unknown
+from mindres.lazy import lazy_names
+
+
+class Format(NamedTuple):
+    """A row: the module that writes the format, the ending of its files, and who reads them."""
+
+    module: str
+    ending: str
+    read_by: str
+
+
+FORMATS = {
+    "onnx": Format("mindres.export.onnx", ".onnx", "ONNX Runtime and many others"),
+    "mindir": Format("mindres.export.mindir", ".mindir", "MindSpore"),
+}
+
+
+def format_of(path, format=None) -> str:
+    """The format to write to `path`: `format`, or where it is None the one that `path` ends in.
+
+    Raises:
+        UserError: there is no such format, or `path` ends as files of another format do.
+    """
+    if format is not None and format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    ending = Path(path).suffix
+    by_ending = {row.ending: name for name, row in FORMATS.items()}.get(ending)
+    if format is None and by_ending is None:
+        endings = " or ".join(row.ending for row in FORMATS.values())
+        raise UserError(
+            f"cannot tell the format of {path}: end its name in {endings}, or name the format"
+        )
+    if format is not None and by_ending not in (None, format):
+        raise UserError(
+            f"{path} ends as a file of the format {by_ending}, not {format}: end its name in "
+            f"{FORMATS[format].ending}"
+        )
+    return format or by_ending
+
+
+_HOMES = {"export_model": "mindres.export.exporter"}
+__all__ = ["FORMATS", "Format", "export_model", "format_of"]
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -16,7 +16,7 @@ import mindres
 from mindres import UserError
 from mindres.cli import program
 from mindres.data.folder import ImageFolder
-from mindres.export import exporter
+from mindres.export import FORMATS, Format, exporter, format_of
 from mindres.models.folding import fold_batch_norm
 
 onnx = pytest.importorskip("onnx")
@@ -142,11 +142,17 @@ def test_a_file_that_disagrees_is_not_written(tmp_path, monkeypatch):
 def test_what_a_user_can_put_right(tmp_path, monkeypatch):
     net = network("convnet")
     with pytest.raises(
-        UserError, match=r"cannot tell the format of .*net\.pb: choose one of onnx, mindir"
+        UserError, match=r"cannot tell the format of .*net\.pb: end its name in \.onnx or \.mindir"
     ):
         exporter.export_model(net, tmp_path / "net.pb")
     with pytest.raises(UserError, match="cannot write"):
         exporter.export_model(net, "/dev/null/net.onnx")
+    with pytest.raises(
+        UserError, match=r"net\.mindir ends as a file of the format mindir, not onnx"
+    ):
+        exporter.export_model(net, tmp_path / "net.mindir", "onnx")
+    with pytest.raises(UserError, match=r"unknown format 'onx': did you mean onnx\?"):
+        exporter.export_model(net, tmp_path / "net", "onx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UserError, match="pip install onnx onnxruntime"):
         exporter.export_model(net, tmp_path / "net.onnx")
@@ -171,6 +177,42 @@ def test_the_command(tmp_path, capsys):
     assert (status, err) == (0, "") and "arch convnet" in out
     status, out, err = run("--out", tmp_path / "net.pth")
     assert (status, out) == (2, "") and "end its name in .onnx or .mindir" in err
+    status, out, err = run("--out", tmp_path / "net.mindir", "--format", "onnx")
+    assert (status, out) == (2, "") and "net.mindir ends as a file of the format mindir" in err
+    assert not (tmp_path / "net.mindir").exists()
+
+
+written = {}
+
+
+def require():
+    """A format of the tests: nothing is needed."""
+
+
+def write(network, path, shape, metadata):
+    """The file has the shape; the network stays in memory."""
+    path.write_text(json.dumps(shape))
+    written[path] = network
+
+
+def load(path):
+    """The function of a file as `write` writes it."""
+    return lambda images: written[path](mindspore.Tensor(images)).asnumpy()
+
+
+def test_a_row_is_a_format(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(FORMATS, "shape", Format(__name__, ".shape", "the tests"))
+    net = network("convnet")
+    path = exporter.export_model(net, tmp_path / "net.shape")
+    assert path.read_text() == "[1, 28, 28]"
+    assert format_of("net", "shape") == format_of("net.shape") == "shape"
+    with pytest.raises(UserError, match="unknown format 'shap': did you mean shape"):
+        format_of("net", "shap")
+    with pytest.raises(UserError, match=r"end its name in \.onnx or \.mindir or \.shape"):
+        format_of("net.pb")
+    with pytest.raises(SystemExit):
+        program.main(["export", "--help"])
+    assert "shape for the tests" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.fixture

@@ -1,0 +1,55 @@
+"""ONNX files, with the checkpoint's metadata in them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import mindspore
+from mindspore import Tensor
+
+from mindres import __version__
+from mindres.errors import UserError
+from mindres.signals import interrupted_later
+
+INPUT = "input"
+OUTPUT = "logits"
+
+
+def require() -> None:
+    """Raise `UserError` unless the packages onnx and onnxruntime are there."""
+    for package in ("onnx", "onnxruntime"):
+        try:
+            with interrupted_later():  # else Ctrl-C inside may come out as an ImportError
+                importlib.import_module(package)
+        except ImportError:
+            raise UserError(
+                f"ONNX files take the package {package}: pip install onnx onnxruntime"
+            ) from None
+
+
+def write(network, path, shape, metadata) -> None:
+    """Write `network` with its batch dimension named, its metadata noted, and checked by onnx."""
+    import onnx
+
+    images = Tensor(shape=(None, *shape), dtype=mindspore.float32)
+    mindspore.onnx.export(
+        network, images, file_name=str(path), input_names=[INPUT], output_names=[OUTPUT]
+    )
+    model = onnx.load(path)
+    for tensor in (model.graph.input[0], model.graph.output[0]):
+        tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
+    model.producer_name = "mindres"
+    model.producer_version = __version__
+    noted = {name: json.dumps(value) for name, value in metadata.for_use().items()}
+    onnx.helper.set_model_props(model, noted)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def load(path):
+    """The function of an ONNX file, images (N, C, H, W) to logits, by ONNX Runtime."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda images: session.run([OUTPUT], {INPUT: images})[0]
