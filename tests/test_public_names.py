@@ -12,6 +12,8 @@ NETWORKS = [
     "resnet50",
     "resnet101",
     "resnet152",
+    "wide_resnet50_2",
+    "resnext50_32x4d",
     "resnet20",
     "resnet32",
     "resnet44",

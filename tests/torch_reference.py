@@ -10,19 +10,21 @@ from torch import nn
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions, or 1x1, 3x3, 1x1 around `width` channels, beside a shortcut."""
+    """Two 3x3 convolutions, or 1x1, 3x3, 1x1 around `groups` of `base_width`, beside a shortcut."""
 
-    def __init__(self, inputs, width, stride, bottleneck, shortcut):
+    def __init__(self, inputs, width, stride, bottleneck, shortcut, groups=1, base_width=64):
         super().__init__()
         outputs = 4 * width if bottleneck else width
+        inner = int(width * base_width / 64) * groups
         shape = (
-            [(inputs, width, 1, 1), (width, width, 3, stride), (width, outputs, 1, 1)]
+            [(inputs, inner, 1, 1, 1), (inner, inner, 3, stride, groups), (inner, outputs, 1, 1, 1)]
             if bottleneck
-            else [(inputs, width, 3, stride), (width, outputs, 3, 1)]
+            else [(inputs, width, 3, stride, 1), (width, outputs, 3, 1, 1)]
         )
         self.depth = len(shape)
-        for i, (a, b, kernel, step) in enumerate(shape, 1):
-            setattr(self, f"conv{i}", nn.Conv2d(a, b, kernel, step, kernel // 2, bias=False))
+        for i, (a, b, kernel, step, parts) in enumerate(shape, 1):
+            conv = nn.Conv2d(a, b, kernel, step, kernel // 2, groups=parts, bias=False)
+            setattr(self, f"conv{i}", conv)
             setattr(self, f"bn{i}", nn.BatchNorm2d(b))
         self.padded = 0
         if stride != 1 or inputs != outputs:
@@ -45,23 +47,33 @@ class Residual(nn.Module):
         return F.relu(y + x)
 
 
-def stages(inputs, widths, depths, bottleneck=False, shortcut="B"):
+def stages(inputs, widths, depths, bottleneck=False, shortcut="B", **options):
     for stage, (width, depth) in enumerate(zip(widths, depths), 1):
         blocks = []
         for i in range(depth):
             blocks.append(
-                Residual(inputs, width, 2 if i == 0 and stage > 1 else 1, bottleneck, shortcut)
+                Residual(
+                    inputs,
+                    width,
+                    2 if i == 0 and stage > 1 else 1,
+                    bottleneck,
+                    shortcut,
+                    **options,
+                )
             )
             inputs = 4 * width if bottleneck else width
         yield f"layer{stage}", nn.Sequential(*blocks)
 
 
 class ResNet(nn.Module):
-    def __init__(self, depths, bottleneck, num_classes=1000, in_channels=3):
+    def __init__(
+        self, depths, bottleneck, groups=1, base_width=64, num_classes=1000, in_channels=3
+    ):
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        for name, stage in stages(64, (64, 128, 256, 512), depths, bottleneck):
+        options = {"groups": groups, "base_width": base_width}
+        for name, stage in stages(64, (64, 128, 256, 512), depths, bottleneck, **options):
             setattr(self, name, stage)
         self.fc = nn.Linear(2048 if bottleneck else 512, num_classes)
 
@@ -413,6 +425,8 @@ DEPTHS = {
     "resnet50": ((3, 4, 6, 3), True),
     "resnet101": ((3, 4, 23, 3), True),
     "resnet152": ((3, 8, 36, 3), True),
+    "wide_resnet50_2": ((3, 4, 6, 3), True, 1, 128),
+    "resnext50_32x4d": ((3, 4, 6, 3), True, 32, 4),
 }
 OTHERS = {
     "lenet5": LeNet5,

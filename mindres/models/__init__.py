@@ -18,6 +18,8 @@ FAMILIES = {
         "resnet50",
         "resnet101",
         "resnet152",
+        "wide_resnet50_2",
+        "resnext50_32x4d",
     ],
     "cifar_resnet": ["resnet20", "resnet32", "resnet44", "resnet56", "resnet110"],
     "lenet": ["lenet5"],

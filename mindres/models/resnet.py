@@ -138,6 +138,17 @@ NETWORKS = {
         mindvision=("resnet152_224", 0.78636), mindcv=("resnet/resnet152-beb689d8", 0.7872),
         torchvision=("resnet152-394f9c45", 0.78312), timm=("resnet152.a1h_in1k", 0.8345, TIMM),
     ),
+    "wide_resnet50_2": variant(
+        ResidualBlock, (3, 4, 6, 3), 1, 128, 68_883_240, 11_398_021_120,
+        torchvision=("wide_resnet50_2-95faca4d", 0.78468),
+        timm=("wide_resnet50_2.racm_in1k", 0.8228, {"input_size": 288, "crop_fraction": 0.95}),
+    ),
+    "resnext50_32x4d": variant(
+        ResidualBlock, (3, 4, 6, 3), 32, 4, 25_028_904, 4_230_479_872,
+        mindcv=("resnext/resnext50_32x4d-af8aba16", 0.7853),
+        torchvision=("resnext50_32x4d-7cdf4587", 0.77618),
+        timm=("resnext50_32x4d.a1h_in1k", 0.82014, TIMM),
+    ),
 }
 # fmt: on
 

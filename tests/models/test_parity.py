@@ -203,6 +203,7 @@ def mindcv_network(arch, **options):
         ("resnet50", (3, 64, 50)),
         ("resnet101", (3, 40, 34)),
         ("resnet152", (3, 40, 34)),
+        ("resnext50_32x4d", (3, 64, 50)),
         ("inception_v3", (3, 107, 80)),
         ("vgg16", (3, 224, 224)),
     ],
