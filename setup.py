@@ -68,7 +68,7 @@ setup(
     python_requires=">=3.10,<3.13",  # what MindSpore 2.10 has wheels for
     install_requires=[
         "mindspore>=2.10.0",
-        "mindvision==0.1.0",  # its last release; _mindvision.py is written for this one
+        "mindvision==0.1.0",  # its last release; mindres/compat/mindvision.py is written for it
         # MindSpore 2.10's compiled modules are built for NumPy 1.x and its wheel sets no upper bound:
         # with NumPy 2 operators fail with `SystemError: pyboost_add_ext` and Python datasets refuse integers.
         "numpy>=1.26,<2",

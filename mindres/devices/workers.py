@@ -8,7 +8,6 @@ from __future__ import annotations
 import mindspore
 import numpy as np
 from mindspore import communication, nn, ops
-from mindspore.train import Accuracy
 
 from mindres.compat import mindspore as private
 from mindres.errors import UserError
@@ -70,13 +69,3 @@ def share_statistics(net) -> None:
         if isinstance(cell, nn.BatchNorm2d):
             for parameter in (cell.moving_mean, cell.moving_variance):
                 parameter.set_data(mindspore.Tensor(total(parameter.asnumpy()) / size()))
-
-
-class GlobalAccuracy(Accuracy):
-    """Accuracy over the images of all workers."""
-
-    def eval(self):
-        correct, seen = total(np.array([self._correct_num, self._total_num], np.float32))
-        if not seen:
-            raise UserError("there are no images to validate on")
-        return float(correct) / float(seen)
