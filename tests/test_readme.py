@@ -79,5 +79,18 @@ def test_paths_are_there():
     assert [path for path in named | links if not (ROOT / path).exists()] == []
 
 
+def test_examples_of_how_to_add_are_still_there():
+    lines = []
+    for diff in re.findall(r"^```diff\n(.*?)^```", PAGES["CONTRIBUTING.md"], re.M | re.S):
+        for line in diff.splitlines():
+            if line.startswith("+++ b/"):
+                file = line.removeprefix("+++ b/")
+                there = (ROOT / file).read_text(encoding="utf-8").splitlines()
+            else:
+                lines.append((file, line[1:], line[1:] in there))
+    assert len(lines) > 20
+    assert [(file, line) for file, line, found in lines if not found] == []
+
+
 def test_settings_are_documented():
     assert settings.markdown() in PAGES["README.md"]
