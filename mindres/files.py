@@ -22,7 +22,7 @@ from mindres.errors import UserError
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 
 def cache_dir() -> Path:

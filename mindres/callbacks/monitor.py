@@ -85,7 +85,7 @@ class ValAccMonitor(Callback):
         # The losses of this epoch's steps that ran before an interruption.
         self.losses_before: list[float] = []
         self.best_res = LEAST
-        self.started: float | None = None
+        self.started = 0.0
         self.epochs_done = 0
         # Of several workers the first one prints and writes.
         self.chief = workers.rank() == 0
@@ -109,7 +109,7 @@ class ValAccMonitor(Callback):
     @property
     def best_ckpt_path(self) -> Path | None:
         """The checkpoint of this run's best weights; None where there is none."""
-        return self.checkpoints and self.checkpoints.path
+        return self.checkpoints.path if self.checkpoints else None
 
     def apply_eval(self) -> float:
         """The metric on the validation data."""
@@ -136,7 +136,7 @@ class ValAccMonitor(Callback):
         return self.losses_before + [loss_of(value) for value in self.losses]
 
     def on_train_begin(self, run_context):
-        if self.started is None:
+        if not self.started:
             self.started = time.monotonic()
         self.optimizer = self.optimizer or run_context.original_args().optimizer
 
@@ -234,7 +234,7 @@ class ValAccMonitor(Callback):
         self.best_res = LEAST if state["best"] is None else state["best"]
         if self.checkpoints is not None:
             validated = [record for record in history if record.metric is not None]
-            best = max(validated, key=lambda record: record.metric, default=None)
+            best = max(validated, key=lambda record: record.metric or 0.0, default=None)
             self.checkpoints.restore(
                 self.best_res, best.epoch if best else 0, state["best_path"], state["kept"]
             )

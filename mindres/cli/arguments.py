@@ -31,4 +31,5 @@ def image_shape(text: str) -> tuple[int, int, int]:
         raise argparse.ArgumentTypeError(
             f"must be CHANNELS,HEIGHT,WIDTH such as 3,224,224, not {text!r}"
         )
-    return tuple(positive_int(part) for part in text.split(","))
+    channels, height, width = (positive_int(part) for part in text.split(","))
+    return channels, height, width

@@ -37,7 +37,8 @@ def run(args) -> int:
     net, metadata = load_network(args)
     classes = predictor.class_names(net, metadata)
     drawer = _GradCamPictures(net, folder) if folder else None
-    answers, errors = [], []
+    answers: list[dict] = []
+    errors: list[str] = []
     for batch in _batches(args.images, metadata, drawer is not None, errors):
         names, inputs, visible = batch
         found = predictor.predict(net, inputs).probabilities

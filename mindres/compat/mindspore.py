@@ -72,7 +72,9 @@ def plugin_error(error: Exception, target: str) -> str:
 
 def onednn_library() -> Path:
     """The oneDNN library that MindSpore brings."""
-    return package_folder() / "lib" / "libdnnl.so.3"
+    folder = package_folder()
+    assert folder is not None, "MindSpore is installed, or nobody asks for its oneDNN"
+    return folder / "lib" / "libdnnl.so.3"
 
 
 def checkpoint_message():

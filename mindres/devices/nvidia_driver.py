@@ -77,7 +77,9 @@ def driver() -> ctypes.CDLL | None:
 def driver_cuda() -> tuple[int, int]:
     """The CUDA release that the driver is for."""
     version = ctypes.c_int()
-    driver().cuDriverGetVersion(ctypes.byref(version))
+    library = driver()
+    assert library is not None, "there is a driver, or nobody asks for its release"
+    library.cuDriverGetVersion(ctypes.byref(version))
     return version.value // 1000, version.value % 1000 // 10
 
 

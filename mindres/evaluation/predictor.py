@@ -59,8 +59,8 @@ def predict(net, images, metadata: Mapping | None = None) -> Prediction:
     classes = probabilities.argmax(axis=1)
     known = Metadata.of(metadata).classes or []
     if len(known) != probabilities.shape[1]:
-        known = range(probabilities.shape[1])
-    return Prediction(classes, probabilities, [str(known[k]) for k in classes])
+        known = [str(k) for k in range(probabilities.shape[1])]
+    return Prediction(classes, probabilities, [known[k] for k in classes])
 
 
 def _file_names(images) -> list | None:

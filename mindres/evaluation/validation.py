@@ -24,7 +24,7 @@ class ValidationMetrics(Metric):
     def clear(self) -> None:
         """Forget the images that were seen."""
         self.loss = 0.0
-        self.confusion = None
+        self.confusion: np.ndarray | None = None
 
     def update(self, *inputs) -> None:
         """Count a batch."""

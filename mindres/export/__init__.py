@@ -38,17 +38,18 @@ def format_of(path, format=None) -> str:
         raise unknown("format", format, FORMATS)
     ending = Path(path).suffix
     by_ending = {row.ending: name for name, row in FORMATS.items()}.get(ending)
-    if format is None and by_ending is None:
+    found = format or by_ending
+    if found is None:
         endings = " or ".join(row.ending for row in FORMATS.values())
         raise UserError(
             f"cannot tell the format of {path}: end its name in {endings}, or name the format"
         )
-    if format is not None and by_ending not in (None, format):
+    if by_ending not in (None, found):
         raise UserError(
-            f"{path} ends as a file of the format {by_ending}, not {format}: end its name in "
-            f"{FORMATS[format].ending}"
+            f"{path} ends as a file of the format {by_ending}, not {found}: end its name in "
+            f"{FORMATS[found].ending}"
         )
-    return format or by_ending
+    return found
 
 
 _HOMES = {"export_model": "mindres.export.exporter"}

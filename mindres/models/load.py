@@ -37,7 +37,8 @@ def load_weights(net, source) -> Report:
             unchanged.
     """
     path, shown = locate(net, source)
-    return put_weights(net, *read_checkpoint(path), shown)
+    arrays, metadata = read_checkpoint(path)
+    return put_weights(net, arrays, metadata, shown)
 
 
 def put_weights(net, arrays: dict, metadata: Metadata, shown: str) -> Report:

@@ -41,9 +41,10 @@ from mindres.native.networks import (
 
 # What is replaced; each step includes those before it.
 STEPS = ("convolutions", "fused", "chained")
-_numbers = weakref.WeakKeyDictionary()  # of the cells that have been seen
+# Of the cells that have been seen.
+_numbers: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _next_number = itertools.count(1)
-_inside = weakref.WeakSet()  # cells that are inside a block
+_inside: weakref.WeakSet = weakref.WeakSet()  # cells that are inside a block
 
 
 @contextmanager

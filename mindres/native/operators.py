@@ -66,7 +66,7 @@ def _convolution(stride, padding, dilation, has_bias):
             return backward_data(dout, w, settings, x), dw, ops.zeros_like(settings), db
     else:
 
-        def bprop(x, w, settings, out, dout):
+        def bprop(x, w, settings, out, dout):  # type: ignore[misc]
             dw = backward_weights(dout, x, settings, w)
             return backward_data(dout, w, settings, x), dw, ops.zeros_like(settings)
 
@@ -115,7 +115,7 @@ def _convolution_norm(stride, padding, dilation, identity):
             return (*others, didentity)
     else:
 
-        def bprop(x, w, gamma, beta, mean, variance, settings, out, dout):
+        def bprop(x, w, gamma, beta, mean, variance, settings, out, dout):  # type: ignore[misc]
             z = forward(x, w, settings)
             dz, dgamma, dbeta = norm_gradient(dout, out, z, gamma, mean, variance, settings)
             return gradients(x, w, mean, variance, settings, dz, dgamma, dbeta)
@@ -149,7 +149,7 @@ def norm(identity=False):
             return (dz, dgamma, dbeta, *others, didentity)
     else:
 
-        def bprop(z, gamma, beta, moving_mean, moving_variance, settings, out, dout):
+        def bprop(z, gamma, beta, moving_mean, moving_variance, settings, out, dout):  # type: ignore[misc]
             dz, dgamma, dbeta = gradient(dout[0], out[0], z, gamma, out[1], out[2], settings)
             return (dz, dgamma, dbeta, *constants(moving_mean, moving_variance, settings))
 

@@ -161,4 +161,4 @@ class Metadata(Mapping):
 
 
 # The fields that a checkpoint's JSON has by name: what each is, and when it is sound.
-NOTED = {each.name: each.metadata for each in fields(Metadata) if each.metadata}
+NOTED = {each.name: dict(each.metadata) for each in fields(Metadata) if each.metadata}

@@ -37,7 +37,8 @@ def read(path: Path) -> tuple[dict, Metadata]:
     # promises, and writes beyond its end.
     try:
         content = private.without_checksum(path.read_bytes())
-        slices = {}  # MindSpore writes a large array in several, each with the shape of the whole
+        # MindSpore writes a large array in several, each with the shape of the whole.
+        slices: dict[str, list] = {}
         for value in private.checkpoint_message().FromString(content).value:
             slices.setdefault(value.tag, []).append(value.tensor)
         if not slices:
