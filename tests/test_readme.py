@@ -1,4 +1,4 @@
-"""What the README and CONTRIBUTING.md say to type and to open is there: commands, paths, settings."""
+"""What the README and CONTRIBUTING.md say to type and to open is there: commands, paths."""
 
 import argparse
 import re
@@ -9,7 +9,6 @@ import sys
 import pytest
 from conftest import ROOT
 
-from mindres import settings
 from mindres.cli import COMMANDS, program
 
 PAGES = {
@@ -90,7 +89,3 @@ def test_examples_of_how_to_add_are_still_there():
                 lines.append((file, line[1:], line[1:] in there))
     assert len(lines) > 20
     assert [(file, line) for file, line, found in lines if not found] == []
-
-
-def test_settings_are_documented():
-    assert settings.markdown() in PAGES["README.md"]
