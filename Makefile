@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	$$p -c "$(FITS)" >/dev/null 2>&1 && echo $$p && break; done)
 
 TRIES ?= 1
-JOBS ?= auto
+JOBS ?= $(shell nproc 2>/dev/null || echo auto)
 SIDE_BY_SIDE := -n $(JOBS) --dist worksteal
 
 .PHONY: demo test lint types coverage test-browser test-long test-faults test-oldest test-gpu clean
