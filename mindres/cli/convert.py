@@ -15,6 +15,7 @@ from mindres.cli.flags import (
     print_json,
 )
 from mindres.errors import UserError
+from mindres.weights.publishers import PUBLISHERS
 
 # The endings of the files that can be written, by the owner of the parameter names.
 ENDINGS = {"mindres": (".ckpt", ".safetensors"), "torchvision": (".safetensors",)}
@@ -22,7 +23,9 @@ ENDINGS = {"mindres": (".ckpt", ".safetensors"), "torchvision": (".safetensors",
 
 def add_flags(parser) -> None:
     parser.add_argument(
-        "source", help="weights: a MindSpore, .safetensors or PyTorch file, or its http(s) address"
+        "source",
+        help="weights: a MindSpore, .safetensors or PyTorch file, its http(s) address, or a publisher "
+        f"of the network that --arch names ({', '.join(PUBLISHERS)})",
     )
     parser.add_argument("out", help="file to write, ending in .ckpt or .safetensors")
     add_arch_flag(parser)

@@ -13,6 +13,8 @@ from mindres.models import registry
 from mindres.models.layers import check_size
 from mindres.models.load import load_weights
 
+MOST_CLASSES = 1_000_000  # the most that a classifier may tell apart
+
 
 def create_model(name, **options):
     """Build the network called `name`.
@@ -22,7 +24,8 @@ def create_model(name, **options):
         options: the arguments of its function, such as `num_classes` and `pretrained`.
 
     Raises:
-        UserError: there is no such network (the nearest names are suggested) or no such option.
+        UserError: there is no such network (the nearest names are suggested), no such option, or there
+            are too many classes.
     """
     function = registry.function(name)
     accepted = inspect.signature(function).parameters
@@ -31,7 +34,14 @@ def create_model(name, **options):
             raise UserError(
                 f"{name} has no option {option!r}: its options are {', '.join(accepted)}"
             )
+    _check_num_classes(options.get("num_classes", 1))
     return function(**options)
+
+
+def _check_num_classes(number) -> None:
+    """Refuse a classifier that no memory holds, which would be told as a question of the batch size."""
+    if not 1 <= number <= MOST_CLASSES:
+        raise UserError(f"num_classes must be from 1 to {MOST_CLASSES:,}, not {number:,}")
 
 
 def finish(net, architecture, pretrained=False, weights=None):

@@ -7,25 +7,31 @@ from dataclasses import replace
 from mindres.errors import UserError
 from mindres.models.build import create_model
 from mindres.models.fitting import is_optimizer_state
-from mindres.models.load import put_weights
+from mindres.models.load import load_weights, put_weights
 from mindres.models.recognition import identify
-from mindres.weights.cache import find
+from mindres.weights.cache import local_file
 from mindres.weights.formats import read_checkpoint
 from mindres.weights.naming import without_prefixes
+from mindres.weights.publishers import PUBLISHERS
 
 
 def load_model(path, **options):
     """The network that a weight file holds, with its weights, and what was noted with it.
 
-    A checkpoint of mindres says which network it holds. Of another file, whose names and shapes show it, the
-    `options` of `create_model`, with the name as `arch`, settle what these leave open.
+    Args:
+        path: a path or an http(s) address; or the name of a publisher, with the network's name as `arch`.
+        options: of `create_model`, with the network's name as `arch`. A checkpoint of mindres says which
+            network it holds. For another file the network is guessed from names and shapes, and `options`
+            override the guess.
 
-    Returns the network and what was noted with it, a `mindres.weights.metadata.Metadata`: its `architecture`, and
-    `classes`, `mean`, `std`, `input_size` (height, width), `dataset`, `epoch`, `metric_name`, `metric` and more as
-    far as they were known.
+    Returns:
+        The network, and a `mindres.weights.metadata.Metadata`: its `architecture`, and `classes`, `mean`,
+        `std`, `input_size` (height, width), `dataset`, `epoch`, `metric` and more as far as the file or the
+        publisher says.
 
     Raises:
-        UserError: the file is missing or damaged, does not say or show which network it holds, or holds another one.
+        UserError: the file is missing or damaged, does not say or show which network it holds, or holds
+            another one; or the publisher has no weights for the network.
     """
     net, metadata, _ = open_weights(path, **options)
     net.metadata = metadata
@@ -33,8 +39,10 @@ def load_model(path, **options):
 
 
 def open_weights(source, **options):
-    """As `load_model`, for a path or an http(s) address, with the report of `load_weights` as a third value."""
-    path, shown = find(source)
+    """As `load_model`, with the report of `load_weights` as a third value."""
+    if source in PUBLISHERS:
+        return _open_published(source, **options)
+    path, shown = local_file(source)
     arrays, metadata = read_checkpoint(path)
     arrays = without_prefixes(arrays)
     weights = {name: value for name, value in arrays.items() if not is_optimizer_state(name)}
@@ -51,6 +59,16 @@ def open_weights(source, **options):
         )
     net = create_model(options.pop("arch"), **options)
     report = put_weights(net, arrays, metadata, shown)
+    return net, replace(metadata, architecture=net.architecture), report
+
+
+def _open_published(publisher, arch=None, **options):
+    """As `open_weights`, for the weights that a publisher has for the network called `arch`."""
+    if arch is None:
+        raise UserError(f"{publisher} publishes weights of several networks: name one with --arch")
+    net = create_model(arch, **options)
+    report = load_weights(net, publisher)
+    metadata = net.sources[publisher].metadata()
     return net, replace(metadata, architecture=net.architecture), report
 
 

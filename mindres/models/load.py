@@ -12,7 +12,7 @@ from mindres.errors import UserError
 from mindres.models import recognition, registry
 from mindres.models.fitting import Fitting, Report
 from mindres.weights import naming
-from mindres.weights.cache import fetch, find
+from mindres.weights.cache import download_weights, local_file
 from mindres.weights.formats import read_checkpoint
 from mindres.weights.metadata import Metadata
 from mindres.weights.publishers import PUBLISHERS
@@ -70,7 +70,7 @@ def put_weights(net, arrays: dict, metadata: Metadata, shown: str) -> Report:
 def locate(net, source) -> tuple[Path, str]:
     """The local file of `source`, downloaded and verified if need be, and its name for messages."""
     if source is not True and source not in PUBLISHERS:
-        return find(source, f", {', '.join(PUBLISHERS)}, true or false")
+        return local_file(source, f", {', '.join(PUBLISHERS)}, true or false")
     published = getattr(net, "sources", {})
     name = next(iter(published), None) if source is True else source
     if name not in published:
@@ -80,7 +80,7 @@ def locate(net, source) -> tuple[Path, str]:
             f"there are no published weights {whose}for {net.architecture['arch']}: "
             f"name a file{others}"
         )
-    return fetch(published[name]), f"{name}'s {published[name].name}"
+    return download_weights(published[name]), f"{name}'s {published[name].name}"
 
 
 def _check_network(wanted: dict, noted: dict, arrays: dict, shown: str) -> None:

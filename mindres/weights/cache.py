@@ -1,4 +1,4 @@
-"""Weight files: found on disk, or downloaded into the user's cache."""
+"""Weight files on disk: the user's own, and downloaded ones in the user's cache."""
 
 from __future__ import annotations
 
@@ -12,11 +12,23 @@ from mindres.errors import UserError
 from mindres.weights.publishers import Source
 
 
-def find(source, others: str = "") -> tuple[Path, str]:
-    """The local file of a path or an http(s) address, and its name for messages, which suggest `others` too."""
+def local_file(source, others: str = "") -> tuple[Path, str]:
+    """The file that a path or an http(s) address names, downloaded if need be.
+
+    Args:
+        source: the path or the address.
+        others: what else could have been named, for the message of the error.
+
+    Returns:
+        Its path, and its name for messages, which shows no password.
+
+    Raises:
+        UserError: there is no such file, or it cannot be downloaded.
+    """
     text = str(source)
     if re.match(r"https?://", text):
-        return fetch(Source(text), mirror=False), download.without_credentials(text)
+        path = download_weights(Source(text), mirror=False)
+        return path, download.without_credentials(text)
     path = Path(os.path.expanduser(text))
     if not path.is_file():
         raise UserError(
@@ -25,8 +37,16 @@ def find(source, others: str = "") -> tuple[Path, str]:
     return path, str(path)
 
 
-def fetch(source: Source, mirror: bool = True) -> Path:
-    """The cached copy of `source`, downloaded first if it is not there yet."""
+def download_weights(source: Source, mirror: bool = True) -> Path:
+    """The cached copy of `source`, downloaded and verified if there is none yet.
+
+    Args:
+        source: what to download.
+        mirror: whether a server that stands in for the publishers may have it.
+
+    Raises:
+        UserError: the file cannot be had, or is not the published one.
+    """
     key = hashlib.sha256(source.url.encode()).hexdigest()[:8]
     path = files.cache_dir() / "weights" / f"{key}-{source.name}"
     if not path.exists():

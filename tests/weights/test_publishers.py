@@ -1,6 +1,7 @@
 """Who publishes weights: each row of a network names files that its publisher has."""
 
 import hashlib
+import json
 import sys
 from dataclasses import replace
 
@@ -11,11 +12,15 @@ import safetensors.torch
 import torch
 import torch_reference
 from mindvision.classification.utils.model_urls import model_urls
+from PIL import Image
 
 import mindres
 from mindres import UserError
+from mindres.cli import program
+from mindres.models import registry
 from mindres.models.registry import networks
 from mindres.weights import cache
+from mindres.weights.publishers import PUBLISHERS, Publisher, sources
 
 
 def test_mindvisions_addresses_are_those_of_its_own_table():
@@ -126,7 +131,7 @@ def test_every_network_asks_for_a_file_of_its_own(hub):
         published = row.weights
         if "timm" in published:
             with pytest.raises(UserError, match="404"):
-                cache.fetch(replace(published["timm"], name="none"))
+                cache.download_weights(replace(published["timm"], name="none"))
             asked.add(hub.requests[-1][0])
     assert len(asked) == sum("timm" in row.weights for row in networks().values()) >= 7
 
@@ -142,3 +147,58 @@ def test_inception_v3_of_timm_has_no_auxiliary_classifier(tmp_path):
     np.testing.assert_allclose(
         net(mindspore.Tensor(images)).asnumpy(), logits, rtol=1e-4, atol=1e-4 * abs(logits).max()
     )
+
+
+def test_published_weights_are_used_as_their_publisher_tested_them(hub, resnet18, tmp_path, capsys):
+    serve(hub, resnet18[0])
+    net, metadata = mindres.load_model("timm", arch="resnet18", num_classes=1000)
+    assert metadata == {
+        "architecture": net.architecture,
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+        "input_size": [288, 288],
+        "crop_fraction": 1.0,
+        "fit": "crop",
+    }
+    assert run(capsys, "convert", "timm", tmp_path / "18.ckpt", "--arch", "resnet18")[0] == 0
+    assert mindres.load_model(tmp_path / "18.ckpt")[1] == metadata
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(2).integers(0, 256, (300, 400, 3), np.uint8)).save(photo)
+    answers = [
+        run(capsys, "predict", photo, "--ckpt", source, "--arch", "resnet18", "--json")
+        for source in ("timm", tmp_path / "18.ckpt")
+    ]
+    assert [status for status, _, _ in answers] == [0, 0]
+    first, second = (json.loads(out)["images"] for _, out, _ in answers)
+    assert first == second
+    status, _, err = run(capsys, "convert", "timm", tmp_path / "18.ckpt")
+    assert status == 2 and err == (
+        "mindres: error: timm publishes weights of several networks: name one with --arch\n"
+    )
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as left:
+        program.main([*map(str, arguments)])
+    return (left.value.code or 0, *capsys.readouterr())
+
+
+def test_a_new_publisher_is_a_row_and_a_value(http_server, monkeypatch, capsys):
+    address = f"{http_server.url}/{{}}.ckpt"
+    publisher = Publisher("the moon's README", address, facts={"num_classes": 10, "input_size": 28})
+    monkeypatch.setitem(PUBLISHERS, "moon", publisher)
+    row = registry.network("convnet")
+    monkeypatch.setitem(row.weights, "moon", sources(moon=("convnet", 0.5))["moon"])
+    assert run(capsys, "models", "convnet")[1].rstrip().endswith("28x28  moon")
+    [listed] = json.loads(run(capsys, "models", "convnet", "--json")[1])
+    assert listed["weights"]["moon"]["top1_source"] == "the moon's README"
+    assert "chenyaofo, moon" in " ".join(run(capsys, "train", "--help")[1].split())
+    assert "chenyaofo, moon" in " ".join(run(capsys, "convert", "--help")[1].split())
+    with pytest.raises(UserError, match=r"cannot download http.*/convnet\.ckpt"):
+        mindres.convnet(pretrained="moon")
+    with pytest.raises(UserError, match="convnet: name a file, or take moon's"):
+        mindres.convnet(pretrained="timm")
+    with pytest.raises(
+        UserError, match=r"name a file or an http.* address, .*chenyaofo, moon, true"
+    ):
+        mindres.convnet(pretrained="mars")
