@@ -7,7 +7,8 @@ import math
 import mindspore
 from mindspore.train import Callback
 
-from mindres.callbacks.step_state import learning_rate, loss_of
+from mindres.callbacks.step_state import loss_of
+from mindres.compat.mindspore import last_learning_rate
 from mindres.errors import UserError
 
 
@@ -24,7 +25,7 @@ class FiniteLoss(Callback):
         if mindspore.get_context("device_target") != "CPU" and self.state.step % 20:
             return
         if not math.isfinite(loss_of(state.net_outputs)):
-            rate = learning_rate(self.state.monitor.optimizer)
+            rate = last_learning_rate(self.state.monitor.optimizer)
             kept = (
                 f"; the last good state is {self.state.last}"
                 if self.state.folder and self.state.last.exists()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mindspore.train import Callback
 
-from mindres.callbacks.step_state import learning_rate, loss_of
+from mindres.callbacks.step_state import loss_of
+from mindres.compat.mindspore import last_learning_rate
 
 
 class LossMonitor(Callback):
@@ -25,6 +26,6 @@ class LossMonitor(Callback):
                 f"Epoch: [{state.cur_epoch_num} / {state.epoch_num}], "
                 f"step: [{step} / {state.batch_num}], "
                 f"loss: [{loss_of(state.net_outputs):.4f}], "
-                f"lr: {learning_rate(state.optimizer):.2e}",
+                f"lr: {last_learning_rate(state.optimizer):.2e}",
                 flush=True,
             )

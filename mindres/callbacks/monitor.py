@@ -11,7 +11,8 @@ from mindspore.train import Callback
 
 from mindres.callbacks.best_checkpoints import LEAST, BestCheckpoints
 from mindres.callbacks.epoch_line import epoch_line, progress_bar
-from mindres.callbacks.step_state import learning_rate, loss_of, steps_at_once
+from mindres.callbacks.step_state import loss_of, steps_at_once
+from mindres.compat.mindspore import last_learning_rate
 from mindres.devices import workers
 from mindres.errors import UserError
 from mindres.models import save
@@ -170,7 +171,7 @@ class ValAccMonitor(Callback):
             epoch=state.cur_epoch_num,
             loss=loss,
             metric=metric,
-            lr=learning_rate(self.optimizer),
+            lr=last_learning_rate(self.optimizer),
             images_per_second=speed,
             seconds=time.monotonic() - self.epoch_started,
             val_loss=val_loss,

@@ -26,6 +26,9 @@ UNTIL = {
     "forget_compiled": "a Cell that was changed compiles anew by itself",
     "renew_graph": "a Cell whose class was changed compiles anew by itself",
     "workers_joined": "mindspore.communication says whether `init` was called",
+    "last_learning_rate": "an optimizer says which learning rate its last step had",
+    "has_rates_of_groups": "an optimizer says whether its groups have learning rates of their own",
+    "number_epoch": "`Model.train` numbers epochs from a given one without preparing those before",
     "NO_MEMORY": "MindSpore raises MemoryError where an allocation failed",
     "pipeline_reason": "the data pipeline raises an exception class of its own",
     "native_reason": "errors of MindSpore's C++ carry their reason in a field",
@@ -101,6 +104,27 @@ def renew_graph(cell, by: int) -> None:
     MindSpore keeps a compiled graph under the time at which the cell was created.
     """
     vars(cell)["_create_time"] += by
+
+
+def last_learning_rate(optimizer) -> float:
+    """The learning rate of the optimizer's last step, the highest of its groups of parameters."""
+    rates = optimizer.learning_rate if optimizer.is_group_lr else [optimizer.learning_rate]
+    if not optimizer.dynamic_lr:
+        return max(float(rate.asnumpy()) for rate in rates)
+    step = max(int(optimizer.global_step.asnumpy()[0]) - 1, 0)
+    schedules = [rate.learning_rate.asnumpy() for rate in rates]
+    return max(float(schedule[min(step, len(schedule) - 1)]) for schedule in schedules)
+
+
+def has_rates_of_groups(optimizer) -> bool:
+    """Whether `optimizer.get_lr()` gives a tuple with the rate of each parameter."""
+    return optimizer.is_group_lr
+
+
+def number_epoch(state, epoch: int, epochs: int) -> None:
+    """Have the callbacks of `Model.train` see `epoch` of `epochs` in their `state`."""
+    state.cur_epoch_num = epoch
+    state.epoch_num = epochs
 
 
 def workers_joined() -> bool:

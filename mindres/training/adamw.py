@@ -5,6 +5,8 @@ from __future__ import annotations
 import mindspore
 from mindspore import Parameter, Tensor, nn, ops
 
+from mindres.compat.mindspore import has_rates_of_groups
+
 _step = ops.MultitypeFuncGraph("adamw_step")
 
 
@@ -57,12 +59,13 @@ class AdamW(nn.Optimizer):
             decays = [decays] * count
         self.decays = tuple(Tensor(float(decay), mindspore.float32) for decay in decays)
         self.count = count
+        self.rates_of_groups = has_rates_of_groups(self)
 
     def construct(self, gradients):
         rates = self.get_lr()
-        if not self.is_group_lr:
+        if not self.rates_of_groups:
             rates = (rates,) * self.count
-        self.assignadd(self.global_step, self.global_step_increase_tensor)
+        ops.assign_add(self.global_step, 1)
         power1 = self.beta1_power * self.beta1
         power2 = self.beta2_power * self.beta2
         self.beta1_power = power1

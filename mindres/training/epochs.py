@@ -5,6 +5,8 @@ from __future__ import annotations
 import mindspore
 from mindspore.train import Callback
 
+from mindres.compat.mindspore import number_epoch
+
 
 class EpochNumber(Callback):
     """Tells the callbacks after it the number of the epoch: `Model.train` always says 1."""
@@ -15,9 +17,7 @@ class EpochNumber(Callback):
         self.epochs = epochs
 
     def on_train_epoch_begin(self, run_context):
-        state = run_context.original_args()
-        state.cur_epoch_num = self.last_checkpoint.epoch + 1
-        state.epoch_num = self.epochs
+        number_epoch(run_context.original_args(), self.last_checkpoint.epoch + 1, self.epochs)
 
 
 def run_epochs(model, data, epochs: int, callbacks, last_checkpoint, sink: bool) -> None:

@@ -162,3 +162,48 @@ def test_native_reason():
     said = ["RuntimeError:", "- Cuda error:", "out of it", "- C++ Call Stack:", "a.cc:1"]
     assert private.native_reason(said) == "out of it"
     assert private.native_reason(said[3:]) is None
+
+
+def optimizer_of(groups, rates):
+    """Momentum over two parameters after one step of two."""
+    first, second = (mindspore.Parameter(np.ones(2, np.float32), name=n) for n in "ab")
+    parameters = (
+        [{"params": [first], "lr": [0.5, 0.3]}, {"params": [second], "lr": [0.2, 0.1]}]
+        if groups
+        else [first, second]
+    )
+    optimizer = mindspore.nn.Momentum(parameters, rates, 0.9)
+    gradient = mindspore.Tensor(np.ones(2, np.float32))
+    optimizer((gradient, gradient))
+    return optimizer
+
+
+@pytest.mark.parametrize("groups, rates, wanted", [(True, 0.1, 0.5), (False, [0.4, 0.2], 0.4)])
+def test_last_learning_rate_and_has_rates_of_groups(groups, rates, wanted):
+    optimizer = optimizer_of(groups, rates)
+    assert private.last_learning_rate(optimizer) == pytest.approx(wanted)
+    assert private.has_rates_of_groups(optimizer) == groups
+    assert isinstance(optimizer.get_lr(), tuple) == groups
+    assert private.last_learning_rate(optimizer_of(False, 0.25)) == pytest.approx(0.25)
+
+
+def test_number_epoch_reaches_the_callbacks_that_follow():
+    seen = []
+
+    class Numbers(mindspore.train.Callback):
+        def on_train_epoch_begin(self, run_context):
+            private.number_epoch(run_context.original_args(), 7, 9)
+
+    class Sees(mindspore.train.Callback):
+        def on_train_epoch_end(self, run_context):
+            state = run_context.original_args()
+            seen.append((state.cur_epoch_num, state.epoch_num))
+
+    net = mindspore.nn.Dense(2, 1)
+    data = mindspore.dataset.NumpySlicesDataset(
+        (np.ones((4, 2), np.float32), np.ones((4, 1), np.float32)), ["x", "y"], shuffle=False
+    ).batch(2)
+    optimizer = mindspore.nn.SGD(net.trainable_params(), 0.1)
+    model = mindspore.train.Model(net, mindspore.nn.MSELoss(), optimizer)
+    model.train(1, data, callbacks=[Numbers(), Sees()], dataset_sink_mode=False)
+    assert seen == [(7, 9)]

@@ -16,7 +16,8 @@ from mindspore.train.callback import RunContext, _InternalCallbackParam
 import mindres
 from mindres.callbacks import early_stop
 from mindres.callbacks.monitor import ValAccMonitor
-from mindres.callbacks.step_state import learning_rate, loss_of
+from mindres.callbacks.step_state import loss_of
+from mindres.compat.mindspore import last_learning_rate
 from mindres.data.cifar import Cifar10
 from mindres.errors import UserError
 from mindres.training import assembly, step
@@ -47,7 +48,10 @@ def watched(monkeypatch):
         def on_train_step_end(self, run_context):
             super().on_train_step_end(run_context)
             seen.append(
-                (loss_of(run_context.original_args().net_outputs), learning_rate(self.optimizer))
+                (
+                    loss_of(run_context.original_args().net_outputs),
+                    last_learning_rate(self.optimizer),
+                )
             )
 
     monkeypatch.setattr(assembly, "ValAccMonitor", Watching)
