@@ -50,7 +50,7 @@ def convnet(num_classes=10, pretrained=False, in_channels=1):
     """
     net = BaseClassifier(ConvNet(in_channels), nn.Flatten(), DenseHead(784, num_classes))
     architecture = {"arch": "convnet", "num_classes": num_classes, "in_channels": in_channels}
-    return finish(net, architecture, pretrained)
+    return finish(net, architecture, pretrained, NETWORKS["convnet"].weights)
 
 
 PYTORCH = Naming([(r"^backbone\.conv", "conv_"), (r"^head\.dense\.", "linear_1.")], torch=True)
