@@ -1,42 +1,57 @@
-"""Fine-tune ResNet-50: MindSpore's tutorial, on today's MindSpore, on any of the datasets or your own images."""
+"""Fine-tune ResNet-50 on a data set or on your own images, as MindSpore's tutorial does."""
 
 import mindres
 from mindres.cli.program import run
 from mindres.cli.training_flags import (
-    load_datasets,
+    augmentation_options,
+    image_options,
     load_pretrained,
     recipe_values,
-    train_as_asked,
+    run_options,
     training_parser,
 )
+from mindres.data import create_dataset, dataset_class
 from mindres.training.recipes import make_recipe
+
+EXAMPLE = "python examples/finetune_resnet50.py --dataset cifar10 --download --epochs 5"
 
 
 def main():
-    parser = training_parser(
-        __doc__, "python examples/finetune_resnet50.py --dataset cifar10 --download --epochs 5"
-    )
-    args = parser.parse_args()
+    args = training_parser(__doc__, EXAMPLE).parse_args()
+    # The recipe: epochs, batch size, optimizer and learning rate, with the flags in place.
     recipe = make_recipe(args.recipe, **recipe_values(args))
     device = mindres.set_device(args.device_target, args.device_id)
     if args.distributed:
         mindres.start_workers()
     mindres.set_seed(args.seed)
 
-    # The datasets: augmented batches for training, every image once for validation.
-    train_data, val_data = load_datasets(args, recipe)
+    # The data: augmented batches to train on, and every image once to validate on.
+    images = image_options(args, recipe)
+    augmentation = augmentation_options(args, recipe)
+    held_out = dataset_class(args.dataset).validation_split(args.validation_fraction)
+    train_data = create_dataset(args.dataset, args.dataset_path, "train", **images, **augmentation)
+    val_data = create_dataset(args.dataset, args.dataset_path, held_out, **images)
 
-    # The network: weights learnt on ImageNet, and a fresh classifier for these classes.
+    # The network: weights learnt on ImageNet, and a new classifier for these classes.
     net = mindres.create_model(
-        args.arch, num_classes=len(train_data.classes), in_channels=len(train_data.mean)
+        args.arch, num_classes=len(train_data.classes), in_channels=train_data.channels
     )
     load_pretrained(net, args.pretrained, args.freeze)
 
-    mindres.say(
-        f"{args.arch} on {args.dataset}, {device}: {recipe.epochs} epochs in batches of {recipe.batch_size}, "
-        f"{args.recipe} recipe"
+    # The training: a line for each epoch; the best weights stay in best.ckpt.
+    epochs = f"{recipe.epochs} epochs in batches of {recipe.batch_size}"
+    mindres.say(f"{args.arch} on {args.dataset}, {device}: {epochs}, {args.recipe} recipe")
+    mindres.train(
+        net,
+        train_data,
+        val_data,
+        recipe=args.recipe,
+        **recipe_values(args),
+        freeze=args.freeze,
+        ckpt_dir=args.ckpt_dir,
+        resume=args.resume,
+        **run_options(args),
     )
-    train_as_asked(net, train_data, val_data, args)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draw test images with a checkpoint's predictions: blue where they are right, red where they are wrong."""
+"""Draw images with a checkpoint's predictions: blue where right, red where wrong."""
 
 import os
 import sys
@@ -7,74 +7,51 @@ import numpy as np
 from PIL import Image
 
 import mindres
+from mindres.cli import flags
 from mindres.cli.arguments import positive_int
 from mindres.cli.parser import ArgumentParser
 from mindres.cli.program import run
-from mindres.data import DATASETS
-from mindres.devices import DEVICES
+
+EXAMPLE = "python examples/visualize_predictions.py --ckpt ckpt/best.ckpt --out predictions.png"
 
 
 def main():
-    parser = ArgumentParser(
-        description=__doc__,
-        epilog="example:\n  python examples/visualize_predictions.py --ckpt ckpt/best.ckpt --out predictions.png",
-    )
-    parser.add_argument("--ckpt", required=True, help="a checkpoint written by mindres")
-    parser.add_argument("--images", help="a folder of images to draw in place of the dataset's")
-    parser.add_argument(
-        "--dataset", choices=DATASETS, help="default: the one that the checkpoint was trained on"
-    )
-    parser.add_argument(
-        "--dataset_path", default="./datasets", help="folder of the dataset (default: ./datasets)"
-    )
-    parser.add_argument(
-        "--count", type=positive_int, default=24, help="how many images (default: 24)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="which images are drawn (default: 0)")
-    parser.add_argument(
-        "--out", default="predictions.png", help="PNG, SVG or PDF file (default: predictions.png)"
-    )
-    parser.add_argument("--device_target", default="auto", choices=DEVICES, help="default: auto")
+    parser = ArgumentParser(description=__doc__, epilog=f"example:\n  {EXAMPLE}")
+    flags.add_network_flags(parser)
+    flags.add_data_flags(parser)
+    parser.add_argument("--images", metavar="DIR", help="images in place of the data set's")
+    parser.add_argument("--count", type=positive_int, default=24, help="images (default: 24)")
+    parser.add_argument("--out", default="predictions.png", help="PNG, SVG or PDF file")
+    flags.add_seed_flag(parser)
     args = parser.parse_args()
-    mindres.set_device(args.device_target)
-    mindres.set_seed(args.seed)
 
     from mindres import pictures
     from mindres.data.images import image_files
     from mindres.evaluation.predictor import class_names
-    from mindres.evaluation.trained_data import open_data
-    from mindres.pictures import drawing
+    from mindres.pictures.drawing import format_of, save
     from mindres.pictures.prediction_grid import prediction_grid
 
-    drawing.format_of(args.out)
+    format_of(args.out)
     # The checkpoint says which network it holds, and how its images were prepared.
-    net, metadata = mindres.load_model(args.ckpt)
+    net, metadata = flags.load_network(args)
+    mindres.set_seed(args.seed)
     if args.images:
         paths = image_files(args.images)[: args.count]
         sample = pictures.samples_from_files(paths, metadata, class_names(net, metadata))
     else:
-        data = open_data(metadata, args.dataset, args.dataset_path)
-        sample = pictures.samples(data, args.count)
+        sample = pictures.samples(flags.open_images(args, metadata), args.count)
 
     prediction = mindres.predict(net, sample.inputs)
-    drawing.save(
-        prediction_grid(
-            sample.shown,
-            [sample.classes[k] for k in prediction.classes],
-            sample.names,
-            prediction.probabilities.max(axis=1),
-        ),
-        args.out,
-    )
-    right = (
-        ""
-        if sample.labels is None
-        else f", {np.sum(prediction.classes == sample.labels)} of them right"
-    )
+    names = [sample.classes[k] for k in prediction.classes]
+    probabilities = prediction.probabilities.max(axis=1)
+    save(prediction_grid(sample.shown, names, sample.names, probabilities), args.out)
+
+    right = ""
+    if sample.labels is not None:
+        right = f", {np.sum(prediction.classes == sample.labels)} of them right"
     print(f"{len(sample.inputs)} predictions{right}: {args.out}")
-    if args.out.endswith(".png") and (
-        sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY")
-    ):
+    has_screen = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY")
+    if args.out.endswith(".png") and has_screen:
         Image.open(args.out).show()
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from mindres.cli.training_flags import (
     add_training_flags,
-    load_datasets,
+    augmentation_options,
+    image_options,
     load_pretrained,
     recipe_values,
-    train_as_asked,
+    run_options,
 )
 from mindres.data import BUILT_IN
 from mindres.errors import UserError, suggestion
@@ -34,21 +35,37 @@ def run(args) -> None:
     recipe = make_recipe(args.recipe, **recipe_values(args))
 
     import mindres
+    from mindres.data import create_dataset, dataset_class
 
     device = mindres.set_device(args.device_target, args.device_id)
     if args.distributed:
         mindres.start_workers()
     mindres.set_seed(args.seed)
-    train_data, val_data = load_datasets(args, recipe)
+
+    images = image_options(args, recipe)
+    augmentation = augmentation_options(args, recipe)
+    held_out = dataset_class(args.dataset).validation_split(args.validation_fraction)
+    train_data = create_dataset(args.dataset, args.dataset_path, "train", **images, **augmentation)
+    val_data = create_dataset(args.dataset, args.dataset_path, held_out, **images)
     net = mindres.create_model(
-        args.arch, num_classes=len(train_data.classes), in_channels=len(train_data.mean)
+        args.arch, num_classes=len(train_data.classes), in_channels=train_data.channels
     )
     load_pretrained(net, args.pretrained, args.freeze)
     mindres.say(
         f"{args.arch} on {args.data}, {device}: {recipe.epochs} epochs in batches of "
         f"{recipe.batch_size}, {args.recipe} recipe"
     )
-    train_as_asked(net, train_data, val_data, args)
+    mindres.train(
+        net,
+        train_data,
+        val_data,
+        recipe=args.recipe,
+        **recipe_values(args),
+        freeze=args.freeze,
+        ckpt_dir=args.ckpt_dir,
+        resume=args.resume,
+        **run_options(args),
+    )
 
 
 def _find_data(data, dataset_path) -> tuple[str, str]:

@@ -97,8 +97,9 @@ def _add_network_flags(parser) -> None:
     parser.add_argument("--arch", default="resnet50", help="network (default: %(default)s)")
     parser.add_argument(
         "--pretrained",
-        help=f"published weights (true), none (false), those of a publisher ({', '.join(PUBLISHERS)}), "
-        "a file or a URL; by default published weights where they can be had, else none",
+        help="published weights (true), none (false), those of a publisher "
+        f"({', '.join(PUBLISHERS)}), a file or a URL; by default published weights where they can "
+        "be had, else none",
     )
     parser.add_argument(
         "--freeze",
@@ -160,17 +161,9 @@ def recipe_values(args) -> dict:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def load_datasets(args, recipe):
-    """The `ImageDataset` to train on and the one to validate on that the flags ask for."""
+def image_options(args, recipe) -> dict:
+    """The options of `create_dataset` for training and validation images."""
     from mindres.data import dataset_class
-
-    val_split = dataset_class(args.dataset).validation_split(args.validation_fraction)
-    return load_dataset(args, recipe, "train"), load_dataset(args, recipe, val_split)
-
-
-def load_dataset(args, recipe, split):
-    """One split of the `ImageDataset` that the flags ask for."""
-    from mindres.data import create_dataset, dataset_class
     from mindres.devices import workers
     from mindres.models.registry import list_models, network
 
@@ -184,42 +177,34 @@ def load_dataset(args, recipe, split):
     }
     if args.distributed:
         options |= {"num_shards": workers.size(), "shard_id": workers.rank()}
+    # Grey images for networks that take these, where the data set has them.
     channels = network(args.arch).input_shape[0] if args.arch in list_models() else None
     if channels in dataset_class(args.dataset).channel_choices:
         options["channels"] = channels
-    if split == "train":
-        options["augment"] = recipe.augment
-        options |= {
-            name: getattr(args, name)
-            for name in ("auto_augment", "random_erasing", "mixup", "cutmix")
-        }
-    return create_dataset(args.dataset, args.dataset_path, split, **options)
+    return options
 
 
-def train_as_asked(net, train_data, val_data, args):
-    """`mindres.train` with everything that the flags ask for."""
-    from mindres.training.trainer import train
+def augmentation_options(args, recipe) -> dict:
+    """The options of `create_dataset` that training images have besides."""
+    names = ("auto_augment", "random_erasing", "mixup", "cutmix")
+    return {"augment": recipe.augment, **{name: getattr(args, name) for name in names}}
 
-    own = ("command", "run", "debug", "data")
-    return train(
-        net,
-        train_data,
-        val_data,
-        recipe=args.recipe,
-        **recipe_values(args),
-        freeze=args.freeze,
-        amp_level=args.amp_level,
-        mode=args.mode,
-        ckpt_dir=args.ckpt_dir,
-        keep_best=args.keep_best,
-        select=args.select,
-        overwrite=args.overwrite,
-        resume=args.resume,
-        max_steps=args.max_steps,
-        dataset_sink_mode=args.dataset_sink_mode,
-        tensorboard=args.tensorboard,
-        config={name: value for name, value in vars(args).items() if name not in own},
+
+def run_options(args) -> dict:
+    """The options of `mindres.train` that say how a run goes, and what it notes of the flags."""
+    names = (
+        "amp_level",
+        "mode",
+        "dataset_sink_mode",
+        "max_steps",
+        "keep_best",
+        "select",
+        "overwrite",
+        "tensorboard",
     )
+    of_the_command = ("run", "data")
+    config = {name: value for name, value in vars(args).items() if name not in of_the_command}
+    return {**{name: getattr(args, name) for name in names}, "config": config}
 
 
 def load_pretrained(net, source, freeze="none") -> None:

@@ -1,10 +1,11 @@
 """Networks as files for other programs.
 
-A new format is a row of `FORMATS` and a file in this folder with three functions: `require()` raises
-`UserError` unless the packages are there that the format needs; `write(network, path, shape,
-metadata)` writes a network that takes images of `shape` (channels, height, width) in batches of any
-size; and `load(path)` returns the file's function from images (N, C, H, W) to logits, with which
-`exporter` checks the file before it counts.
+A new format is a row of `FORMATS` and a file in this folder with three functions.
+
+`require()` raises `UserError` unless the packages are there that the format needs.
+`write(network, path, shape, metadata)` writes a network that takes images of `shape` (channels,
+height, width) in batches of any size. `load(path)` returns the file's function from images
+(N, C, H, W) to logits, with which `exporter` checks the file before it counts.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pictures of data sets, networks and training runs: a function for each, returning a Matplotlib figure.
+"""Pictures of data sets, networks and training runs: functions that return a Matplotlib figure.
 
 A new picture is a row of `PICTURES` and a file with a function of the row's name. `mindres plot`
 hands the function what the row names as `inputs`, and the flags in `options` where they are given.

@@ -76,7 +76,10 @@ def tiles(images, columns, cmap, limits=(None, None)):
 
 
 def denormalize(images, mean, std):
-    """Normalised images (N, C, H, W) as displayable ones, (N, H, W, 3) in [0, 1]; one channel becomes three."""
+    """Normalised images (N, C, H, W) as displayable ones, (N, H, W, 3) in [0, 1].
+
+    One channel becomes three.
+    """
     shown = np.clip(np.transpose(images, (0, 2, 3, 1)) * np.asarray(std) + np.asarray(mean), 0, 1)
     return np.repeat(shown, 3, axis=3) if shown.shape[3] == 1 else shown
 

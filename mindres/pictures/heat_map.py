@@ -12,7 +12,7 @@ OPACITY = 0.7  # where the heat is largest
 
 
 def overlay(image, heat):
-    """`image` with `heat` (h, w), in [0, 1], enlarged and laid over it: float (H, W, 3) in [0, 1]."""
+    """`image` with `heat` (h, w) in [0, 1] laid over it: float (H, W, 3) in [0, 1]."""
     image = as_rgb(image)
     heat = enlarge(np.asarray(heat, float), image.shape[:2])
     color = matplotlib.colormaps[COLORS](heat)[..., :3]

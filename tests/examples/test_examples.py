@@ -31,7 +31,8 @@ def test_fine_tune_then_look(run_python, run_example, tmp_path):
         r"^resnet50 on digits, CPU: 40 epochs in batches of 32, tutorial recipe$", done.stdout, re.M
     )
     assert re.search(
-        r"^Epoch: \[ 1 / 40\], Train Loss: \[\d+\.\d{4}\], Accuracy: 0\.\d{4}, lr: 1\.00e-03, "
+        r"^Epoch: \[ 1 / 40\], Train Loss: \[\d+\.\d{4}\], Accuracy: 0\.\d{4}, "
+        r"Val Loss: \[\d+\.\d{4}\], lr: 1\.00e-03, "
         r"[\d,]+ images/s, [\d:]+ left$",
         done.stdout,
         re.M,
@@ -74,7 +75,9 @@ def test_help_has_an_example_that_can_be_typed(run_example, script):
     done = run_example(script, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(rf"^ +python (examples/)?{script} \S", done.stdout, re.M)
-    assert len((ROOT / "examples" / script).read_text().splitlines()) < 100
+    assert len((ROOT / "examples" / script).read_text().splitlines()) <= (
+        120 if script == "serve_onnx.py" else 60
+    )
 
 
 @pytest.fixture(scope="module")
