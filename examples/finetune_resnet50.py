@@ -36,7 +36,7 @@ def main():
     net = mindres.create_model(
         args.arch, num_classes=len(train_data.classes), in_channels=train_data.channels
     )
-    load_pretrained(net, args.pretrained, args.freeze)
+    load_pretrained(net, args)
 
     # The training: a line for each epoch; the best weights stay in best.ckpt.
     epochs = f"{recipe.epochs} epochs in batches of {recipe.batch_size}"

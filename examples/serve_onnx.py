@@ -1,7 +1,6 @@
-"""Say what is in images with a network that `mindres export` wrote, by ONNX Runtime: without MindSpore and mindres.
+"""Classify images with a network that `mindres export` wrote, without MindSpore and mindres.
 
-pip install onnxruntime numpy pillow
-python serve_onnx.py resnet20.onnx photo.jpg another.png
+This file is all that is needed, and: pip install onnxruntime numpy pillow
 """
 
 import argparse
@@ -15,7 +14,9 @@ from PIL import Image, ImageOps
 
 def main():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        epilog="example:\n  python serve_onnx.py resnet20.onnx photo.jpg another.png",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("network", help="file of mindres export --format onnx")
     parser.add_argument("images", nargs="+", help="image files")

@@ -24,8 +24,8 @@ ENDINGS = {"mindres": (".ckpt", ".safetensors"), "torchvision": (".safetensors",
 def add_flags(parser) -> None:
     parser.add_argument(
         "source",
-        help="weights: a MindSpore, .safetensors or PyTorch file, its http(s) address, or a publisher "
-        f"of the network that --arch names ({', '.join(PUBLISHERS)})",
+        help="weights: a MindSpore, .safetensors or PyTorch file, its http(s) address, or a "
+        f"publisher of the network that --arch names ({', '.join(PUBLISHERS)})",
     )
     parser.add_argument("out", help="file to write, ending in .ckpt or .safetensors")
     add_arch_flag(parser)

@@ -50,7 +50,7 @@ def run(args) -> None:
     net = mindres.create_model(
         args.arch, num_classes=len(train_data.classes), in_channels=train_data.channels
     )
-    load_pretrained(net, args.pretrained, args.freeze)
+    load_pretrained(net, args)
     mindres.say(
         f"{args.arch} on {args.data}, {device}: {recipe.epochs} epochs in batches of "
         f"{recipe.batch_size}, {args.recipe} recipe"

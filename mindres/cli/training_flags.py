@@ -207,27 +207,34 @@ def run_options(args) -> dict:
     return {**{name: getattr(args, name) for name in names}, "config": config}
 
 
-def load_pretrained(net, source, freeze="none") -> None:
+def load_pretrained(net, args) -> None:
     """Load what --pretrained names; by default published weights, where they can be had.
 
     Raises:
-        UserError: they cannot be had and stages are to be frozen, which would keep random weights.
+        UserError: the weights that --pretrained names cannot be had; or none can, and --freeze
+            would keep random ones.
     """
     from mindres.devices.workers import say
     from mindres.models.load import load_weights
+    from mindres.runs.folder import RunFolder
+    from mindres.training.freeze import frozen_stages
 
-    if source in ("false", "true"):
-        source = source == "true"
-    if source is None:
-        try:
-            say(str(load_weights(net, True)))
-        except UserError as error:
-            if freeze != "none":
-                raise UserError(
-                    f"--freeze {freeze} would keep random weights as they are, since no published "
-                    f"weights could be loaded ({error}): name weights with --pretrained, leave "
-                    "--freeze out, or say --pretrained false if random weights are meant"
-                ) from None
-            say(f"training from random weights: {error}")
-    elif source:
-        say(str(load_weights(net, source)))
+    frozen_stages(net, args.freeze)  # a stage that is not there is said before anything is fetched
+    if args.pretrained == "false":
+        return
+    if args.pretrained not in (None, "true"):
+        say(str(load_weights(net, args.pretrained)))
+        return
+    try:
+        say(str(load_weights(net, True)))
+    except UserError as error:
+        if args.pretrained:
+            raise
+        goes_on = args.resume and RunFolder(args.ckpt_dir).last.exists()
+        if args.freeze != "none" and not goes_on:
+            raise UserError(
+                f"--freeze {args.freeze} would keep random weights as they are, since no published "
+                f"weights could be loaded ({error}): name weights with --pretrained, leave "
+                "--freeze out, or say --pretrained false if random weights are meant"
+            ) from None
+        say(f"training from random weights: {error}")

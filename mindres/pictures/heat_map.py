@@ -21,7 +21,7 @@ def overlay(image, heat):
 
 
 def enlarge(heat, shape):
-    """`heat` (h, w) stretched to `shape`, bilinearly, as PyTorch does with `align_corners=False`."""
+    """`heat` (h, w) stretched to `shape` as PyTorch does, bilinearly, `align_corners=False`."""
     for axis, size in enumerate(shape):
         at = (np.arange(size) + 0.5) * heat.shape[axis] / size - 0.5
         low = np.clip(np.floor(at).astype(int), 0, heat.shape[axis] - 1)

@@ -1,6 +1,6 @@
 """The frame of a report's page, and its tables.
 
-Everything that comes from elsewhere (class names, commands, paths) is escaped where it becomes HTML.
+Everything that comes from elsewhere, such as class names and paths, is escaped here.
 """
 
 from __future__ import annotations

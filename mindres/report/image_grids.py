@@ -17,7 +17,7 @@ LARGEST_EXACT = 64  # pixels of the longer side of what is shown without loss
 
 
 class Answer(NamedTuple):
-    """An image as a data URI, with its predicted and its true class, the probability, and its file."""
+    """An image as a data URI, with its predicted and true class, the probability, and its file."""
 
     source: str
     predicted: str

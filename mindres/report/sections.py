@@ -84,8 +84,8 @@ def gradcams(found) -> Section | None:
     if not found.gradcams:
         return None
     about = html.about(
-        "Left the image, in the middle what speaks for the prediction, on the right what speaks for "
-        f"the true class, at the stage {found.stage}; red is the largest value of an image."
+        "Left the image, in the middle what speaks for the prediction, on the right what speaks "
+        f"for the true class, at the stage {found.stage}; red is the largest value of an image."
     )
     rows = [(found.answer(position), *heats) for position, heats in found.gradcams.items()]
     return Section("gradcam", "Grad-CAM of the worst mistakes", about + image_grids.gradcams(rows))

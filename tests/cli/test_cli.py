@@ -259,3 +259,17 @@ def test_mistakes_in_what_to_train(run, tmp_path, monkeypatch, arguments, messag
     (tmp_path / "photos").mkdir()
     assert one_line(run, "train", *arguments.split()).startswith(message)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "photos"]
+
+
+def test_frozen_random_weights_are_refused_unless_they_are_asked_for(run, tmp_path, monkeypatch):
+    """Where no published weights can be had: a network that has none."""
+    monkeypatch.chdir(tmp_path)
+    flags = "digits --arch convnet --resize 28 --freeze backbone --epochs 1 --device_target CPU"
+    line = one_line(run, "train", *flags.split())
+    assert line.startswith("--freeze backbone would keep random weights as they are")
+    assert "--pretrained false if random weights are meant" in line
+    assert not list(tmp_path.iterdir())
+    line = one_line(run, "train", *flags.replace("backbone", "layer9").split())
+    assert line.startswith("unknown freeze 'layer9': choose none, backbone, conv1")
+    status, out, err = run("train", *flags.split(), "--pretrained", "false")
+    assert (status, err) == (0, "") and "Epoch: [1 / 1]" in out
