@@ -19,19 +19,20 @@ def load_model(path, **options):
     """The network that a weight file holds, with its weights, and what was noted with it.
 
     Args:
-        path: a path or an http(s) address; or the name of a publisher, with the network's name as `arch`.
-        options: of `create_model`, with the network's name as `arch`. A checkpoint of mindres says which
-            network it holds. For another file the network is guessed from names and shapes, and `options`
-            override the guess.
+        path: a path or an http(s) address; or a publisher's name, with the network's name as
+            `arch`.
+        options: of `create_model`, with the network's name as `arch`. A checkpoint of mindres says
+            which network it holds. For another file the network is guessed from names and shapes,
+            and `options` override the guess.
 
     Returns:
-        The network, and a `mindres.weights.metadata.Metadata`: its `architecture`, and `classes`, `mean`,
-        `std`, `input_size` (height, width), `dataset`, `epoch`, `metric` and more as far as the file or the
-        publisher says.
+        The network, and a `mindres.weights.metadata.Metadata`: its `architecture`, and `classes`,
+        `mean`, `std`, `input_size` (height, width), `dataset`, `epoch`, `metric` and more as far as
+        the file or the publisher says.
 
     Raises:
-        UserError: the file is missing or damaged, does not say or show which network it holds, or holds
-            another one; or the publisher has no weights for the network.
+        UserError: the file is missing or damaged, does not say or show which network it holds, or
+            holds another one; or the publisher has no weights for the network.
     """
     net, metadata, _ = open_weights(path, **options)
     net.metadata = metadata

@@ -1,7 +1,8 @@
 """Weight files: who publishes them, where they lie, their formats, and what is noted in them.
 
-A new publisher is a row in `publishers.py`, a new format a file in `formats/`, a new note a field in `metadata.py`.
-How each publisher names the parameters of a network stands in `naming.py`.
+A new publisher is a row in `publishers.py`, a new format a file in `formats/`, a new note a field
+in `metadata.py`. How each publisher names the parameters of a network stands in the network's file
+in `mindres/models`; `naming.py` applies it.
 """
 
 from mindres.lazy import lazy_names

@@ -1,6 +1,7 @@
 """What a checkpoint notes beside its weights: one dataclass, checked, written as JSON and read.
 
-To note one thing more, add a field: what it is, when it is sound, and whether the network cannot be used without it.
+To note one thing more, add a field: what a sound value is, a check, and whether the network cannot
+be used without it.
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ def noted(about: str, sound: Callable, use: bool = False) -> Any:
 class Metadata(Mapping):
     """What a checkpoint notes, as far as it is known; a read-only mapping of what was noted, too.
 
-    `metadata.mean` is None where no mean was noted, `metadata["mean"]` a KeyError. `other` holds what mindres knows
-    nothing of, under the names that it was noted with.
+    `metadata.mean` is None where no mean was noted; `metadata["mean"]` then raises KeyError.
+    `other` holds what mindres knows nothing of, by the names that it was noted under.
 
     Raises:
         ValueError: a value is not what it must be.

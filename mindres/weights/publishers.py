@@ -1,7 +1,8 @@
-"""Who publishes weights: a row says where the files lie, what proves them whole, and where their accuracy is stated.
+"""Who publishes weights: where the files are, what verifies them, where accuracies are stated.
 
-To add one, add its row here, and one value under its name to each network's row that it has weights for:
-the file's name as the row's address takes it, the top-1 accuracy, and what differs from the row's facts.
+To add a publisher, add its row here, and one value under its name to the row of each network that
+it has weights for: the file's name as the address takes it, the top-1 accuracy, and fields of
+`Source` that differ from the publisher's `facts`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,16 @@ from mindres.weights.metadata import Metadata
 class Source:
     """Weights that somebody publishes, and what one must know to use them.
 
-    `sha256` holds the digest's first digits, where the file's name carries them; `hub` is whether the server states
-    the digest, as Hugging Face's hub does. `mean` and `std` normalise images in [0, 1]; `input_size` is the side in
-    pixels of the images that `top1`, the published accuracy, a fraction, was measured with, and `crop_fraction` how
-    much of the shorter side they keep. `name` is the file's name, unique at its publisher.
+    Attributes:
+        url: address of the file.
+        sha256: first digits of its digest, where the file's name carries them.
+        num_classes: width of the classifier.
+        mean, std: of the training images, with values in [0, 1], by channel.
+        input_size: side in pixels of the images that `top1` was measured with.
+        crop_fraction: how much of an image's shorter side these keep.
+        top1: the published accuracy, a fraction.
+        name: the file's name, unique at its publisher.
+        hub: whether the server states the digest, as Hugging Face's hub does.
     """
 
     url: str
@@ -119,9 +126,13 @@ PUBLISHERS = {
 def sources(**published: tuple) -> dict[str, Source]:
     """The weights of a network by publisher, of which `published` has a tuple each.
 
-    The tuple holds the file's name, its top-1 accuracy, and fields of `Source` in a dict, where they differ:
+    A tuple holds the file's name, its top-1 accuracy and, where they differ from the publisher's,
+    fields of `Source` in a dict:
 
-        sources(mindvision=("resnet50_224", 0.766), timm=("resnet50.a1_in1k", 0.81214, {"input_size": 288}))
+        sources(
+            mindvision=("resnet50_224", 0.766),
+            timm=("resnet50.a1_in1k", 0.81214, {"input_size": 288}),
+        )
     """
     found = {}
     for name, (file, top1, *facts) in published.items():

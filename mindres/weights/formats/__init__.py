@@ -1,12 +1,14 @@
 """Formats of weight files.
 
-To add one, write its file with `recognizes(start)`, `read(path)` and, if it can be written, `write(arrays, metadata,
-path)`; and add its row. `read_checkpoint` asks the formats in this order whether they recognise the start of a file.
+To add one, write its file with `recognizes(start)`, `read(path)` and, if it can be written,
+`write(arrays, metadata, path)`; and add its row. `read_checkpoint` asks the formats in this order
+whether they recognise the first bytes of a file.
 """
 
 from mindres.lazy import lazy_names
 
-# Each format's file here, and the ending of the files that are written in it; None where it is only read.
+# The name of each format's file here, and the ending of the weight files that are written in it;
+# None for a format that is only read.
 FORMATS = {"safetensors": ".safetensors", "pytorch": None, "mindspore": ".ckpt"}
 
 _HOMES = {

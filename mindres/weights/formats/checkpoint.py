@@ -21,11 +21,13 @@ START = 9  # bytes by which a format is recognised
 def read_checkpoint(path: Path | str) -> tuple[dict[str, np.ndarray], Metadata]:
     """The arrays of a weight file by name, and what `save_checkpoint` noted with them.
 
-    The contents tell the format, not the name. A PyTorch file is read with `weights_only`, which runs no code of it,
-    and without its wrapping (`state_dict`, `model_state_dict`, `model`); that takes PyTorch, the other formats do not.
+    The contents tell the format, not the name. A PyTorch file is read with `weights_only`, which
+    runs no code of it, and without its wrapping (`state_dict`, `model_state_dict`, `model`); that
+    takes PyTorch, the other formats do not.
 
     Raises:
-        UserError: there is no such file, or it is no weight file, or a damaged one, or holds more than weights.
+        UserError: there is no such file, or it is no weight file, or a damaged one, or holds more
+            than weights.
     """
     path = Path(path)
     if not path.is_file():
@@ -42,7 +44,8 @@ def read_checkpoint(path: Path | str) -> tuple[dict[str, np.ndarray], Metadata]:
 def write_checkpoint(arrays: dict, path: Path | str, metadata: Metadata) -> Path:
     """Write `arrays`, of NumPy or MindSpore, with `metadata` to `path`, whole or not at all.
 
-    Its ending chooses the format: an ordinary MindSpore checkpoint or .safetensors file, which others read too.
+    Its ending chooses the format: an ordinary MindSpore checkpoint or .safetensors file, which
+    others read too.
 
     Raises:
         UserError: no format that can be written has the ending, or the file cannot be written.

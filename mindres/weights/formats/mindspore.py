@@ -33,8 +33,8 @@ def recognizes(start: bytes) -> bool:
 
 
 def read(path: Path) -> tuple[dict, Metadata]:
-    # Not by MindSpore's own reader: it copies as many bytes as the file has into an array of the size that the file
-    # promises, and writes beyond its end.
+    # Not by MindSpore's own reader: it copies as many bytes as the file has into an array of the
+    # size that the file promises, and writes beyond its end.
     try:
         content = private.without_checksum(path.read_bytes())
         # MindSpore writes a large array in several, each with the shape of the whole.

@@ -13,7 +13,8 @@ from mindres.weights.metadata import Metadata
 
 
 def recognizes(start: bytes) -> bool:
-    # Asked first, because the length with which the file begins may look like the start of a pickle.
+    # Asked first, because the length with which the file begins may look like the start of a
+    # pickle.
     return start[8:9] == b"{"
 
 
