@@ -55,8 +55,8 @@ def open_weights(source, **options):
         options = {**shows, **options}
     if "arch" not in options:
         raise UserError(
-            f"{shown} does not say which network it holds, and its parameters do not show it: name it "
-            "with --arch"
+            f"{shown} does not say which network it holds, and its parameters do not show it: "
+            "name it with --arch"
         )
     net = create_model(options.pop("arch"), **options)
     report = put_weights(net, arrays, metadata, shown)
@@ -81,6 +81,6 @@ def _check_noted(noted, shows, shown) -> None:
     for option in ("arch", "num_classes", "in_channels"):
         if noted.get(option, shows.get(option)) != shows.get(option):
             raise UserError(
-                f"{shown} is damaged: it notes {option} {noted[option]} and holds {shows.get(option)}; "
-                "fetch or write it again"
+                f"{shown} is damaged: it notes {option} {noted[option]} and holds "
+                f"{shows.get(option)}; fetch or write it again"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -80,7 +81,17 @@ def locate(net, source) -> tuple[Path, str]:
             f"there are no published weights {whose}for {net.architecture['arch']}: "
             f"name a file{others}"
         )
+    _check_reader(name, published)
     return download_weights(published[name]), f"{name}'s {published[name].name}"
+
+
+def _check_reader(name: str, published: dict) -> None:
+    """Refuse weights that take PyTorch where there is none, before they are downloaded."""
+    if not PUBLISHERS[name].takes_pytorch or importlib.util.find_spec("torch"):
+        return
+    others = [other for other in published if not PUBLISHERS[other].takes_pytorch]
+    instead = f", or take {' or '.join(others)}'s" if others else ""
+    raise UserError(f"{name}'s weights take PyTorch to be read: pip install torch{instead}")
 
 
 def _check_network(wanted: dict, noted: dict, arrays: dict, shown: str) -> None:

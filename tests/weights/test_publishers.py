@@ -202,3 +202,18 @@ def test_a_new_publisher_is_a_row_and_a_value(http_server, monkeypatch, capsys):
         UserError, match=r"name a file or an http.* address, .*chenyaofo, moon, true"
     ):
         mindres.convnet(pretrained="mars")
+
+
+def test_without_pytorch_its_files_are_not_even_fetched(http_server, monkeypatch):
+    monkeypatch.setenv("MINDRES_MIRROR", http_server.url)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    net = mindres.create_model("resnet20")
+    with pytest.raises(UserError) as caught:
+        mindres.load_weights(net, True)
+    assert str(caught.value) == ("chenyaofo's weights take PyTorch to be read: pip install torch")
+    net.sources = networks()["resnet18"].weights
+    with pytest.raises(
+        UserError, match="pip install torch, or take mindvision or mindcv or timm's"
+    ):
+        mindres.load_weights(net, "torchvision")
+    assert not http_server.requests
