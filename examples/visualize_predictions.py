@@ -26,7 +26,7 @@ def main():
     args = parser.parse_args()
 
     from mindres import pictures
-    from mindres.data.images import image_files
+    from mindres.data.image_files import image_files
     from mindres.evaluation.predictor import class_names
     from mindres.pictures.drawing import format_of, save
     from mindres.pictures.prediction_grid import prediction_grid

@@ -137,7 +137,7 @@ class Inputs:
     def samples(self):
         """Some of the images of --images, or else of the data set."""
         from mindres import pictures
-        from mindres.data.images import image_files
+        from mindres.data.image_files import image_files
         from mindres.evaluation.predictor import class_names
 
         count = self.args.count or SAMPLES

@@ -100,7 +100,7 @@ def _batches(sources, metadata, look, errors):
 
 def _expand(sources, errors):
     """Yield each file, and each image file of each folder."""
-    from mindres.data.images import image_files
+    from mindres.data.image_files import image_files
 
     for source in sources:
         if source == "-" or not os.path.isdir(source):

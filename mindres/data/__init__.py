@@ -12,6 +12,8 @@ DATASETS = {
     "cifar10": "mindres.data.cifar:Cifar10",
     "cifar100": "mindres.data.cifar:Cifar100",
     "mnist": "mindres.data.mnist:Mnist",
+    "fashion_mnist": "mindres.data.mnist:FashionMnist",
+    "svhn": "mindres.data.svhn:Svhn",
     "folder": "mindres.data.folder:ImageFolder",
 }
 

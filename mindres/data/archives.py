@@ -1,26 +1,36 @@
-"""Packed datasets: what is needed is taken out of them, no more than a dataset has, and nothing leaves the folder."""
+"""Takes files out of archives, within bounds that the caller sets, and into one folder."""
 
 from __future__ import annotations
 
 import gzip
-import itertools
 import tarfile
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 from mindres.errors import UserError
 from mindres.files import atomic_write, reason
 
-LARGEST_MEMBER = 1 << 28  # the largest file of a dataset is CIFAR-100's, 155 MB
-LARGEST_ARCHIVE = 1 << 30
-MOST_MEMBERS = 1000  # each takes memory
+
+class Limits(NamedTuple):
+    """How large an archive of a data set may be, unpacked."""
+
+    member: int = 1 << 28  # bytes of the largest file
+    archive: int = 1 << 30  # bytes in all
+    members: int = 1000  # files and folders: each takes memory
 
 
-def extract(archive: Path, folder: Path, names: set[str]) -> None:
-    """Take the regular files called `names` out of a tar archive, packed by gzip or not, into `folder`.
+LIMITS = Limits()
 
-    Only the last part of a member's name is looked at, so `..`, absolute paths and links have no
-    effect. `UserError` when the archive is damaged, lacks one of the files, or unpacks to more than any dataset.
+
+def extract(archive: Path, folder: Path, names: set[str], limits: Limits = LIMITS) -> None:
+    """Take the regular files called `names` out of a tar archive, packed by gzip or not.
+
+    They come into `folder` under their own names: only the last part of a member's name is looked
+    at, so `..`, absolute paths and links have no effect.
+
+    Raises:
+        UserError: the archive is damaged, lacks one of the files, or exceeds the `limits`.
     """
     missing = set(names)
     try:
@@ -28,16 +38,18 @@ def extract(archive: Path, folder: Path, names: set[str]) -> None:
             packed = file.read(2) == b"\x1f\x8b"
         with (
             (gzip.open if packed else open)(archive, "rb") as file,
-            tarfile.open(fileobj=_Bounded(file), mode="r:") as tar,
+            tarfile.open(fileobj=_Bounded(file, limits), mode="r:") as tar,
         ):
-            for member in itertools.islice(tar, MOST_MEMBERS):
+            for number, member in enumerate(tar, 1):
+                if number > limits.members:
+                    raise ValueError(f"it has more than {limits.members:,} members")
                 name = Path(member.name).name
                 if member.isfile() and name in missing:
                     with (
                         atomic_write(folder / name, follow_symlinks=False) as part,
                         open(part, "wb") as out,
                     ):
-                        copy(tar.extractfile(member), out)
+                        copy(tar.extractfile(member), out, limits.member)
                     missing.discard(name)
     except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, RecursionError) as error:
         raise UserError(
@@ -50,10 +62,12 @@ def extract(archive: Path, folder: Path, names: set[str]) -> None:
 
 
 class _Bounded:
-    """An unpacked archive that ends in an error where a dataset would long have ended."""
+    """An unpacked archive that ends in an error where it exceeds the limits."""
 
-    def __init__(self, file):
-        self.file, self.tell = file, file.tell
+    def __init__(self, file, limits: Limits):
+        self.file = file
+        self.tell = file.tell
+        self.limits = limits
 
     def read(self, size):
         self._check(size)
@@ -64,15 +78,17 @@ class _Bounded:
         return self.file.seek(position)
 
     def _check(self, size):
-        if size > LARGEST_MEMBER or self.tell() + size > LARGEST_ARCHIVE:
-            raise tarfile.ReadError("it unpacks to more than any dataset")
+        if size > self.limits.member:
+            raise tarfile.ReadError(f"a member has more than {self.limits.member:,} bytes")
+        if self.tell() + size > self.limits.archive:
+            raise tarfile.ReadError(f"it unpacks to more than {self.limits.archive:,} bytes")
 
 
-def copy(source, target) -> None:
-    """Copy an open file into another one; `ValueError` where it is larger than any dataset's."""
-    left = LARGEST_MEMBER
+def copy(source, target, most: int = LIMITS.member) -> None:
+    """Copy an open file into another one; `ValueError` where it has more than `most` bytes."""
+    left = most
     while chunk := source.read(1 << 20):
         left -= len(chunk)
         if left < 0:
-            raise ValueError("it unpacks to more than any dataset")
+            raise ValueError(f"it unpacks to more than {most:,} bytes")
         target.write(chunk)

@@ -82,8 +82,11 @@ def visible(image: np.ndarray, metadata: Mapping) -> np.ndarray:
     return np.asarray(small)
 
 
-def describe(data) -> Metadata:
-    """What a checkpoint must note of its dataset, so that it can be used without knowing it."""
+def describe(data, val_data=None) -> Metadata:
+    """What a checkpoint must note of its data set, so that it can be used without knowing it.
+
+    `val_data` is what chooses the checkpoint.
+    """
     if not isinstance(data, ImageDataset):
         return Metadata()
     return Metadata(
@@ -93,4 +96,7 @@ def describe(data) -> Metadata:
         std=list(data.std),
         input_size=list(data.resize),
         crop_fraction=data.crop_fraction,
+        split_rule=data.split_rule,
+        skip_broken=data.skip_broken,
+        validated_on=getattr(val_data, "split", None),
     )

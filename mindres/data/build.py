@@ -43,9 +43,11 @@ def checked_name(name: str) -> str:
 
 
 def name_of(data) -> str:
-    """The name in `DATASETS` of an `ImageDataset`; of a class that is not in it, the class's in lower case."""
-    kind = type(data).__name__
-    for row, address in DATASETS.items():
-        if address.partition(":")[2] == kind:
-            return row
-    return kind.lower()
+    """The name in `DATASETS` of an `ImageDataset`; of another class, the class's in lower case."""
+    return names_of(type(data))[0]
+
+
+def names_of(kind: type) -> list[str]:
+    """What a class of `ImageDataset` is called in checkpoints, as in `DATASETS` first."""
+    rows = [row for row, address in DATASETS.items() if address.endswith(f":{kind.__name__}")]
+    return [*rows, kind.__name__.lower()]

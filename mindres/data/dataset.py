@@ -1,71 +1,69 @@
-"""What all datasets share: splits, shards, augmentation, normalisation and batches, over MindSpore's C++ pipeline."""
+"""What all data sets share: their arguments, and what each of them says of itself."""
 
 from __future__ import annotations
 
 import copy
 import hashlib
-import math
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
-from mindspore import dataset as ds, int32
-from mindspore.dataset import transforms, vision
+from mindspore.dataset import vision
 
-from mindres.data.augment import policy
-from mindres.data.batch_augment import BatchTransform
-from mindres.data.splits import stratified_split
+from mindres.data import arguments, augment as augmentations, sampling, showing, splits
 from mindres.errors import UserError
 
 
 class ImageDataset(ABC):
     """Labelled images, with MindVision's arguments.
 
-    `run()` gives a MindSpore dataset of batches with the columns `image`, float32 (N, C, H, W) normalised by `mean`
-    and `std`, and `label`, int32 (N,); with mixup or cutmix the label is float32 (N, classes). Batches of "train" all
-    have `batch_size` images; the other splits end with a shorter one, so that every image counts once.
+    `run()` returns a MindSpore dataset of batches with the columns `image`, float32 (N, C, H, W)
+    normalised by `mean` and `std`, and `label`, int32 (N,); with mixup or cutmix the label is
+    float32 (N, classes). Batches of "train" all have `batch_size` images; the other splits end with
+    a shorter one, so that every image counts once. `len()` is the number of images of the split.
 
     Args:
-        path: folder of the dataset; how it is searched stands with each class.
-        split: "train", "test", or "val" for the images that `validation_fraction` holds out of "train".
+        path: folder of the data set; each class says how it is searched.
+        split: "train", "test", or "val" for the images that are held out of "train".
         transform: operations on the uint8 image (H, W, C) in place of `default_transform()`.
         target_transform: operations on the label, before it becomes int32.
         batch_size: images in a batch.
         repeat_num: how often `run()` repeats the images.
-        shuffle: new order every epoch; None is True for "train" alone. Order and augmentation follow from
-            `mindspore.set_seed`.
+        shuffle: new order every epoch; None is True for "train" alone. Order and augmentation
+            follow from `mindspore.set_seed`.
         num_parallel_workers: threads of each step that takes single images; batches are made in one.
         num_shards, shard_id: keep the images of one worker of several.
         resize: side of the square images, or (height, width), in pixels.
-        download: fetch the dataset if it is not there.
-        validation_fraction: part of the training images held out, in [0, 1), each class in proportion.
+        download: download the data set if it is not there.
+        validation_fraction: part of the training images held out as "val", in [0, 1).
         validation_seed: which images these are.
-        auto_augment: "none", "randaugment" (arXiv:1909.13719: two operations at strength 9 of 10) or "trivialaugment"
-            (arXiv:2103.10158: one at any strength), before the dataset's own augmentation.
+        split_rule: how they are chosen, "order" or "path" (see `mindres.data.splits`); None is the
+            class's own rule.
+        auto_augment: a name in `mindres.data.AUTO_AUGMENT`, before the class's own augmentation.
         random_erasing: probability of erasing a rectangle (arXiv:1708.04896).
         mixup: the alpha of mixup (arXiv:1710.09412); 0 is off.
         cutmix: the alpha of CutMix (arXiv:1905.04899); 0 is off.
         augment: False takes training images as they are.
         standardize: False leaves images in [0, 1]; their `mean` is then 0 and their `std` 1.
         channels: of the images, one of the class's `channel_choices`; None is the first of them.
-        skip_broken: leave broken image files out, and say how many (a folder of images alone has such).
+        skip_broken: leave out broken image files, and print how many (folders of images only).
 
     Raises:
         UserError: an argument is out of range, or the files are missing or damaged.
     """
 
-    mean: tuple[float, ...] = ()
+    # What each class says of its images.
+    mean: tuple[float, ...] = ()  # of values in [0, 1], for each channel
     std: tuple[float, ...] = ()
     classes: tuple[str, ...] = ()
-    crop_fraction = (
-        1.0  # of the shorter side, kept when an image that is not for training is cropped
-    )
+    splits: tuple[str, ...] = ("train", "val", "test")
+    channel_choices: tuple[int, ...] = (3,)  # one grey channel may be repeated
+    native_size: tuple[int, int] | None = None  # of the files, where all have the same
     mirrored = False  # whether a mirror image belongs to the same class
     shift = 0  # by up to how many of its own pixels a training image is shifted
-    native_size: tuple[int, int] | None = None  # of the files, where all have the same
-    splits = ("train", "val", "test")
-    channel_choices: tuple[int, ...] = (3,)  # of its images; the first where none is asked for
+    crop_fraction = 1.0  # of the shorter side, kept of an image that is not for training
+    split_rule = "order"
 
     def __init__(
         self,
@@ -84,6 +82,7 @@ class ImageDataset(ABC):
         *,
         validation_fraction=0.0,
         validation_seed=0,
+        split_rule=None,
         auto_augment="none",
         random_erasing=0.0,
         mixup=0.0,
@@ -93,54 +92,55 @@ class ImageDataset(ABC):
         channels=None,
         skip_broken=False,
     ):
-        if split not in self.splits:
-            raise UserError(
-                f"{self.name} has no split {split!r}: choose one of {', '.join(self.splits)}"
-            )
-        if channels not in (None, *self.channel_choices):
-            choices = " or ".join(map(str, self.channel_choices))
-            raise UserError(f"{self.name} gives images of {choices} channels, not {channels}")
-        for what, value in (("batch_size", batch_size), ("repeat_num", repeat_num)):
-            if value < 1:
-                raise UserError(f"{what} must be at least 1, not {value}")
-        if not 0 <= validation_fraction < 1:
-            raise UserError(f"validation_fraction must be in [0, 1), not {validation_fraction}")
-        policy(auto_augment)
-        if not (0 <= random_erasing <= 1 and 0 <= mixup < math.inf and 0 <= cutmix < math.inf):
-            raise UserError("random_erasing must be in [0, 1], and mixup and cutmix at least 0")
-        if mixup and cutmix:
-            raise UserError("mixup and cutmix exclude each other: choose one")
-        if (num_shards is None) != (shard_id is None) or (
-            num_shards is not None and not 0 <= shard_id < num_shards
-        ):
-            raise UserError(f"shard_id must be in [0, num_shards), not {shard_id} of {num_shards}")
-        self.path = None if path is None else Path(os.path.expanduser(path))
-        self.split, self.transform, self.target_transform = split, transform, target_transform
-        self.channels = channels or self.channel_choices[0]
-        if len(self.mean) == 1:  # one grey value, repeated where three channels are asked for
-            self.mean, self.std = self.mean * self.channels, self.std * self.channels
-        self.skip_broken = skip_broken
-        self.batch_size, self.repeat_num = batch_size, repeat_num
-        self.resize = (resize, resize) if isinstance(resize, int) else tuple(resize)
-        if min(self.resize) < 1:
-            raise UserError(f"resize must be at least 1 pixel, not {resize}")
-        self.shuffle = split == "train" if shuffle is None else shuffle
-        self.num_shards, self.shard_id = num_shards, shard_id
-        self.num_parallel_workers = num_parallel_workers
-        self.validation_fraction, self.validation_seed = validation_fraction, validation_seed
-        self.auto_augment, self.random_erasing, self.mixup, self.cutmix = (
-            auto_augment,
-            random_erasing,
-            mixup,
-            cutmix,
+        channels = self.channel_choices[0] if channels is None else channels
+        split_rule = type(self).split_rule if split_rule is None else split_rule
+        arguments.check_choice(f"{self.name} has no split", split, self.splits)
+        arguments.check_choice(
+            f"{self.name} has no images of this number of channels:",
+            channels,
+            self.channel_choices,
         )
-        self.augment = augment and split == "train"
-        self.drop_remainder = split == "train"
+        arguments.check_choice("unknown split_rule", split_rule, splits.SPLIT_RULES)
+        arguments.check_counts(batch_size=batch_size, repeat_num=repeat_num)
+        arguments.check_fraction(validation_fraction)
+        arguments.check_augmentation(auto_augment, random_erasing, mixup, cutmix)
+        arguments.check_shard(num_shards, shard_id)
+        training = split == "train"
+        self.path = None if path is None else Path(os.path.expanduser(path))
+        self.split = split
+        self.transform = transform
+        self.target_transform = target_transform
+        self.batch_size = batch_size
+        self.repeat_num = repeat_num
+        self.shuffle = training if shuffle is None else shuffle
+        self.num_parallel_workers = num_parallel_workers
+        self.num_shards = num_shards
+        self.shard_id = shard_id
+        self.resize = arguments.image_size(resize)
+        self.validation_fraction = validation_fraction
+        self.validation_seed = validation_seed
+        self.split_rule = split_rule
+        self.auto_augment = auto_augment
+        self.random_erasing = random_erasing
+        self.mixup = mixup
+        self.cutmix = cutmix
+        self.augment = augment and training
+        self.drop_remainder = training
+        self.channels = channels
+        self.skip_broken = skip_broken
         if download:
             self.download()
         self.prepare()
+        self._set_normalization(standardize)
+
+    def _set_normalization(self, standardize: bool) -> None:
+        """Set `mean` and `std` for each of the channels."""
+        if len(self.mean) == 1:
+            self.mean = self.mean * self.channels
+            self.std = self.std * self.channels
         if not standardize:
-            self.mean, self.std = (0.0,) * len(self.mean), (1.0,) * len(self.mean)
+            self.mean = (0.0,) * len(self.mean)
+            self.std = (1.0,) * len(self.std)
 
     @property
     def name(self) -> str:
@@ -151,13 +151,27 @@ class ImageDataset(ABC):
         """The class names by label."""
         return dict(enumerate(self.classes))
 
+    def __len__(self) -> int:
+        """The number of images of the split, those of all shards together."""
+        indices = self.indices()
+        return len(self.labels()) if indices is None else len(indices)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return showing.as_text(self)
+
+    def _repr_html_(self) -> str:
+        return showing.as_html(self)
+
     @classmethod
     def validation_split(cls, validation_fraction: float = 0.0) -> str:
         """The split that training is validated on: "val" where images are held out, else "test"."""
         return "val" if validation_fraction > 0 else "test"
 
     def download(self) -> None:
-        """Fetch the dataset if it is not there."""
+        """Download the data set if it is not there."""
         raise UserError(f"{self.name} cannot be downloaded")
 
     @abstractmethod
@@ -170,11 +184,45 @@ class ImageDataset(ABC):
 
     @abstractmethod
     def labels(self) -> np.ndarray:
-        """The labels of the files of this split, in their order; "val" shares those of "train"."""
+        """The labels of all images in the files; "val" has the files of "train"."""
 
     @abstractmethod
     def files(self) -> list[Path]:
-        """The files that the images of this split come from."""
+        """The files that the images come from."""
+
+    def use_classes(self, names) -> None:
+        """Number the classes as `names` does, which has all of them."""
+        if list(names) != list(self.classes):
+            raise UserError(
+                f"the classes of {self.name} have other numbers in the checkpoint: name the data set "
+                "that it was trained on"
+            )
+
+    def train_and_val(self) -> tuple[np.ndarray, np.ndarray]:
+        """The indices of the images trained on, and of those held out of training."""
+        return splits.split_by_order(self.labels(), self.validation_fraction, self.validation_seed)
+
+    def indices(self) -> np.ndarray | None:
+        """Which of the images in the files the split has; None for all."""
+        return sampling.split_indices(self)
+
+    def split_labels(self) -> np.ndarray:
+        """The labels of the split's images, in the files' order."""
+        indices = self.indices()
+        return self.labels() if indices is None else self.labels()[indices]
+
+    def existing_folder(self) -> Path:
+        """The folder `path`; `UserError` where there is none."""
+        if self.path is None:
+            raise UserError(f"{self.name} needs the folder of its files (--dataset_path)")
+        if not self.path.exists():
+            raise UserError(
+                f"the dataset folder {self.path} does not exist: correct --dataset_path, "
+                "or add --download"
+            )
+        if not self.path.is_dir():
+            raise UserError(f"{self.path} is not a folder: correct --dataset_path")
+        return self.path
 
     def image_names(self) -> list[str] | None:
         """The file of each image of this split, in their order; None where an image has no file of its own."""
@@ -182,14 +230,16 @@ class ImageDataset(ABC):
 
     def policy(self) -> list:
         """The operations of `auto_augment`, on images of three channels."""
-        return policy(self.auto_augment)
+        return augmentations.policy(self.auto_augment)
 
     def augmentation(self) -> list:
-        """This dataset's own random operations on training images."""
-        return [
-            *([vision.RandomCrop(self.native_size, self.shift)] if self.shift else []),
-            *([vision.RandomHorizontalFlip()] if self.mirrored else []),
-        ]
+        """This data set's own random operations on training images."""
+        operations = []
+        if self.shift:
+            operations.append(vision.RandomCrop(self.native_size, self.shift))
+        if self.mirrored:
+            operations.append(vision.RandomHorizontalFlip())
+        return operations
 
     def default_transform(self) -> list:
         """Augmentation for "train", then resizing and normalisation."""
@@ -197,126 +247,39 @@ class ImageDataset(ABC):
         return [*random, *self.fit(), *self.normalize()]
 
     def fit(self) -> list:
-        """Bring an image to the size of `resize`."""
-        return (
-            []
-            if self.resize == self.native_size
-            else [vision.Resize(self.resize, vision.Inter.BICUBIC)]
-        )
+        """The operations that bring an image to the size of `resize`."""
+        if self.resize == self.native_size:
+            return []
+        return [vision.Resize(self.resize, vision.Inter.BICUBIC)]
 
     def normalize(self) -> list:
         """uint8 (H, W, C) to float32 (C, H, W): scaled to [0, 1], less `mean`, divided by `std`."""
-        return [
-            vision.Normalize([255 * m for m in self.mean], [255 * s for s in self.std]),
-            vision.HWC2CHW(),
-        ]
-
-    def indices(self) -> np.ndarray | None:
-        """Which of the files' images this split has; None for all."""
-        if self.split == "test" or not self.validation_fraction:
-            if self.split == "val":
-                raise UserError(
-                    f"{self.name} holds no images out of its training split: give validation_fraction"
-                )
-            return None
-        train, val = stratified_split(self.labels(), self.validation_fraction, self.validation_seed)
-        return train if self.split == "train" else val
-
-    def _sampler(self):
-        indices = self.indices()
-        if self.num_shards is None:
-            if indices is None:
-                return ds.RandomSampler() if self.shuffle else ds.SequentialSampler()
-            return (ds.SubsetRandomSampler if self.shuffle else ds.SubsetSampler)(indices.tolist())
-        if indices is None:
-            indices = np.arange(len(self.labels()))
-        if not self.shuffle:
-            # Shards of unequal length: nothing is repeated to even them out, so that evaluation counts each image once.
-            return ds.SubsetSampler(indices[self.shard_id :: self.num_shards].tolist())
-        sampler = ds.DistributedSampler(self.num_shards, self.shard_id, shuffle=True)
-        sampler.add_child(ds.SubsetSampler(indices.tolist()))
-        return sampler
+        mean = [255 * m for m in self.mean]
+        std = [255 * s for s in self.std]
+        return [vision.Normalize(mean, std), vision.HWC2CHW()]
 
     def plain(self):
-        """The same images, each once, in the files' order and as they are."""
+        """The same images, each once, in the files' order, and not augmented."""
         other = copy.copy(self)
-        other.augment = other.shuffle = other.drop_remainder = False
+        other.augment = False
+        other.shuffle = False
+        other.drop_remainder = False
         other.repeat_num = 1
         return other
 
     def fingerprint(self) -> str:
-        """Changes with the files, the choice among them, and what is done to them."""
+        """A digest that changes with the files, the choice among them, and what is done to them."""
         stats = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in self.files()]
+        plain_types = (str, int, float, bool, tuple, type(None))
         options = {
-            k: v
-            for k, v in vars(self).items()
-            if isinstance(v, (str, int, float, bool, tuple, type(None)))
+            name: value for name, value in vars(self).items() if isinstance(value, plain_types)
         }
         operations = [(type(op).__name__, str(vars(op))) for op in self.transform or []]
-        return hashlib.sha256(
-            repr((self.name, stats, sorted(options.items()), operations)).encode()
-        ).hexdigest()
+        told = repr((self.name, stats, sorted(options.items()), operations))
+        return hashlib.sha256(told.encode()).hexdigest()
 
     def run(self):
         """The MindSpore dataset of batches."""
-        workers = self.num_parallel_workers
-        data = self.source(self._sampler())
-        whole = self._whole_batches()
-        if not whole:
-            data = data.map(
-                self.transform or self.default_transform(), "image", num_parallel_workers=workers
-            )
-        if self.random_erasing and self.augment:
-            data = data.map(
-                vision.RandomErasing(self.random_erasing), "image", num_parallel_workers=workers
-            )
-        if self.target_transform:
-            data = data.map(self.target_transform, "label", num_parallel_workers=workers)
-        mixing = self._mixing()
-        if mixing:
-            data = data.map(
-                transforms.OneHot(len(self.classes)), "label", num_parallel_workers=workers
-            )
-        images = data.get_dataset_size()
-        if self.drop_remainder and images < self.batch_size:
-            raise UserError(
-                f"batch_size {self.batch_size} is larger than the {images} training images of "
-                f"{self.name}: lower it"
-            )
-        data = data.batch(self.batch_size, drop_remainder=self.drop_remainder)
-        if whole:
-            data = data.map(whole, "image", num_parallel_workers=1)
-        data = (
-            data.map(mixing, ["image", "label"], num_parallel_workers=workers)
-            if mixing
-            else data.map(transforms.TypeCast(int32), "label")
-        )
-        return data.repeat(self.repeat_num)
+        from mindres.data.pipeline import pipeline
 
-    def _whole_batches(self) -> BatchTransform | None:
-        """What does the work of `default_transform()`, where no image needs anything of its own."""
-        if (
-            self.transform
-            or self.resize != self.native_size
-            or (self.augment and (self.random_erasing or self.auto_augment != "none"))
-        ):
-            return None
-        return BatchTransform(
-            self.shift * self.augment,
-            self.mirrored and self.augment,
-            self.mean,
-            self.std,
-            self.shard_id or 0,
-        )
-
-    def _mixing(self):
-        if self.mixup and self.augment:
-            return vision.MixUpBatch(self.mixup)
-        if self.cutmix and self.augment:
-            return vision.CutMixBatch(vision.ImageBatchFormat.NCHW, self.cutmix, 1.0)
-        return None
-
-
-def batches(data):
-    """The MindSpore dataset of an `ImageDataset`; any other is returned as it is."""
-    return data.run() if isinstance(data, ImageDataset) else data
+        return pipeline(self)

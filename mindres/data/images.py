@@ -1,92 +1,137 @@
-"""Reads any image file as RGB."""
+"""Reads any image file as RGB, the same for training and for prediction."""
 
 from __future__ import annotations
 
 import io
 import os
 import warnings
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
-from mindres.data.folder import IMAGE_SUFFIXES
 from mindres.errors import UserError
 
-LARGEST_IMAGE = 55_000_000  # pixels: with what its mode takes, less than a gigabyte; a telephone's photograph has 50
-
+# Pixels: with what its mode takes, less than a gigabyte; a telephone's photograph has 50 million.
+LARGEST_IMAGE = 55_000_000
 LARGEST_DRAFT = (4096, 4096)  # where a larger JPEG may be read at a half, a quarter or an eighth
-
-
-def image_files(folder) -> list[Path]:
-    """The image files below `folder`, in order; `UserError` when there are none."""
-    folder = Path(os.path.expanduser(folder))
-    if not folder.is_dir():
-        raise UserError(f"there is no folder {folder}")
-    found = sorted(
-        p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()
-    )
-    if not found:
-        raise UserError(f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)})")
-    return found
+# Formats of which MindSpore's decoder reads the same pixels as Pillow, where the mode is one of these.
+# A telephone's JPEG with a second picture is MPO to Pillow.
+PLAIN_FORMATS = ("JPEG", "MPO", "PNG")
+PLAIN_MODES = ("RGB", "L", "1", "P")
+# What turns an image upright, by its EXIF orientation; 1 is upright.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 
 
 def read_image(source) -> np.ndarray:
     """An image as uint8 RGB (H, W, 3), turned as its EXIF orientation says.
 
-    Any mode that Pillow reads: grey, palette and CMYK become RGB, 16 bits a value become 8, what is transparent
-    becomes white, and of an animation the first frame is taken. `source` is a path or a binary file.
+    Any mode that Pillow reads: grey, palette and CMYK become RGB, 16 bits a value become 8, what is
+    transparent becomes white, and of an animation the first frame is taken.
+
+    Args:
+        source: a path, or a binary file.
 
     Raises:
         UserError: the image cannot be read.
     """
     try:
         with warnings.catch_warnings():
-            # Pillow warns of metadata that it cannot use, and of images larger than 89 million pixels.
+            # Pillow warns of metadata that it cannot use, and of more than 89 million pixels.
             warnings.simplefilter("ignore")
             with Image.open(source) as image:
-                if image.width * image.height > LARGEST_IMAGE:
-                    image.draft(None, LARGEST_DRAFT)  # JPEG alone can be read smaller
-                if image.width * image.height > LARGEST_IMAGE:
-                    raise ValueError(
-                        f"it has {image.width:,} x {image.height:,} pixels, and {LARGEST_IMAGE:,} in all "
-                        "are the most"
-                    )
-                ImageOps.exif_transpose(image, in_place=True)
-                return _rgb(image)
+                _shrink(image)
+                turn = _turn(image)
+                return _rgb(image if turn is None else image.transpose(turn))
     except MemoryError:
         raise UserError(f"{shown(source)} is larger than the memory") from None
     except Exception as error:  # Pillow's decoders raise what the damaged field happens to cause
-        reason = (
-            "it is no image that Pillow knows"
-            if isinstance(error, Image.UnidentifiedImageError)
-            else getattr(error, "strerror", None) or error or type(error).__name__
+        raise UserError(f"{shown(source)} cannot be read as an image: {_reason(error)}") from None
+
+
+def is_plain(image: Image.Image) -> bool:
+    """Whether MindSpore's decoder reads the same pixels as `read_image` from this opened file."""
+    return (
+        image.format in PLAIN_FORMATS
+        and image.mode in PLAIN_MODES
+        and not _is_transparent(image)
+        and image.width * image.height <= LARGEST_IMAGE
+        and _turn(image) is None
+    )
+
+
+def as_bmp(image: np.ndarray) -> np.ndarray:
+    """A uint8 RGB image (H, W, 3) as the bytes of a BMP file, which MindSpore decodes at once."""
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, "BMP")
+    return np.frombuffer(out.getvalue(), np.uint8)
+
+
+def _shrink(image: Image.Image) -> None:
+    """Read a JPEG of too many pixels smaller; ValueError for another file of too many."""
+    if image.width * image.height > LARGEST_IMAGE:
+        image.draft(None, LARGEST_DRAFT)
+    if image.width * image.height > LARGEST_IMAGE:
+        raise ValueError(
+            f"it has {image.width:,} x {image.height:,} pixels, and {LARGEST_IMAGE:,} in all "
+            "are the most"
         )
-        raise UserError(f"{shown(source)} cannot be read as an image: {reason}") from None
 
 
-def _rgb(image):
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What turns the image upright; None where it is, or where its metadata cannot be read."""
+    try:
+        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # damaged metadata: the image may still be sound
+        return None
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
     if image.mode == "I" or image.mode.startswith("I;16"):  # "I" is Pillow's older name for 16 bits
         eight_bits = np.rint(np.arange(65536) / 257).astype(np.uint8)
-        return np.repeat(eight_bits[np.clip(np.asarray(image), 0, 65535)][..., None], 3, axis=2)
+        return _repeated(eight_bits[np.clip(np.asarray(image), 0, 65535)])
     if image.mode == "F":
-        values = np.array(image, np.float32)
-        # It has no fixed range: up to 1, 255 or 65535 are all common.
-        values /= next((top for top in (1, 255, 65535) if values.max() <= top), values.max())
-        np.clip(values, 0, 1, out=values)
-        values *= 255
-        return np.repeat(np.rint(values, out=values).astype(np.uint8)[..., None], 3, axis=2)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        return _repeated(_from_floats(np.array(image, np.float32)))
+    if _is_transparent(image):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.asarray(image.convert("RGB"))
 
 
+def _is_transparent(image: Image.Image) -> bool:
+    return image.mode in TRANSPARENT_MODES or "transparency" in image.info
+
+
+def _from_floats(values: np.ndarray) -> np.ndarray:
+    """Grey values as uint8. They have no fixed range: up to 1, 255 or 65535 are all common."""
+    values /= next((top for top in (1, 255, 65535) if values.max() <= top), values.max())
+    np.clip(values, 0, 1, out=values)
+    values *= 255
+    return np.rint(values, out=values).astype(np.uint8)
+
+
+def _repeated(grey: np.ndarray) -> np.ndarray:
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "it is no image that Pillow knows"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 def shown(source) -> str:
     """A file name for messages: one line, whatever characters it has."""
-    name = (
-        "standard input"
-        if isinstance(source, io.IOBase)
-        else os.fsencode(source).decode("utf-8", "backslashreplace")
-    )
+    if isinstance(source, io.IOBase):
+        name = "standard input"
+    else:
+        name = os.fsencode(source).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)

@@ -1,36 +1,32 @@
-"""MNIST in its published idx files."""
+"""MNIST and Fashion-MNIST in their published idx files."""
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import struct
-import zlib
 from pathlib import Path
 
-import numpy as np
 from mindspore import dataset as ds
 from mindspore.dataset import transforms, vision
 
 from mindres import download, files
-from mindres.data import archives
 from mindres.data.dataset import ImageDataset
+from mindres.data.idx import check_idx, find_idx, unpack_together
 from mindres.errors import UserError
 
 
 class Mnist(ImageDataset):
-    """MNIST: 60,000 and 10,000 handwritten digits of 28x28 grey pixels (LeCun et al., 1998, section III.A).
+    """MNIST: 60,000 and 10,000 handwritten digits of 28x28 grey pixels (LeCun et al., 1998, III.A).
 
-    `path` holds the four published idx files, packed (`.gz`) or not, or a folder `mnist` or `MNIST` with them.
+    `path` holds the four published idx files, packed (`.gz`) or not, or one of `folders` with them.
     With `channels=3` the grey value is repeated, for networks that take colour images.
     """
 
     mean = (0.1307,)
     std = (0.3081,)
-    native_size = (28, 28)
-    channel_choices = (1, 3)
-    shift = 2
     classes = tuple("0123456789")
+    channel_choices = (1, 3)
+    native_size = (28, 28)
+    shift = 2
+    folders = ("mnist", "MNIST", "MNIST/raw")  # the last is torchvision's
     url = "https://ossci-datasets.s3.amazonaws.com/mnist/"
     # Of the packed files, as torchvision pins them.
     md5 = {
@@ -41,16 +37,11 @@ class Mnist(ImageDataset):
     }
 
     def prepare(self):
-        if self.path is None or not self.path.is_dir():
-            raise UserError(
-                f"the dataset folder {self.path} does not exist: correct --dataset_path, or add --download"
-            )
+        self.existing_folder()
         stem = "t10k" if self.split == "test" else "train"
-        images, labels = self._unpacked(
-            [self._found(f"{stem}-images-idx3-ubyte"), self._found(f"{stem}-labels-idx1-ubyte")]
-        )
-        self._labels = _check_idx(images, labels)
-        self.folder, self._files = images.parent, [images, labels]
+        found = [self._found(f"{stem}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1")]
+        self._files = unpack_together(found)
+        self._labels = check_idx(*self._files, len(self.classes))
 
     def labels(self):
         return self._labels
@@ -60,7 +51,7 @@ class Mnist(ImageDataset):
 
     def source(self, sampler):
         return ds.MnistDataset(
-            str(self.folder),
+            str(self._files[0].parent),
             "test" if self.split == "test" else "train",
             sampler=sampler,
             num_parallel_workers=self.num_parallel_workers,
@@ -84,74 +75,69 @@ class Mnist(ImageDataset):
         ]
 
     def download(self):
-        folder = files.make_folder(self.path or "datasets")
+        folder = files.make_folder(self._download_folder())
         for name, md5 in self.md5.items():
-            if self._locate(name) is None:
-                download.download(
-                    download.mirrored(f"{self.url}{name}.gz"), folder / f"{name}.gz", md5=md5
-                )
+            if find_idx(self._folders(), name) is None:
+                address = download.mirrored(f"{self.url}{name}.gz")
+                download.download(address, folder / f"{name}.gz", md5=md5)
 
-    def _locate(self, name: str) -> Path | None:
-        return next(
-            (
-                path
-                for folder in (self.path, self.path / "mnist", self.path / "MNIST")
-                for path in (folder / name, folder / f"{name}.gz")
-                if path.is_file()
-            ),
-            None,
-        )
+    def _download_folder(self) -> Path:
+        return self.path or Path("datasets")
+
+    def _folders(self) -> list[Path]:
+        """Where the files may be."""
+        return [self.path, *(self.path / name for name in self.folders)]
 
     def _found(self, name: str) -> Path:
-        path = self._locate(name)
+        path = find_idx(self._folders(), name)
         if path is None:
             raise UserError(
-                f"{self.path} holds no {name} or {name}.gz: correct --dataset_path, or add --download"
+                f"{self.path} holds no {name} or {name}.gz: correct --dataset_path, "
+                "or add --download"
             )
         return path
 
-    def _unpacked(self, paths: list[Path]) -> list[Path]:
-        """These files as they are, or unpacked side by side in the user's cache: MindSpore wants them in one folder."""
-        if all(path.suffix != ".gz" and path.parent == paths[0].parent for path in paths):
-            return paths
-        stats = [
-            (str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths
-        ]
-        folder = (
-            files.cache_dir() / "datasets" / hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
-        )
-        targets = [folder / path.name.removesuffix(".gz") for path in paths]
-        for path, target in zip(paths, targets):
-            if not target.exists():
-                with (
-                    files.replacing(target) as part,
-                    open(part, "wb") as out,
-                    (gzip.open if path.suffix == ".gz" else open)(path, "rb") as packed,
-                ):
-                    try:
-                        archives.copy(packed, out)
-                    except (EOFError, gzip.BadGzipFile, zlib.error, ValueError) as error:
-                        raise UserError(
-                            f"{path} is damaged: {error}; fetch the dataset again"
-                        ) from None
-        return targets
+
+class FashionMnist(Mnist):
+    """Fashion-MNIST: 60,000 and 10,000 articles of clothing, 28x28 grey pixels (arXiv:1708.07747).
+
+    Its files have MNIST's names, so that they are looked for in a folder of their own: one of
+    `folders` in `path`, or `path` itself where "fashion" is part of its name.
+    """
+
+    mean = (0.2860,)
+    std = (0.3530,)
+    classes = (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    )
+    mirrored = True
+    folders = ("fashion-mnist", "FashionMNIST", "FashionMNIST/raw")
+    url = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+    # Of the packed files, as torchvision pins them.
+    md5 = {
+        "train-images-idx3-ubyte": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "train-labels-idx1-ubyte": "25c81989df183df01b3e8a0aad5dffbe",
+        "t10k-images-idx3-ubyte": "bef4ecab320f06d8554ea6380940ec79",
+        "t10k-labels-idx1-ubyte": "bb300cfdad3c16e7a12a480ee83cd310",
+    }
+
+    def _download_folder(self):
+        folder = super()._download_folder()
+        return folder if _is_fashions(folder) else folder / self.folders[0]
+
+    def _folders(self):
+        path, *own = super()._folders()
+        return [path, *own] if _is_fashions(path) else own
 
 
-def _check_idx(images: Path, labels: Path) -> np.ndarray:
-    """The labels, once the headers of both files are seen to promise what the files hold."""
-    counts = {}
-    for path, magic, header, item in ((images, 2051, 16, 28 * 28), (labels, 2049, 8, 1)):
-        with open(path, "rb") as file:
-            head = file.read(header)
-        expected = struct.unpack(">II", head[:8]) if len(head) == header else (0, 0)
-        if (
-            expected[0] != magic
-            or path.stat().st_size != header + expected[1] * item
-            or not expected[1]
-        ):
-            raise UserError(f"{path} is damaged or no idx file of MNIST: fetch the dataset again")
-        counts[path] = expected[1]
-    found = np.fromfile(labels, np.uint8, offset=8)
-    if counts[images] != counts[labels] or found.max() > 9:
-        raise UserError(f"{labels} does not fit {images}: fetch the dataset again")
-    return found
+def _is_fashions(folder: Path) -> bool:
+    return any("fashion" in part.lower() for part in folder.absolute().parts[-2:])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from tqdm import tqdm
 
-from mindres.data.dataset import ImageDataset, batches
+from mindres.data.dataset import ImageDataset
+from mindres.data.pipeline import batches
 from mindres.errors import UserError
 from mindres.evaluation.evaluation import Evaluation, evaluation_of
 from mindres.evaluation.inference import inference, logits

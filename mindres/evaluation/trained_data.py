@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from mindres.data import DATASETS
-from mindres.data.build import dataset_class
-from mindres.data.dataset import batches
+from mindres.data.build import dataset_class, names_of
+from mindres.data.pipeline import batches
 from mindres.errors import UserError
 from mindres.models import registry
 from mindres.signals import listen
@@ -18,56 +18,78 @@ BATCH_SIZE = 64
 
 
 def open_data(metadata: Mapping, dataset=None, path="./datasets", split="test", **options):
-    """The data set that a checkpoint was trained on, or another one, fed as in its training.
+    """The data set that a checkpoint with this `metadata` was trained on, or another one.
+
+    Its images are prepared, held out and left out as they were in training; of a folder of one tree
+    that mindres 0.1.0 trained on, the validation images are those of then.
 
     Args:
         metadata: as `load_model` returns it.
         dataset: one of `mindres.data.DATASETS`; None for the one that the metadata names.
-        path: the dataset's folder.
+        path: the data set's folder.
         split: "test", "val" or "train".
-        options: of the dataset, such as `batch_size`.
+        options: of the data set, such as `batch_size`.
 
     Raises:
-        UserError: the metadata names no dataset, its files are missing or damaged, or it does not
+        UserError: the metadata names no data set, its files are missing or damaged, or it does not
             fit the network.
     """
     metadata = Metadata.of(metadata)
-    name, architecture = dataset or metadata.dataset, metadata.architecture or {}
+    name = dataset or metadata.dataset
     if name is None:
         raise UserError(
-            f"the checkpoint does not say which dataset it was trained on: name one with --dataset "
+            "the checkpoint does not say which dataset it was trained on: name one with --dataset "
             f"({', '.join(DATASETS)})"
         )
     kind = dataset_class(name)
-    options = {"batch_size": BATCH_SIZE, **options}
+    data = kind(path, split=split, **{**_as_in_training(metadata, kind), **options})
+    _check_channels(name, data, metadata)
+    _align_classes(name, data, metadata)
+    for statistic in ("mean", "std"):
+        noted = getattr(metadata, statistic) or ()
+        if len(noted) == len(data.mean):
+            setattr(data, statistic, tuple(noted))
+    if metadata.fit == "crop" and metadata.crop_fraction:
+        data.crop_fraction = metadata.crop_fraction
+    return data
+
+
+def _as_in_training(metadata: Metadata, kind: type) -> dict:
+    """The options of a data set that a checkpoint's training had."""
+    architecture = metadata.architecture or {}
+    options = {"batch_size": BATCH_SIZE, "skip_broken": bool(metadata.skip_broken)}
     if metadata.input_size:
-        options.setdefault("resize", metadata.input_size)
+        options["resize"] = metadata.input_size
     elif architecture:
-        options.setdefault("resize", registry.network(architecture["arch"]).input_shape[1:])
+        options["resize"] = registry.network(architecture["arch"]).input_shape[1:]
     channels = architecture.get("in_channels")
     if channels in kind.channel_choices:
-        options.setdefault("channels", channels)
-    data = kind(path, split=split, **options)
+        options["channels"] = channels
+    if metadata.dataset in names_of(kind):
+        options["split_rule"] = metadata.split_rule or "order"
+    return options
+
+
+def _check_channels(name: str, data, metadata: Metadata) -> None:
     channels = len(data.mean)
-    if architecture.get("in_channels", channels) != channels:
-        raise UserError(
-            f"{name} has images of {channels} channels and the network takes "
-            f"{architecture['in_channels']}"
-        )
+    taken = (metadata.architecture or {}).get("in_channels", channels)
+    if taken != channels:
+        raise UserError(f"{name} has images of {channels} channels and the network takes {taken}")
+
+
+def _align_classes(name: str, data, metadata: Metadata) -> None:
+    """Give the images the labels that the network knows their classes by, where it knows them all."""
     trained = metadata.classes or []
-    if set(trained) != set(data.classes) and len(trained) == len(data.classes):
+    if trained == list(data.classes):
+        return
+    if set(data.classes) <= set(trained):
+        data.use_classes(trained)
+    elif len(trained) == len(data.classes):
         other = next(own for own in data.classes if own not in trained)
         raise UserError(
             f"{name} has the class {other!r}, which the checkpoint was not trained on: name the "
             "dataset that it was trained on"
         )
-    for statistic in ("mean", "std"):
-        noted = getattr(metadata, statistic) or ()
-        if len(noted) == channels:
-            setattr(data, statistic, tuple(noted))
-    if metadata.fit == "crop" and metadata.crop_fraction:
-        data.crop_fraction = metadata.crop_fraction
-    return data
 
 
 def visit(data, positions):

@@ -16,7 +16,7 @@ from mindres.callbacks.monitor import ValAccMonitor
 from mindres.callbacks.stop_at_step import StopAtStep
 from mindres.callbacks.tensorboard import TensorBoard
 from mindres.data.as_trained import describe
-from mindres.data.dataset import batches
+from mindres.data.pipeline import batches
 from mindres.evaluation.metrics import METRICS
 from mindres.evaluation.validation import ValidationMetrics
 from mindres.runs.config import data_settings
@@ -81,7 +81,7 @@ def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
         metric_name=METRICS[args.select].title,
         dataset_sink_mode=False,
         overwrite=args.overwrite,
-        metadata=replace(describe(train_data), tta=tta),
+        metadata=replace(describe(train_data, val_data), tta=tta),
         network=kept,
         optimizer=optimizer,
         keep_best=args.keep_best,

@@ -17,6 +17,7 @@ from conftest import (
 )
 from sklearn.datasets import load_digits
 
+from mindres.data import cifar_records
 from mindres.data.cifar import Cifar10, Cifar100
 from mindres.data.digits import Digits
 from mindres.errors import UserError
@@ -324,9 +325,9 @@ def test_pickles_are_converted_once_and_again_when_they_change(tmp_path, monkeyp
     folder = write_cifar10_python(tmp_path / PYTHON, cifar10_batches(train=10, test=6))
     Cifar10(folder, split="test")
     read = []
-    original = Cifar10._read_batch
+    original = cifar_records.read_batch
     monkeypatch.setattr(
-        Cifar10, "_read_batch", lambda self, path: read.append(path) or original(self, path)
+        cifar_records, "read_batch", lambda path, kind: read.append(path) or original(path, kind)
     )
     Cifar10(folder, split="test")
     assert read == []

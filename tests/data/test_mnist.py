@@ -147,7 +147,7 @@ def test_what_is_missing_is_named(tmp_path):
     (tmp_path / "mnist" / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(UserError, match="train-labels-idx1-ubyte"):
         Mnist(tmp_path)
-    with pytest.raises(UserError, match="1 or 3 channels"):
+    with pytest.raises(UserError, match="channels: 2: choose one of 1, 3"):
         Mnist(tmp_path, split="test", channels=2)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 import mindres
 from mindres.cli.program import run_command
-from mindres.data import as_trained, images
+from mindres.data import as_trained, image_files, images
 from mindres.data.digits import Digits
 from mindres.data.folder import ImageFolder
 from mindres.errors import UserError
@@ -356,12 +356,12 @@ def test_standard_input_strange_names_and_the_exit_status(run, photos, tmp_path)
 
 
 def test_image_files(photos, tmp_path):
-    assert [p.name for p in images.image_files(photos)] == ["a.png", "b.jpg", "c.PNG"]
+    assert [p.name for p in image_files.image_files(photos)] == ["a.png", "b.jpg", "c.PNG"]
     with pytest.raises(UserError, match="no folder"):
-        images.image_files(tmp_path / "gone")
+        image_files.image_files(tmp_path / "gone")
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match="holds no images"):
-        images.image_files(tmp_path / "none")
+        image_files.image_files(tmp_path / "none")
 
 
 def test_an_image_is_cropped_to_the_whole_of_its_shorter_side(tmp_path):

@@ -68,23 +68,25 @@ class Reader:
 
 
 def read_cifar_pickle(path):
-    from mindres.data.cifar import Cifar10, Cifar100
-    from mindres.errors import UserError
-
-    for kind, read in ((Cifar10, Cifar10._read_batch), (Cifar100, Cifar100._read_batch)):
-        with contextlib.suppress(UserError):
-            read(kind.__new__(kind), path)
-    Cifar10.__new__(Cifar10)._class_names(path, False)
-
-
-def read_cifar_binary(path):
+    from mindres.data import cifar_records
     from mindres.data.cifar import Cifar10, Cifar100
     from mindres.errors import UserError
 
     for kind in (Cifar10, Cifar100):
         with contextlib.suppress(UserError):
-            kind.__new__(kind)._check_binary(path)
-    Cifar10.__new__(Cifar10)._class_names(path, True)
+            cifar_records.read_batch(path, kind.format)
+    cifar_records.class_names(path, False, Cifar10.format)
+
+
+def read_cifar_binary(path):
+    from mindres.data import cifar_records
+    from mindres.data.cifar import Cifar10, Cifar100
+    from mindres.errors import UserError
+
+    for kind in (Cifar10, Cifar100):
+        with contextlib.suppress(UserError):
+            cifar_records.binary_labels(path, kind.format)
+    cifar_records.class_names(path, True, Cifar10.format)
 
 
 def read_idx(path):
@@ -135,11 +137,12 @@ def read_picture(path):
 
 
 def read_folder_image(path):
-    """What `ImageFolder` does: Pillow looks at the file, MindSpore's own decoder reads it or a copy in the cache."""
-    from mindres.data.folder import _check
+    """What `ImageFolder` does: MindSpore's own decoder reads the file, or Pillow."""
+    from mindres.data.folder_check import _check
     from mindres.errors import UserError
 
-    if problem := (_check(path) or {}).get("problem"):
+    problem, _ = _check(path)
+    if problem is not None:
         raise UserError(problem)
 
 

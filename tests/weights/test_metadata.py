@@ -13,6 +13,9 @@ from mindres.weights.metadata import NOTED, Metadata
 OLD = {
     "architecture": {"arch": "resnet20", "num_classes": 2, "shortcut": "A", "in_channels": 3},
     "dataset": "imagefolder",
+    "split_rule": "path",
+    "skip_broken": True,
+    "validated_on": "val",
     "classes": ["ant", "bee"],
     "mean": [0.5, 0.4, 0.3],
     "std": [0.2, 0.2, 0.2],

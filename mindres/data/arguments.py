@@ -1,0 +1,57 @@
+"""Checks the arguments that all data sets take."""
+
+from __future__ import annotations
+
+import math
+
+from mindres.data.augment import policy
+from mindres.errors import UserError
+
+
+def check_counts(**counts) -> None:
+    """Raise `UserError` for a count below 1."""
+    for name, value in counts.items():
+        if value < 1:
+            raise UserError(f"{name} must be at least 1, not {value}")
+
+
+def check_choice(problem: str, value, choices) -> None:
+    """Raise `UserError`, which begins with `problem`, for a value that is not among `choices`."""
+    if value not in choices:
+        raise UserError(f"{problem} {value!r}: choose one of {', '.join(map(str, choices))}")
+
+
+def check_shard(num_shards: int | None, shard_id: int | None) -> None:
+    """Raise `UserError` unless both are None, or `shard_id` is in [0, num_shards)."""
+    if num_shards is None and shard_id is None:
+        return
+    if num_shards is None or shard_id is None or not 0 <= shard_id < num_shards:
+        raise UserError(f"shard_id must be in [0, num_shards), not {shard_id} of {num_shards}")
+
+
+def check_fraction(validation_fraction: float) -> None:
+    """Raise `UserError` unless the fraction is in [0, 1)."""
+    if not 0 <= validation_fraction < 1:
+        raise UserError(f"validation_fraction must be in [0, 1), not {validation_fraction}")
+
+
+def check_augmentation(
+    auto_augment: str, random_erasing: float, mixup: float, cutmix: float
+) -> None:
+    """Raise `UserError` for an unknown policy or a strength out of range."""
+    policy(auto_augment)
+    if not 0 <= random_erasing <= 1:
+        raise UserError(f"random_erasing must be in [0, 1], not {random_erasing}")
+    for name, alpha in {"mixup": mixup, "cutmix": cutmix}.items():
+        if not 0 <= alpha < math.inf:
+            raise UserError(f"{name} must be at least 0, not {alpha}")
+    if mixup and cutmix:
+        raise UserError("mixup and cutmix exclude each other: choose one")
+
+
+def image_size(resize) -> tuple[int, int]:
+    """(height, width) in pixels of `resize`, the side of a square or both sides."""
+    size = (resize, resize) if isinstance(resize, int) else tuple(resize)
+    if min(size) < 1:
+        raise UserError(f"resize must be at least 1 pixel, not {resize}")
+    return size

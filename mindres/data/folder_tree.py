@@ -1,0 +1,119 @@
+"""Finds the classes and the images in a tree of class folders."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mindres.data.image_files import IMAGE_SUFFIXES, images_below
+from mindres.errors import UserError
+
+# Where the images of a split lie, beside `train`: the first of these folders that is there.
+SPLIT_FOLDERS = {
+    "train": ("train",),
+    "val": ("val", "validation", "valid", "test"),
+    "test": ("test", "val", "validation", "valid"),
+}
+# The name of a split by that of its folder.
+SPLITS = {"train": "train", "test": "test", "val": "val", "validation": "val", "valid": "val"}
+# A folder with one of these files is that of a training, and no class.
+RUN_FILES = ("best.ckpt", "last.ckpt", "history.csv")
+
+
+@dataclass
+class Tree:
+    """Image files and their labels; class names are those of the training images' folders."""
+
+    root: Path  # what names of files are relative to: the folder of the class folders
+    split: str  # what the images are
+    classes: tuple[str, ...]
+    images: list[tuple[Path, int]]
+    left_out: list[str]  # a sentence for each folder that is no class
+
+
+def find_tree(path: Path, split: str, held_out: bool) -> Tree:
+    """The images of a split below `path`.
+
+    Args:
+        path: holds `train/<class>/` with a folder of another split beside it, or `<class>/` alone.
+        split: "train", "val" or "test". Where it has no folder, that of the other one is taken, and
+            the tree's `split` says so; all of one tree but what is trained on is "val".
+        held_out: whether "val" is a part of the folder `train`.
+
+    Raises:
+        UserError: there are fewer than two classes, or `train` stands alone.
+    """
+    if not (path / "train").is_dir():
+        folder = names = path
+        split = "train" if split == "train" else "val"
+    else:
+        names = path / "train"
+        wanted = "train" if split == "val" and held_out else split
+        folder = _split_folder(path, wanted)
+        split = "val" if wanted != split else SPLITS[folder.name]
+    classes, left_out = _classes(names)
+    _refuse_strangers(folder, names, classes)
+    images = []
+    for label, name in enumerate(classes):
+        found = images_below(folder / name)
+        images += [(image, label) for image in found]
+        if not found:
+            left_out.append(f"{folder} has no images of the class {name}")
+    if not images:
+        raise UserError(
+            f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)}) in its class folders"
+        )
+    readable = tuple(os.fsencode(name).decode("utf-8", "surrogateescape") for name in classes)
+    return Tree(folder, split, readable, images, left_out)
+
+
+def _split_folder(path: Path, split: str) -> Path:
+    for name in SPLIT_FOLDERS[split]:
+        if (path / name).is_dir():
+            return path / name
+    raise UserError(f"{path} has train/ but neither val/ nor test/: add one of them")
+
+
+def _classes(folder: Path) -> tuple[list[str], list[str]]:
+    """The names of the class folders, and a sentence for each folder that is none."""
+    names, left_out = [], []
+    for child in _folders(folder):
+        reason = _why_no_class(child)
+        if reason is None:
+            names.append(child.name)
+        else:
+            left_out.append(f"{child} is no class: {reason}")
+    if len(names) < 2:
+        told = "".join(f"; {sentence}" for sentence in left_out[:3])
+        raise UserError(
+            f"{folder} holds {len(names)} class folders with images, and at least two are needed: "
+            f"expected train/<class>/*.jpg or <class>/*.jpg{told}"
+        )
+    return names, left_out
+
+
+def _why_no_class(folder: Path) -> str | None:
+    """Why a folder is not one of a class; None where it is."""
+    try:
+        os.listdir(folder)
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    if any((folder / name).exists() for name in RUN_FILES):
+        return "it is the folder of a training"
+    if not images_below(folder):
+        return "it holds no images"
+    return None
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _refuse_strangers(folder: Path, names: Path, classes: list[str]) -> None:
+    """Raise `UserError` for a folder of images in `folder` that is no class of `names`."""
+    if folder == names:
+        return
+    for child in _folders(folder):
+        if child.name not in classes and _why_no_class(child) is None:
+            raise UserError(f"{folder} has the class {child.name!r}, which {names} does not have")

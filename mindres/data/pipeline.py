@@ -1,0 +1,89 @@
+"""Builds the MindSpore dataset of batches for an `ImageDataset`."""
+
+from __future__ import annotations
+
+from mindspore import dataset as ds, int32
+from mindspore.dataset import transforms, vision
+
+from mindres.data.batch_augment import BatchTransform
+from mindres.data.dataset import ImageDataset
+from mindres.data.sampling import sampler
+from mindres.errors import UserError
+
+
+def batches(data):
+    """The MindSpore dataset of an `ImageDataset`; any other is returned as it is."""
+    return data.run() if isinstance(data, ImageDataset) else data
+
+
+def pipeline(data: ImageDataset):
+    """The MindSpore dataset of batches that `data.run()` returns."""
+    images = data.source(sampler(data))
+    on_batches = _batch_transform(data)
+    mixing = _mixing(data)
+    if not on_batches:
+        images = _map_images(data, images)
+    images = _map_labels(data, images, one_hot=mixing is not None)
+    _check_batch_size(data, images)
+    images = images.batch(data.batch_size, drop_remainder=data.drop_remainder)
+    if on_batches:
+        images = images.map(on_batches, "image", num_parallel_workers=1)
+    if mixing:
+        images = images.map(
+            mixing, ["image", "label"], num_parallel_workers=data.num_parallel_workers
+        )
+    else:
+        images = images.map(transforms.TypeCast(int32), "label")
+    return images.repeat(data.repeat_num)
+
+
+def _map_images(data, images: ds.Dataset) -> ds.Dataset:
+    workers = data.num_parallel_workers
+    operations = data.transform or data.default_transform()
+    images = images.map(operations, "image", num_parallel_workers=workers)
+    if data.random_erasing and data.augment:
+        erasing = vision.RandomErasing(data.random_erasing)
+        images = images.map(erasing, "image", num_parallel_workers=workers)
+    return images
+
+
+def _map_labels(data, images: ds.Dataset, one_hot: bool) -> ds.Dataset:
+    workers = data.num_parallel_workers
+    if data.target_transform:
+        images = images.map(data.target_transform, "label", num_parallel_workers=workers)
+    if one_hot:
+        operation = transforms.OneHot(len(data.classes))
+        images = images.map(operation, "label", num_parallel_workers=workers)
+    return images
+
+
+def _check_batch_size(data, images: ds.Dataset) -> None:
+    count = images.get_dataset_size()
+    if data.drop_remainder and count < data.batch_size:
+        raise UserError(
+            f"batch_size {data.batch_size} is larger than the {count} training images of "
+            f"{data.name}: lower it"
+        )
+
+
+def _batch_transform(data) -> BatchTransform | None:
+    """What does the work of `default_transform()` a batch at a time; None where it cannot."""
+    one_by_one = data.augment and (data.random_erasing or data.auto_augment != "none")
+    if data.transform or one_by_one or data.resize != data.native_size:
+        return None
+    return BatchTransform(
+        data.shift if data.augment else 0,
+        data.mirrored and data.augment,
+        data.mean,
+        data.std,
+        data.shard_id or 0,
+    )
+
+
+def _mixing(data):
+    """The operation of mixup or CutMix on batches, or None."""
+    if data.mixup and data.augment:
+        return vision.MixUpBatch(data.mixup)
+    if data.cutmix and data.augment:
+        return vision.CutMixBatch(vision.ImageBatchFormat.NCHW, data.cutmix, 1.0)
+    return None

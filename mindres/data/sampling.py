@@ -1,0 +1,47 @@
+"""Chooses the images of a split, their order and their shard."""
+
+from __future__ import annotations
+
+import numpy as np
+from mindspore import dataset as ds
+
+from mindres.errors import UserError
+
+
+def split_indices(data) -> np.ndarray | None:
+    """Which of the images in the files of `data` its split has; None for all.
+
+    Raises:
+        UserError: the split is "val", and no images are held out of training.
+    """
+    if data.split == "test":
+        return None
+    if data.validation_fraction:
+        train, val = data.train_and_val()
+        return train if data.split == "train" else val
+    if data.split == "val":
+        raise UserError(
+            f"{data.name} holds no images out of its training split: give validation_fraction"
+        )
+    return None
+
+
+def sampler(data):
+    """A MindSpore sampler over the files of `data`, for its split, order and shard.
+
+    Shards that are not shuffled may differ in length by one: nothing is repeated to even them out,
+    so that evaluation counts each image once. Shuffled ones have one length, for equal steps.
+    """
+    indices = data.indices()
+    if data.num_shards is None:
+        if indices is None:
+            return ds.RandomSampler() if data.shuffle else ds.SequentialSampler()
+        kind = ds.SubsetRandomSampler if data.shuffle else ds.SubsetSampler
+        return kind(indices.tolist())
+    if indices is None:
+        indices = np.arange(len(data.labels()))
+    if not data.shuffle:
+        return ds.SubsetSampler(indices[data.shard_id :: data.num_shards].tolist())
+    shard = ds.DistributedSampler(data.num_shards, data.shard_id, shuffle=True)
+    shard.add_child(ds.SubsetSampler(indices.tolist()))
+    return shard
