@@ -24,7 +24,7 @@ _HOMES = {
         "models.load": ["load_weights"],
         "models.registry": ["list_models"],
         "models.residual_blocks": ["ResidualBlock", "ResidualBlockBase", "make_layer"],
-        "models.resnet": ["ResNet"],
+        "models.resnet_backbone": ["ResNet"],
         "models.save": ["save_checkpoint"],
         "devices.set_device": ["set_device"],
         "devices.workers": ["say", "start_workers"],

@@ -20,8 +20,6 @@ LONG_FILES = {
     "data/dataset.py",
     "data/folder.py",
     "download.py",
-    "models/resnet.py",
-    "models/summary.py",
     "native/accelerate.py",
     "report/html.py",
     "report/writer.py",

@@ -1,8 +1,8 @@
-"""`mindres summary`: shows the layers of a network."""
+"""`mindres summary`: shows the stages and layers of a network."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from pathlib import Path
 
 from mindres.cli.arguments import image_shape
 from mindres.cli.flags import (
@@ -15,28 +15,41 @@ from mindres.cli.flags import (
 
 
 def add_flags(parser) -> None:
-    parser.add_argument("arch", help="network, see mindres models")
+    parser.add_argument("network", help="its name, see mindres models; or the file of a checkpoint")
     parser.add_argument(
         "--input",
         type=image_shape,
         metavar="C,H,W",
         help="channels, height and width of the image (default: what the network is made for)",
     )
+    parser.add_argument("--layers", action="store_true", help="show every layer, not the stages")
     add_num_classes_flag(parser, "default: the network's")
     add_shortcut_flag(parser, "A pads, B projects; default: B")
     add_json_flag(parser)
 
 
 def run(args) -> None:
-    from mindres.models.build import create_model
-    from mindres.models.registry import network
     from mindres.models.summary import summarize
 
-    shape = args.input or network(args.arch).input_shape
-    options = model_options(args, "num_classes", "shortcut")
-    net = create_model(args.arch, in_channels=shape[0], **options)
+    net, shape = _network(args)
     found = summarize(net, shape)
     if args.json:
-        print_json({**asdict(found), "multiply_adds": found.multiply_adds})
+        print_json(found.document())
     else:
-        print(found)
+        print(found.layers() if args.layers else found)
+
+
+def _network(args):
+    """The network that the flags name, and the shape of its images."""
+    from mindres.models.build import create_model
+    from mindres.models.checkpoints import load_model
+    from mindres.models.registry import list_models, network
+
+    options = model_options(args, "num_classes", "shortcut")
+    if args.network in list_models() or not Path(args.network).is_file():
+        shape = args.input or network(args.network).input_shape
+        return create_model(args.network, in_channels=shape[0], **options), shape
+    net, metadata = load_model(args.network, **options)
+    channels, *size = network(net.architecture["arch"]).input_shape
+    channels = net.architecture.get("in_channels", channels)
+    return net, args.input or (channels, *(metadata.input_size or size))

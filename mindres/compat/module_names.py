@@ -24,6 +24,6 @@ class StandInModule(types.ModuleType):
 
 
 def install(homes: dict[str, str]) -> None:
-    """Put a stand-in for the module `homes[name]` into `sys.modules`, as `mindres.name`, for each name."""
+    """Put a stand-in for the module `homes[name]` into `sys.modules` as `mindres.name`."""
     for name, home in homes.items():
         sys.modules[f"mindres.{name}"] = StandInModule(f"mindres.{name}", home)

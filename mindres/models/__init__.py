@@ -1,8 +1,8 @@
 """The networks. One file is a family of networks, one row in its `NETWORKS` is a network.
 
-To add a network to a family, write a row in the family's file, with its sizes and published weights,
-and its name below. Its function, `mindres models`, suggestions, recognition of weight files and
-documentation follow. To add a family, write a file like `resnet.py`, which ends with a
+To add a network to a family, write a row in the family's file, with its sizes and published
+weights, and its name below. Its function, `mindres models`, suggestions, recognition of weight
+files and documentation follow. To add a family, write a file like `resnet.py`, which ends with a
 `registry.Family`, and a line below.
 
 Nothing here loads MindSpore.

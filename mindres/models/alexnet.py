@@ -26,7 +26,7 @@ NETWORKS = {
 
 
 class AlexNet(nn.Cell):
-    """The backbone: (N, in_channels, 224, 224) images to (N, 256, 6, 6) features; 63x63 at least."""
+    """The backbone: (N, in_channels, 224, 224) images to (N, 256, 6, 6); 63x63 at least."""
 
     sides = (63,)
 

@@ -1,8 +1,10 @@
-"""ResNet-20 to ResNet-110 for 32x32 images (He et al., "Deep Residual Learning", arXiv:1512.03385, section 4.2).
+"""ResNet-20 to ResNet-110 for 32x32 images.
 
-One 3x3 convolution and three stages of 16, 32 and 64 channels, each of n two-layer blocks: 6n + 2 layers.
-Where a stage changes the shape, the shortcut either pads ("A", without parameters, the paper's choice
-for CIFAR-10) or projects ("B", a 1x1 convolution with batch normalisation).
+Source: He et al., "Deep Residual Learning", arXiv:1512.03385, section 4.2.
+
+One 3x3 convolution and three stages of 16, 32 and 64 channels, each of n two-layer blocks: 6n + 2
+layers. Where a stage changes the shape, the shortcut either pads ("A", without parameters, the
+paper's choice for CIFAR-10) or projects ("B", a 1x1 convolution with batch normalisation).
 """
 
 from __future__ import annotations
@@ -22,14 +24,15 @@ from mindres.weights.publishers import sources
 
 
 class PadShortcut(nn.Cell):
-    """Shortcut A: every `stride`-th pixel, with zeros for the missing channels, half of them on each side.
+    """Shortcut A: every `stride`-th pixel, with zeros for the missing channels.
 
-    Shapes: (N, in_channel, H, W) to (N, out_channel, H / stride, W / stride), rounded up.
+    Half of the zeros are on each side. Shapes: (N, in_channel, H, W) to
+    (N, out_channel, H / stride, W / stride), rounded up.
     """
 
     def __init__(self, in_channel, out_channel, stride):
         super().__init__()
-        # On a CPU this is about twice as fast as x[:, :, ::stride, ::stride] and a padding operator.
+        # On CPU about twice as fast as x[:, :, ::stride, ::stride] and a padding operator.
         self.subsample = nn.MaxPool2d(kernel_size=1, stride=stride)
         self.added = (out_channel - in_channel) // 2
 

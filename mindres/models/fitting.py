@@ -10,8 +10,8 @@ import numpy as np
 
 from mindres.weights.naming import CLASSIFIER
 
-# `last.ckpt` has the state of the training under "optimizer.". The other names are those of version
-# 0.1.0, and of MindSpore's own checkpoints of a training.
+# `last.ckpt` has the state of the training under "optimizer.". The other names are those of
+# version 0.1.0, and of MindSpore's own checkpoints of a training.
 OPTIMIZER_STATE = re.compile(
     r"^(optimizer|moments|moment1|moment2|adam_m|adam_v|accum|accumulated|stat|ema|momentum|learning_rate|"
     r"global_step|beta[12]_power)\b"
@@ -89,7 +89,7 @@ class Fitting:
             self.problems.append(f"{name} is {value.shape} in the file and {shape} in the network")
 
     def _leave(self, name, value) -> None:
-        """Note why a parameter of the file that the network has not is left out, or that it may not be."""
+        """Note why a parameter that the network has not is left out, or that it may not be."""
         if name.endswith("num_batches_tracked"):
             self.report.skipped[name] = "a counter that nothing here uses"
         elif is_optimizer_state(name):

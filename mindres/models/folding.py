@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolution before it, for inference: the same function of fewer operators."""
+"""Folds batch normalisation into the convolution before it, so that inference takes less."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mindspore import Parameter, Tensor, nn
 def fold_batch_norm(net):
     """A copy of `net` for inference whose convolutions do what their batch normalisation did.
 
-    Folded is each `nn.BatchNorm2d` that follows an `nn.Conv2d` in a `SequentialCell`, as all do in this package's
-    networks; logits stay the same but for rounding. `net` is left as it is, and what is done to its weights
-    afterwards does not reach the copy.
+    Each `nn.BatchNorm2d` is folded that follows an `nn.Conv2d` in a `SequentialCell`, as all do in
+    this package's networks. Logits stay the same but for rounding. `net` is left as it is, and the
+    copy does not share its weights.
     """
     folded = copy.deepcopy(net)
     for _, sequence in list(folded.cells_and_names()):

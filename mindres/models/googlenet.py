@@ -14,7 +14,7 @@ from mindres.models.registry import Family, Network, documented
 from mindres.weights.naming import Naming
 from mindres.weights.publishers import sources
 
-# As TensorFlow's weights are used; torchvision normalises so inside the network (`transform_input`).
+# As TensorFlow's weights are used; torchvision does so inside the network (`transform_input`).
 HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 NETWORKS = {
     "googlenet": Network(
@@ -27,7 +27,7 @@ NETWORKS = {
 
 
 def inception(in_channels, ones, reduce_threes, threes, reduce_fives, fives, pool):
-    """GoogLeNet's module (figure 2b). The "5x5" is a 3x3, as it is in torchvision, whose weights are trained so."""
+    """GoogLeNet's module (figure 2b). Its 5x5 convolution is a 3x3, as in torchvision."""
     return Branches(
         ConvNorm(in_channels, ones),
         SequentialCell(ConvNorm(in_channels, reduce_threes), ConvNorm(reduce_threes, threes, 3)),

@@ -21,7 +21,7 @@ from mindres.models.registry import Family, Network, documented
 from mindres.weights.naming import Naming
 from mindres.weights.publishers import sources
 
-# As TensorFlow's weights are used; torchvision normalises so inside the network (`transform_input`).
+# As TensorFlow's weights are used; torchvision does so inside the network (`transform_input`).
 HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 NETWORKS = {
     "inception_v3": Network(
@@ -89,7 +89,10 @@ class InceptionV3(nn.Cell):
 
 
 class InceptionV3Aux(nn.Cell):
-    """Auxiliary classifier: (N, 768, H, W) features to (N, num_classes) logits; 17x17 features at 299x299."""
+    """Auxiliary classifier: (N, 768, H, W) features to (N, num_classes) logits.
+
+    The features have 17x17 pixels where the images have 299x299.
+    """
 
     def __init__(self, num_classes):
         super().__init__()
@@ -118,7 +121,8 @@ def inception_v3(
     Args:
         num_classes: width of the classifiers.
         pretrained: False; True or "mindcv" for MindCV's ImageNet weights; the name of
-            another publisher of its row; or a path or URL, see `load_weights`. Classifiers of another width start afresh.
+            another publisher of its row; or a path or URL, see `load_weights`. Classifiers of another
+            width start afresh.
         in_channels: channels of the images.
         aux_logits: False leaves the auxiliary classifier out.
         pad_mode: how the average-pooling pads: "pad" as torchvision's weights have it, "same" as

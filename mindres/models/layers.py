@@ -64,8 +64,8 @@ class AuxiliaryClassifier(BaseClassifier):
     the order in which they branch off. In inference it returns the logits.
 
     Args:
-        backbone: has `stages(x)`, which returns the features for each auxiliary classifier and, last,
-            its own.
+        backbone: has `stages(x)`, which returns the features for each auxiliary classifier and,
+            last, its own.
         neck, head: as in `BaseClassifier`.
         aux: the auxiliary classifiers, cells whose last layer is `dense`.
         aux_weight: the weight of their losses beside that of the head.

@@ -26,12 +26,12 @@ def load_weights(net, source) -> Report:
         net: a network of this package.
         source: True for the weights that are published for this architecture, or the name of their
             publisher (one of `PUBLISHERS`); a path; or an http(s) address. The file is a MindSpore
-            checkpoint, a .safetensors file or a PyTorch one, with the parameter names of mindres, of
-            a publisher, or of timm.
+            checkpoint, a .safetensors file or a PyTorch one, with the parameter names of mindres
+            or of a publisher.
 
     A classifier with another number of classes is left out, and biases that only the network's
-    convolutions have become zero. The network pools from now on as the one did that the weights were
-    trained with, which `net.architecture` notes.
+    convolutions have become zero. From now on the network pools as the weights were trained, which
+    `net.architecture` notes.
 
     Raises:
         UserError: the file cannot be had, is damaged, or belongs to another network; `net` is
@@ -95,7 +95,7 @@ def _check_reader(name: str, published: dict) -> None:
 
 
 def _check_network(wanted: dict, noted: dict, arrays: dict, shown: str) -> None:
-    """Raise `UserError` where the file says, or its parameters show, that it holds another network."""
+    """Raise `UserError` where the file says, or shows, that it holds another network."""
     for pattern, what in registry.family(wanted["arch"]).lookalikes.items():
         if any(re.search(pattern, name) for name in arrays):
             raise UserError(f"{shown} is {what}")
@@ -107,8 +107,8 @@ def _check_network(wanted: dict, noted: dict, arrays: dict, shown: str) -> None:
     for option in ("shortcut", "in_channels"):
         if option in wanted and likely.get(option, wanted[option]) != wanted[option]:
             raise UserError(
-                f"{says} with {option} {likely[option]}, not {wanted[option]}: build the network with "
-                "that option, or name other weights"
+                f"{says} with {option} {likely[option]}, not {wanted[option]}: build the network "
+                "with that option, or name other weights"
             )
 
 

@@ -1,7 +1,8 @@
 """Pooling as PyTorch does it, from operators that MindSpore has on every device and can export.
 
 MindSpore's `same` pads the bottom and right first; where PyTorch's networks pad otherwise, the same
-weights give other logits. MindSpore's own `pad` mode is a 3D operator: slow, and not on every device.
+weights give other logits. MindSpore's own `pad` mode is a 3D operator, which is slow and not on
+every device.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def check_pad_mode(pad_mode):
 
 
 class SymmetricMaxPool(nn.Cell):
-    """3x3 max-pooling with stride 2 that pads all four sides, as PyTorch's `MaxPool2d(3, 2, padding=1)` does.
+    """3x3 max-pooling with stride 2 that pads all four sides, as PyTorch's does with `padding=1`.
 
     Shapes: (N, C, H, W) to (N, C, H / 2, W / 2), rounded up.
     """
@@ -37,7 +38,10 @@ class SymmetricMaxPool(nn.Cell):
 
 
 class CeilMaxPool(nn.Cell):
-    """3x3 max-pooling with stride 2 whose last window may reach over the border, PyTorch's `ceil_mode=True`."""
+    """3x3 max-pooling with stride 2 whose last window may reach over the border.
+
+    PyTorch's `MaxPool2d(3, 2, ceil_mode=True)`.
+    """
 
     def __init__(self):
         super().__init__()
@@ -46,7 +50,7 @@ class CeilMaxPool(nn.Cell):
 
     def construct(self, x):
         height, width = x.shape[2:]
-        # `same` pads the bottom and right of an even size by one, which is what is wanted, and fastest.
+        # `same` pads bottom and right of an even size by one, which is wanted, and fastest.
         if height % 2 == 0 and width % 2 == 0:
             return self.same(x)
         if height % 2 == 0:
@@ -59,7 +63,8 @@ class CeilMaxPool(nn.Cell):
 class AveragePool3x3(nn.Cell):
     """3x3 average-pooling with stride 1 that keeps the size.
 
-    With `pad_mode` "pad" the border's zeros count, as in torchvision; with "same" they do not, as in MindCV.
+    With `pad_mode` "pad" the border's zeros count, as in torchvision; with "same" they do not, as
+    in MindCV.
     """
 
     def __init__(self):
@@ -76,15 +81,15 @@ class AveragePool3x3(nn.Cell):
 
 @ops.constexpr
 def inside(height, width):
-    """The share of each 3x3 window that lies inside a (height, width) map, shape (1, 1, height, width)."""
+    """The share of each 3x3 window that lies inside a map, shape (1, 1, height, width)."""
     rows, columns = (np.convolve(np.ones(size), np.ones(3))[1:-1] / 3 for size in (height, width))
     return Tensor(np.outer(rows, columns)[None, None].astype(np.float32))
 
 
 class AdaptivePool(nn.Cell):
-    """Average features of any height and width over a grid of `size` x `size`, as PyTorch's `AdaptiveAvgPool2d`.
+    """Averages features of any height and width over a grid of `size` x `size`.
 
-    Features that have this shape pass as they are.
+    As PyTorch's `AdaptiveAvgPool2d`. Features that have this shape pass as they are.
     """
 
     def __init__(self, size):
@@ -102,7 +107,7 @@ class AdaptivePool(nn.Cell):
 
 @ops.constexpr
 def averages(bins, size):
-    """The (bins, size) matrix that averages `size` values over `bins` ranges of almost equal length."""
+    """The (bins, size) matrix that averages `size` values over `bins` ranges of similar length."""
     matrix = np.zeros((bins, size), np.float32)
     for i in range(bins):
         first, end = i * size // bins, -(-(i + 1) * size // bins)

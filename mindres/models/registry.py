@@ -49,8 +49,8 @@ class Family:
             the name as "arch", or an empty dict for a file of another family. `in_channels` and
             `num_classes` need not be among them.
         pytorch_naming: the naming for PyTorch, given `net.architecture`.
-        lookalikes: what else a file may hold that would pass for a network of this family: a pattern
-            of its parameter names, and what to say.
+        lookalikes: what else a file may hold that would pass for a network of this family: a
+            pattern of its parameter names, and what to say.
     """
 
     networks: dict[str, Network]
@@ -108,7 +108,7 @@ def network_functions(networks: dict[str, Network], make: Callable) -> dict[str,
 
 
 def documented(row: Network, name: str) -> Callable[[Callable], Callable]:
-    """A decorator that gives a function its network's name and begins its docstring with the sizes."""
+    """A decorator that gives a function its network's name, and its docstring the sizes."""
 
     def decorate(function: Callable) -> Callable:
         classes = inspect.signature(function).parameters["num_classes"].default

@@ -1,82 +1,28 @@
 """ResNet-18 to ResNet-152, wide ResNets and ResNeXts for images.
 
-Sources: He et al., "Deep Residual Learning" (arXiv:1512.03385, section 4.1); Zagoruyko and Komodakis,
-"Wide Residual Networks" (arXiv:1605.07146); Xie et al., "Aggregated Residual Transformations"
-(arXiv:1611.05431).
+Sources: He et al., "Deep Residual Learning" (arXiv:1512.03385, section 4.1); Zagoruyko and
+Komodakis, "Wide Residual Networks" (arXiv:1605.07146); Xie et al., "Aggregated Residual
+Transformations" (arXiv:1611.05431).
 
 The names are those of MindSpore's ResNet-50 tutorial, and so are the parameter names, which are the
-checkpoint format: `backbone.conv1.features.0.weight`, `backbone.layer1.0.down_sample.features.1.gamma`,
-`head.dense.bias`. The stride of a stage sits in its 3x3 convolution, as in torchvision ("ResNet v1.5").
+checkpoint format: `backbone.conv1.features.0.weight`, `head.dense.bias`,
+`backbone.layer1.0.down_sample.features.1.gamma`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mindspore import nn
-from mindvision.classification.models.blocks import ConvNormActivation
 from mindvision.classification.models.classifiers import BaseClassifier
 from mindvision.classification.models.head import DenseHead
 from mindvision.classification.models.neck import GlobalAvgPooling
 
 from mindres.models.build import finish
-from mindres.models.pooling import SymmetricMaxPool, check_pad_mode
 from mindres.models.registry import Family, Network, network_functions
-from mindres.models.residual_blocks import (
-    ResidualBlock,
-    ResidualBlockBase,
-    make_layer,
-    residual_naming,
-)
+from mindres.models.residual_blocks import ResidualBlock, ResidualBlockBase, residual_naming
+from mindres.models.resnet_backbone import ResNet
 from mindres.weights.naming import Naming
 from mindres.weights.publishers import sources
-
-
-class ResNet(nn.Cell):
-    """The backbone: (N, in_channels, H, W) images to (N, 512 * block.expansion, H / 32, W / 32) features.
-
-    Args:
-        block: `ResidualBlockBase` or `ResidualBlock`.
-        layer_nums: number of blocks in each of the four stages.
-        norm: normalisation class; `nn.BatchNorm2d` where None.
-        in_channels: channels of the images.
-        pad_mode: how the 3x3 max-pooling pads: "same" (bottom and right first) as the tutorial, MindVision
-            and MindCV have it, or "pad" (all sides) as torchvision and timm have it. Weights trained with
-            one give other logits with the other; `load_weights` sets what its source was trained with.
-        block_options: further arguments of each block, such as `groups` and `base_width`.
-    """
-
-    # The names of the cells that `construct` calls one after the other (see native/accelerate.py).
-    sequence = ("conv1", "max_pool", "layer1", "layer2", "layer3", "layer4")
-
-    def __init__(
-        self, block, layer_nums, norm=None, in_channels=3, pad_mode="same", **block_options
-    ):
-        super().__init__()
-        norm = norm or nn.BatchNorm2d
-        self.conv1 = ConvNormActivation(in_channels, 64, kernel_size=7, stride=2, norm=norm)
-        self.set_pad_mode(pad_mode)
-        channels = 64
-        for stage, block_nums in enumerate(layer_nums):
-            width = 64 * 2**stage
-            stride = 1 if stage == 0 else 2
-            layer = make_layer(
-                channels, block, width, block_nums, stride=stride, norm=norm, **block_options
-            )
-            setattr(self, f"layer{stage + 1}", layer)
-            channels = width * block.expansion
-
-    def set_pad_mode(self, pad_mode):
-        """Pool with `pad_mode`, "same" or "pad", from now on."""
-        check_pad_mode(pad_mode)
-        if pad_mode == "same":
-            self.max_pool = nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="same")
-        else:
-            self.max_pool = SymmetricMaxPool()
-
-    def construct(self, x):
-        x = self.max_pool(self.conv1(x))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
 
 
 @dataclass(frozen=True)
@@ -97,7 +43,7 @@ class Design:
 
 
 def variant(block, layer_nums, groups, base_width, parameters, multiply_adds, **files) -> Network:
-    """A row: the arguments of `ResNet`, the sizes at 224x224 and 1000 classes, published weights."""
+    """A row: arguments of `ResNet`, the sizes at 224x224 and 1000 classes, published weights."""
     return Network(
         input_shape=(3, 224, 224),
         parameters=parameters,
@@ -109,8 +55,8 @@ def variant(block, layer_nums, groups, base_width, parameters, multiply_adds, **
 
 # timm tests these at another size than it trains them at.
 TIMM = {"input_size": 288, "crop_fraction": 1.0}
-# Block, blocks of each stage, groups, base width, parameters, multiply-adds; then for each publisher
-# its file and the top-1 accuracy that it states.
+# Block, blocks of each stage, groups, base width, parameters, multiply-adds; then for each
+# publisher its file and the top-1 accuracy that it states.
 # fmt: off
 NETWORKS = {
     "resnet18": variant(

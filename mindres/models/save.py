@@ -13,11 +13,14 @@ from mindres.weights.metadata import Metadata
 
 
 def save_checkpoint(net, path: Path | str, **metadata) -> Path:
-    """Write the weights of `net`, or a dict of parameters by name, with `metadata`, whole or not at all.
+    """Write the weights of a network to a file, whole or not at all.
 
-    The ending chooses the format: .ckpt is an ordinary MindSpore checkpoint, which `mindspore.load_checkpoint`
-    reads too, .safetensors needs no MindSpore to be read. `metadata` are the fields of
-    `mindres.weights.metadata.Metadata` and any other JSON values; a network's architecture is always noted.
+    Args:
+        net: the network, or a dict of parameters by name.
+        path: of the file. Its ending chooses the format: .ckpt is an ordinary MindSpore checkpoint,
+            which `mindspore.load_checkpoint` reads too; .safetensors needs no MindSpore to be read.
+        metadata: fields of `mindres.weights.metadata.Metadata`, and any other JSON values. A
+            network's architecture is always noted.
 
     Raises:
         UserError: a value cannot be noted, the ending is another, or the file cannot be written.
@@ -29,7 +32,7 @@ def save_checkpoint(net, path: Path | str, **metadata) -> Path:
 
 
 def save_torch(net, path: Path | str, **metadata) -> Path:
-    """Write the weights of `net` as a .safetensors file under PyTorch's names, for `load_state_dict`.
+    """Write the weights of `net` under PyTorch's names, for `load_state_dict`.
 
     These are torchvision's names, and akamaster's for the CIFAR ResNets with shortcut A.
 

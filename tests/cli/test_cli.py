@@ -10,6 +10,7 @@ import pytest
 from conftest import clean_environment
 from PIL import Image
 
+import mindres
 from mindres.cli import COMMANDS, program
 from mindres.cli.parser import build_parser
 from mindres.cli.training_flags import training_parser
@@ -139,6 +140,9 @@ def test_summary(run):
     status, out, err = run("summary", "resnet20", "--shortcut", "A")
     assert status == 0 and not err
     assert "parameters     269,722" in out and "resnet20 at 3x32x32" in out
+    assert "backbone.layer3 " in out and "backbone.layer3.0" not in out
+    status, out, err = run("summary", "resnet20", "--layers")
+    assert status == 0 and "backbone.layer3.0.conv1.features.0" in out
     status, out, err = run(
         "summary", "resnet18", "--input", "1,64,48", "--num_classes", 5, "--json"
     )
@@ -155,6 +159,15 @@ def test_summary(run):
     }
     assert document["rows"][-1]["output_shape"] == [5]
     assert document["multiply_adds"] == sum(row["multiply_adds"] for row in document["rows"])
+    assert document["multiply_adds"] == sum(part["multiply_adds"] for part in document["stages"])
+
+
+def test_summary_of_a_checkpoint(run, tmp_path):
+    net = mindres.resnet20(3, in_channels=1)
+    mindres.save_checkpoint(net, tmp_path / "best.ckpt", input_size=[24, 16])
+    status, out, err = run("summary", tmp_path / "best.ckpt")
+    assert status == 0 and not err
+    assert "resnet20 at 1x24x16" in out and "parameters     271,731" in out
 
 
 @pytest.mark.parametrize(
@@ -162,7 +175,7 @@ def test_summary(run):
     [
         ([], "the following arguments are required: COMMAND (see mindres --help)"),
         (["modles"], "argument COMMAND: unknown value 'modles': did you mean models"),
-        (["summary"], "the following arguments are required: arch (see mindres summary --help)"),
+        (["summary"], "the following arguments are required: network (see mindres summary --help)"),
         (["summary", "resnet51"], "unknown network 'resnet51': did you mean"),
         (
             ["summary", "resnet50", "--input", "224"],

@@ -9,7 +9,7 @@ from mindspore import nn
 
 import mindres
 from mindres import UserError
-from mindres.models.registry import list_models, network, networks
+from mindres.models.registry import family, list_models, network, networks
 from mindres.models.summary import count_parameters, summarize
 from mindres.weights.formats import read_checkpoint
 
@@ -107,6 +107,12 @@ def test_names_are_pinned(net):
         net.head.dense.weight.name == "head.dense.weight"
         and net.head.dense.bias.name == "head.dense.bias"
     )
+
+
+def test_no_naming_gives_two_parameters_one_name(net):
+    names = [parameter.name for parameter in net.get_parameters()]
+    for publisher, naming in family(net.architecture["arch"]).namings.items():
+        assert len({naming.name(name) for name in names}) == len(names), publisher
 
 
 def test_small_images_and_inference_by_default(net):

@@ -19,7 +19,7 @@ def test_resnet50_at_224():
         0,
         4_089_184_256,
     )
-    text = str(found).splitlines()
+    text = found.layers().splitlines()
     assert text[-3:] == [
         "parameters     25,557,032",
         "multiply-adds  4,089,184,256 (4.09 G)",
@@ -33,6 +33,39 @@ def test_resnet50_at_224():
         ["head.dense", "Dense", "1000", "2,049,000", "2,048,000", "619x619"]
     ]
     assert "resnet50 at 3x224x224" in text
+
+
+def test_as_text_it_has_the_stages_and_fits_a_screen():
+    found = summarize(mindres.resnet50(), (3, 224, 224))
+    # Parameters and multiply-adds of each stage, summed by hand over its convolutions and norms.
+    assert [(stage.name, stage.output_shape, stage.parameters) for stage in found.stages] == [
+        ("backbone.conv1", (64, 112, 112), 9_536),
+        ("backbone.max_pool", (64, 56, 56), 0),
+        ("backbone.layer1", (256, 56, 56), 215_808),
+        ("backbone.layer2", (512, 28, 28), 1_219_584),
+        ("backbone.layer3", (1024, 14, 14), 7_098_368),
+        ("backbone.layer4", (2048, 7, 7), 14_964_736),
+        ("neck", (2048,), 0),
+        ("head", (1000,), 2_049_000),
+    ]
+    assert sum(stage.multiply_adds for stage in found.stages) == found.multiply_adds
+    assert found.stages[-1].multiply_adds == 2_048_000
+    assert found.document()["stages"][-1]["output_shape"] == (1000,)
+    for arch in ("resnet152", "vgg16", "wide_resnet50_2"):
+        lines = str(summarize(mindres.create_model(arch), (3, 224, 224))).splitlines()
+        assert len(lines) <= 24 and max(map(len, lines)) <= 80
+
+
+def test_the_stages_of_a_plain_network_follow_each_other():
+    found = summarize(mindres.lenet5(), (1, 32, 32))
+    assert [(stage.name, stage.output_shape) for stage in found.stages][:6] == [
+        ("backbone.conv1", (6, 28, 28)),
+        ("backbone.relu", (6, 28, 28)),
+        ("backbone.max_pool", (6, 14, 14)),
+        ("backbone.conv2", (16, 10, 10)),
+        ("backbone.relu", (16, 10, 10)),
+        ("backbone.max_pool", (16, 5, 5)),
+    ]
 
 
 def test_the_cifar_resnet_counts_as_its_table_says():

@@ -12,7 +12,8 @@ from mindvision.classification.models.blocks import ConvNormActivation
 
 import mindres
 from mindres.models.layers import ConvNorm
-from mindres.models.resnet import ResidualBlock, ResNet, make_layer
+from mindres.models.residual_blocks import ResidualBlock, make_layer
+from mindres.models.resnet_backbone import ResNet
 from mindres.native import accelerate, library, networks
 from mindres.native.accelerate import accelerated
 
