@@ -49,6 +49,7 @@ def read_image(source) -> np.ndarray:
             warnings.simplefilter("ignore")
             with Image.open(source) as image:
                 _shrink(image)
+                image.load()  # which turns a TIFF
                 turn = _turn(image)
                 return _rgb(image if turn is None else image.transpose(turn))
     except MemoryError:

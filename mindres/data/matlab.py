@@ -54,7 +54,7 @@ def read_arrays(path: Path, names: tuple[str, ...], most: int) -> dict[str, np.n
                 if content is None or found.keys() >= set(names):
                     break
                 array_name, array = _matrix(content, order, most)
-                if array_name in names:
+                if array_name in names and array is not None:
                     found[array_name] = array
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None

@@ -140,4 +140,6 @@ class FashionMnist(Mnist):
 
 
 def _is_fashions(folder: Path) -> bool:
-    return any("fashion" in part.lower() for part in folder.absolute().parts[-2:])
+    folder = folder.absolute()
+    named = folder.parent if folder.name == "raw" else folder  # torchvision's FashionMNIST/raw
+    return "fashion" in named.name.lower()

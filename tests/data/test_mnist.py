@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mindres
-from mindres.data.mnist import Mnist
+from mindres.data.mnist import FashionMnist, Mnist
 from mindres.errors import UserError
 
 NAMES = {"train": "train", "test": "t10k"}
@@ -167,3 +167,36 @@ def test_the_published_bits(realdata):
     assert images.mean() == pytest.approx(0.0, abs=0.02) and images.std() == pytest.approx(
         1.0, abs=0.02
     )
+
+
+def test_fashion_mnist_downloads_and_reads_its_own_folder(tmp_path, http_server, monkeypatch):
+    folder = tmp_path / "datasets"
+    folder.mkdir()
+    written, arrays = idx_files()
+    packed = {name: gzip.compress(content) for name, content in written.items()}
+    http_server.files = {f"/{name}.gz": content for name, content in packed.items()}
+    digests = {name: hashlib.md5(content).hexdigest() for name, content in packed.items()}
+    monkeypatch.setenv("MINDRES_MIRROR", http_server.url)
+    monkeypatch.setattr(FashionMnist, "md5", digests)
+    lay_out(folder / "mnist", lambda name: True)
+    for path in (folder / "mnist").iterdir():
+        path.rename(folder / path.name)  # MNIST's own files have the same names
+    data = FashionMnist(folder, "test", resize=28, batch_size=7, download=True)
+    assert len(http_server.requests) == 4
+    assert sorted(path.name for path in (folder / "fashion-mnist").iterdir()) == sorted(
+        f"{name}.gz" for name in written
+    )
+    images, labels = all_of(data)
+    wanted = (arrays["test"][0][:, None] / 255 - 0.2860) / 0.3530
+    np.testing.assert_allclose(images, wanted, atol=1e-5)
+    np.testing.assert_array_equal(labels, arrays["test"][1])
+    assert data.classes[9] == "Ankle boot"
+
+
+def test_fashion_mnist_does_not_take_mnists_files(tmp_path):
+    (tmp_path / "datasets").mkdir()
+    lay_out(tmp_path / "datasets" / "mnist", lambda name: False)
+    with pytest.raises(UserError, match="holds no train-images"):
+        FashionMnist(tmp_path / "datasets")
+    lay_out(tmp_path / "my_fashion", lambda name: False)
+    assert len(FashionMnist(tmp_path / "my_fashion", "test")) == 7

@@ -1,0 +1,166 @@
+"""Training and prediction see the same pixels of an image file, whatever its mode, turn and format."""
+
+import io
+import os
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from mindres.data.folder import ImageFolder
+from mindres.data.folder_source import MARK, decodable
+from mindres.data.images import is_plain, read_image
+from mindres.errors import UserError
+
+HEIGHT, WIDTH = 24, 40
+FORMATS = {
+    "JPEG": ["RGB", "L", "CMYK"],
+    "PNG": ["RGB", "L", "1", "P", "P with transparency", "LA", "RGBA", "I;16"],
+    "BMP": ["RGB", "L", "1", "P"],
+    "GIF": ["L", "P", "P with transparency"],
+    "WEBP": ["RGB", "RGBA"],
+    "TIFF": ["RGB", "L", "1", "P", "LA", "RGBA", "I;16", "CMYK"],
+}
+CASES = [(kind, mode) for kind, modes in FORMATS.items() for mode in modes]
+
+
+def smooth(seed=0):
+    """A picture of soft colours, so that JPEG keeps it nearly as it is."""
+    random = np.random.default_rng(seed)
+    small = Image.fromarray(random.integers(0, 256, (3, 5, 3), np.uint8))
+    return small.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+
+
+def in_mode(image, mode):
+    if mode == "P with transparency":
+        image = image.quantize(16)
+        image.info["transparency"] = 3
+        return image
+    if mode == "I;16":
+        return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+    if mode in ("LA", "RGBA"):
+        image = image.convert(mode)
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+        return image
+    return image.convert(mode)
+
+
+def write(path, kind, mode, orientation=1, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = in_mode(smooth(seed), mode)
+    options = {"exif": exif} if orientation != 1 else {}
+    if "transparency" in image.info:
+        options["transparency"] = image.info["transparency"]
+    if kind == "WEBP":
+        options["lossless"] = True
+    image.save(path, kind, **options)
+
+
+def expected(path):
+    """What Pillow alone makes of a file: turned, over white, RGB."""
+    with Image.open(path) as image:
+        image = ImageOps.exif_transpose(image)
+        if image.mode == "I;16":
+            grey = np.rint(np.asarray(image) / 257).astype(np.uint8)
+            return np.stack([grey] * 3, axis=2)
+        if "transparency" in image.info or image.mode in ("LA", "RGBA", "PA"):
+            alpha = image.convert("RGBA")
+            white = Image.new("RGBA", alpha.size, (255, 255, 255, 255))
+            return np.asarray(Image.alpha_composite(white, alpha).convert("RGB"))
+        return np.asarray(image.convert("RGB"))
+
+
+def fed(folder, split="train"):
+    """The images of a folder as training is fed them, as they are in the files, in the files' order."""
+    data = ImageFolder(
+        folder,
+        split,
+        batch_size=1,
+        augment=False,
+        shuffle=False,
+        transform=[lambda image: image],
+    )
+    batches = data.run().create_tuple_iterator(num_epochs=1, output_numpy=True)
+    return dict(zip(data.image_names(), [images[0] for images, _ in batches]))
+
+
+def test_every_mode_and_format(tmp_path):
+    for i, (kind, mode) in enumerate(CASES):
+        name = f"{kind}-{mode.replace(';', '')}.{kind.lower()}".replace("tiff", "tif")
+        write(tmp_path / "train" / "ab"[i % 2] / name, kind, mode, seed=i)
+        write(tmp_path / "val" / "ab"[i % 2] / name, kind, mode, seed=i)
+    found = fed(tmp_path)
+    assert len(found) == len(CASES)
+    for path, image in found.items():
+        wanted = expected(path)
+        np.testing.assert_array_equal(read_image(path), wanted, err_msg=path)
+        # MindSpore's JPEG decoder may round a value otherwise.
+        np.testing.assert_allclose(
+            image.astype(int), wanted, atol=2 if "JPEG" in path else 0, err_msg=path
+        )
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_every_orientation(tmp_path, kind):
+    suffix = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "TIFF": "tif"}[kind]
+    for orientation in range(1, 10):  # 9 is none
+        for split in ("train", "val"):
+            path = tmp_path / split / "ab"[orientation % 2] / f"{orientation}.{suffix}"
+            write(path, kind, "RGB", orientation)
+    found = fed(tmp_path)
+    for path, image in found.items():
+        wanted = expected(path)
+        assert image.shape == wanted.shape == read_image(path).shape
+        np.testing.assert_allclose(image.astype(int), wanted, atol=2, err_msg=path)
+    assert len({image.tobytes() for image in found.values()}) >= 8
+
+
+def test_only_odd_images_take_the_slow_way(tmp_path):
+    for split in ("train", "val"):
+        for name in "ab":
+            write(tmp_path / split / name / "0.jpg", "JPEG", "RGB")
+            write(tmp_path / split / name / "1.png", "PNG", "L")
+    data = ImageFolder(tmp_path, "train", resize=16)
+    assert data.odd == frozenset()
+    write(tmp_path / "train" / "a" / "2.jpg", "JPEG", "RGB", orientation=6)
+    write(tmp_path / "train" / "b" / "3.png", "PNG", "RGBA")
+    data = ImageFolder(tmp_path, "train", resize=16)
+    assert {path.name for path in data.odd} == {"2.jpg", "3.png"}
+    plain = np.fromfile(tmp_path / "train" / "a" / "0.jpg", np.uint8)
+    assert decodable(plain) is plain
+
+
+def test_a_second_picture_in_a_telephones_jpeg_changes_nothing(tmp_path):
+    path = tmp_path / "photo.jpg"
+    smooth().save(path, "MPO", save_all=True, append_images=[smooth(1)])
+    with Image.open(path) as image:
+        assert image.format == "MPO" and is_plain(image)
+
+
+def test_damaged_metadata_leaves_an_image_as_it_is(tmp_path):
+    path = tmp_path / "photo.jpg"
+    write(path, "JPEG", "RGB", orientation=6)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"Exif\0\0MM\0*", b"Exif\0\0xx\0*"))
+    assert path.read_bytes() != content
+    assert read_image(path).shape == (HEIGHT, WIDTH, 3)
+
+
+def test_a_file_that_is_written_as_a_stand_in_is_no_image(tmp_path):
+    """What stands in for odd images names another file; from a user's folder it is refused."""
+    for split in ("train", "val"):
+        for name in "ab":
+            write(tmp_path / split / name / "0.png", "PNG", "RGB")
+    secret = tmp_path / "secret.png"
+    write(secret, "PNG", "RGB")
+    (tmp_path / "train" / "a" / "1.bmp").write_bytes(MARK + os.fsencode(secret))
+    with pytest.raises(UserError, match=r"1\.bmp cannot be read"):
+        ImageFolder(tmp_path, "train", resize=16)
+
+
+def test_an_open_file_is_read_like_a_path(tmp_path):
+    write(tmp_path / "a.png", "PNG", "RGBA")
+    content = io.BytesIO((tmp_path / "a.png").read_bytes())
+    np.testing.assert_array_equal(read_image(content), read_image(tmp_path / "a.png"))
