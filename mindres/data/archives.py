@@ -37,8 +37,8 @@ def extract(archive: Path, folder: Path, names: set[str], limits: Limits = LIMIT
         with open(archive, "rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
         with (
-            (gzip.open if packed else open)(archive, "rb") as file,
-            tarfile.open(fileobj=_Bounded(file, limits), mode="r:") as tar,
+            (gzip.open if packed else open)(archive, "rb") as unpacked,
+            tarfile.open(fileobj=_Bounded(unpacked, limits), mode="r:") as tar,  # type: ignore[call-overload]
         ):
             for number, member in enumerate(tar, 1):
                 if number > limits.members:

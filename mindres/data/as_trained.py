@@ -32,8 +32,9 @@ def preprocess(image: np.ndarray, metadata: Mapping) -> np.ndarray:
             f"the checkpoint does not say how its images are prepared ({', '.join(lacking)}): it was not "
             "trained by mindres on a dataset of mindres.data"
         )
-    size = tuple(metadata.input_size)
-    if len(metadata.mean) == 1:
+    size, mean, std = (metadata[name] for name in ("input_size", "mean", "std"))
+    size = tuple(size)
+    if len(mean) == 1:
         image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
     if crops(metadata):
         edge = round(min(size) / crop_fraction(metadata))
@@ -41,7 +42,7 @@ def preprocess(image: np.ndarray, metadata: Mapping) -> np.ndarray:
         image = vision.CenterCrop(size)(vision.Resize(edge, vision.Inter.BICUBIC)(image))
     else:
         image = vision.Resize(size, vision.Inter.BICUBIC)(image)
-    scaled = (image.reshape(*size, -1) / 255 - metadata.mean) / metadata.std
+    scaled = (image.reshape(*size, -1) / 255 - mean) / std
     return scaled.transpose(2, 0, 1).astype(np.float32)
 
 
@@ -58,7 +59,7 @@ def crop_fraction(metadata: Metadata) -> float:
     if metadata.crop_fraction:
         return metadata.crop_fraction
     try:
-        return dataset_class(metadata.dataset).crop_fraction
+        return dataset_class(str(metadata.dataset)).crop_fraction
     except UserError:
         return 1.0
 
@@ -73,8 +74,9 @@ def visible(image: np.ndarray, metadata: Mapping) -> np.ndarray:
     metadata = Metadata.of(metadata)
     if crops(metadata):
         height, width = image.shape[:2]
-        edge = crop_fraction(metadata) * min(height, width) / min(metadata.input_size)
-        h, w = (max(1, round(edge * side)) for side in metadata.input_size)
+        size = metadata["input_size"]
+        edge = crop_fraction(metadata) * min(height, width) / min(size)
+        h, w = (max(1, round(edge * side)) for side in size)
         top, left = max(0, (height - h) // 2), max(0, (width - w) // 2)
         image = image[top : top + h, left : left + w]
     small = Image.fromarray(image)

@@ -38,7 +38,7 @@ def shifted(images, top, left, border: int) -> np.ndarray:
     bordered = np.zeros((count, height + 2 * border, width + 2 * border, channels), images.dtype)
     bordered[:, border:-border, border:-border] = images
     # Whole rows of a crop as items, of which NumPy copies as many a second as of single values.
-    rows = np.ndarray(
+    rows: np.ndarray = np.ndarray(
         (count, height + 2 * border, 2 * border + 1),
         f"V{width * channels * images.itemsize}",
         bordered,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pkgutil
+from typing import TYPE_CHECKING
 
 from mindres.data import DATASETS
 from mindres.errors import unknown
+
+if TYPE_CHECKING:
+    from mindres.data.dataset import ImageDataset
 
 
 def create_dataset(name: str, path=None, split: str = "train", **options):
@@ -23,7 +27,7 @@ def create_dataset(name: str, path=None, split: str = "train", **options):
     return dataset_class(name)(path, split=split, **options)
 
 
-def dataset_class(name: str) -> type:
+def dataset_class(name: str) -> type[ImageDataset]:
     """The class of the data set called `name`; `UserError` with near names where there is none."""
     return pkgutil.resolve_name(DATASETS[checked_name(name)])
 

@@ -110,7 +110,7 @@ def read_batch(path: Path, kind: Format) -> tuple[np.ndarray, np.ndarray]:
         and labels.min() >= 0
         and labels.max() < kind.num_classes
     )
-    if not sound:
+    if labels is None or not sound:
         raise UserError(
             f"{path} is damaged: expected uint8 images of {IMAGE_BYTES} values with a label from 0 "
             f"to {kind.num_classes - 1} each; fetch the dataset again"

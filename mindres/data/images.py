@@ -90,7 +90,7 @@ def _shrink(image: Image.Image) -> None:
 def _turn(image: Image.Image) -> Image.Transpose | None:
     """What turns the image upright; None where it is, or where its metadata cannot be read."""
     try:
-        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged metadata: the image may still be sound
         return None
 

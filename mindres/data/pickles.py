@@ -6,8 +6,8 @@ import pickle
 from pathlib import Path
 
 import numpy as np
-from numpy.core.multiarray import _reconstruct
-from numpy.core.numeric import _frombuffer
+from numpy.core.multiarray import _reconstruct  # type: ignore[attr-defined]
+from numpy.core.numeric import _frombuffer  # type: ignore[attr-defined]
 
 from mindres.errors import UserError
 
@@ -77,7 +77,7 @@ class _ArraysOnly(pickle._Unpickler):
             raise UserError("it gives a state to what has none")
         super().load_build()
 
-    dispatch = {
+    dispatch = {  # type: ignore[assignment]
         code: function
         for code, function in pickle._Unpickler.dispatch.items()
         if code not in REFUSED

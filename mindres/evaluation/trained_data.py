@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from mindres.data import DATASETS
 from mindres.data.build import dataset_class, names_of
+from mindres.data.dataset import ImageDataset
 from mindres.data.pipeline import batches
 from mindres.errors import UserError
 from mindres.models import registry
@@ -54,10 +56,10 @@ def open_data(metadata: Mapping, dataset=None, path="./datasets", split="test", 
     return data
 
 
-def _as_in_training(metadata: Metadata, kind: type) -> dict:
+def _as_in_training(metadata: Metadata, kind: type[ImageDataset]) -> dict:
     """The options of a data set that a checkpoint's training had."""
     architecture = metadata.architecture or {}
-    options = {"batch_size": BATCH_SIZE, "skip_broken": bool(metadata.skip_broken)}
+    options: dict[str, Any] = {"batch_size": BATCH_SIZE, "skip_broken": bool(metadata.skip_broken)}
     if metadata.input_size:
         options["resize"] = metadata.input_size
     elif architecture:

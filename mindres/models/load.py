@@ -74,7 +74,7 @@ def locate(net, source) -> tuple[Path, str]:
         return local_file(source, f", {', '.join(PUBLISHERS)}, true or false")
     published = getattr(net, "sources", {})
     name = next(iter(published), None) if source is True else source
-    if name not in published:
+    if name is None or name not in published:
         whose = "" if source is True else f"of {source} "
         others = f", or take {' or '.join(published)}'s" if published else ""
         raise UserError(
