@@ -7,7 +7,7 @@ import pytest
 from mindspore import Tensor, nn
 
 import mindres
-from mindres.cli import flags
+from mindres.cli import training_flags as flags
 from mindres.data.digits import Digits
 from mindres.errors import UserError
 from mindres.training import (
