@@ -11,10 +11,8 @@ LONG_FUNCTIONS = {
     "download.py: attempt",
     "report/writer.py: write_report",
     "report/writer.py: network_sections",
-    "training/assembly.py: assemble",
 }
 LONG_FILES = {
-    "callbacks/monitor.py",
     "cli/training_flags.py",
     "data/cifar.py",
     "data/dataset.py",

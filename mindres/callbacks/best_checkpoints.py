@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 from mindres import files
 from mindres.errors import UserError
@@ -32,6 +33,9 @@ class BestCheckpoints:
     Raises:
         UserError: `target` is no file, or its folder cannot be written.
     """
+
+    # The state of a run that keeps nothing.
+    NOTHING: ClassVar[dict] = {"kept": [], "best_path": None}
 
     def __init__(self, target: Path, keep: int, overwrite: bool, compared: Metadata):
         files.make_folder(target.parent)
@@ -117,20 +121,26 @@ class BestCheckpoints:
             "best_path": self.path and self.path.name,
         }
 
-    def restore(self, best: float, best_epoch: int, best_path: str | None, kept: list) -> None:
+    def restore(self, best: float, best_epoch: int, state: dict) -> None:
         """Go on with what `state` noted: by names, since the folder may have moved."""
         self.best = best
         self.best_epoch = best_epoch
-        self.others = [
-            (metric, str(self.target.with_name(Path(path).name))) for metric, path in kept
-        ]
-        self.path = self.target.with_name(Path(best_path).name) if best_path else None
+        self.others = [(metric, str(self._beside(path))) for metric, path in state["kept"]]
+        self.path = self._beside(state["best_path"]) if state["best_path"] else None
         if self.path in (None, self.target):
             self.bar = self._earlier_best()
 
-    def why_kept_apart(self) -> str | None:
-        """Why this run's best is not `target`; None where it is, or where there is none."""
-        if self.path in (None, self.target):
-            return None
-        why = f"{self.bar:.4f}" if self.bar < float("inf") else "of another network or dataset"
-        return f"{self.target} ({why}) is an earlier run's and was kept; --overwrite replaces it"
+    def _beside(self, path: str) -> Path:
+        return self.target.with_name(Path(path).name)
+
+    def summary(self, metric_name: str) -> list[str]:
+        """Where this run's best weights are, in lines for the user; none where there are none."""
+        if self.path is None:
+            return []
+        lines = [f"Best {metric_name}: {self.best:.4f}, saved in {self.path}"]
+        if self.path != self.target:
+            why = f"{self.bar:.4f}" if self.bar < float("inf") else "of another network or dataset"
+            lines.append(
+                f"{self.target} ({why}) is an earlier run's and was kept; --overwrite replaces it"
+            )
+        return lines

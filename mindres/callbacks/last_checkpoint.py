@@ -140,7 +140,7 @@ class LastCheckpoint(Callback):
         if whole and not state.get("interrupted"):
             self.epoch += 1
             self.step = 0
-            self.monitor.losses_before = []
+            self.monitor.clock.losses_before = []
         self.save()
 
     def save(self) -> None:
@@ -154,7 +154,7 @@ class LastCheckpoint(Callback):
             "seed": self.seed,
             "run_id": self.run_id,
             "history": [dataclasses.asdict(r) for r in records if r.epoch <= self.epoch],
-            "losses": self.monitor.epoch_losses() if self.step else [],
+            "losses": self.monitor.clock.losses() if self.step else [],
             "config": self.config,
             **self.monitor.state(),
         }

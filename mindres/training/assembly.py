@@ -60,11 +60,7 @@ def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
     optimizer = optimizers.make_optimizer(net, recipe, learning_rates(recipe, steps))
     average = moving_average.averaged_copy(net) if recipe.ema else None
     kept = average or net
-    mixed = args.amp_level != "O0"
-    network = part(net)
-    if mixed:
-        network = mindspore.amp.auto_mixed_precision(network, args.amp_level)
-    one_step = step.training_step(network, optimizer, recipe, average, mixed, averaged=net)
+    one_step = _one_step(part(net), net, optimizer, average, args)
     tta = recipe.tta and getattr(train_data, "mirrored", True) and not features
     model = Model(
         step.MeanLoss(one_step, steps) if args.sink else one_step,
@@ -72,21 +68,8 @@ def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
         eval_indexes=[0, 1, 2],
         eval_network=step.Validation(part(kept), tta),
     )
-    monitor = ValAccMonitor(
-        model,
-        val_batches,
-        recipe.epochs,
-        save_best_ckpt=args.ckpt_dir is not None,
-        ckpt_directory=args.ckpt_dir,
-        metric_name=METRICS[args.select].title,
-        dataset_sink_mode=False,
-        overwrite=args.overwrite,
-        metadata=replace(describe(train_data, val_data), tta=tta),
-        network=kept,
-        optimizer=optimizer,
-        keep_best=args.keep_best,
-        select=args.select,
-    )
+    metadata = replace(describe(train_data, val_data), tta=tta)
+    monitor = _monitor(model, val_batches, metadata, kept, optimizer, args)
     last_checkpoint = _last_checkpoint(net, one_step, monitor, args, train_data, val_data)
     if args.resume:
         last_checkpoint.restore()
@@ -102,6 +85,32 @@ def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
         last_checkpoint=last_checkpoint,
         interrupt=interrupt,
         callbacks=[interrupt, *callbacks],
+    )
+
+
+def _one_step(trained, net, optimizer, average, args: Arguments):
+    """The cell that trains a batch of `trained`, which is `net` or a part of it."""
+    mixed = args.amp_level != "O0"
+    if mixed:
+        trained = mindspore.amp.auto_mixed_precision(trained, args.amp_level)
+    return step.training_step(trained, optimizer, args.recipe, average, mixed, averaged=net)
+
+
+def _monitor(model, val_batches, metadata, kept, optimizer, args: Arguments) -> ValAccMonitor:
+    return ValAccMonitor(
+        model,
+        val_batches,
+        args.recipe.epochs,
+        save_best_ckpt=args.ckpt_dir is not None,
+        ckpt_directory=args.ckpt_dir,
+        metric_name=METRICS[args.select].title,
+        dataset_sink_mode=False,
+        overwrite=args.overwrite,
+        metadata=metadata,
+        network=kept,
+        optimizer=optimizer,
+        keep_best=args.keep_best,
+        select=args.select,
     )
 
 

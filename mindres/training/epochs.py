@@ -34,7 +34,7 @@ def run_epochs(model, data, epochs: int, callbacks, last_checkpoint, sink: bool)
     if sink and last_checkpoint.epoch < epochs:
         # An epoch that was interrupted elsewhere begins again.
         last_checkpoint.step = 0
-        last_checkpoint.monitor.losses_before = []
+        last_checkpoint.monitor.clock.losses_before = []
         _seed_epoch(last_checkpoint)
         left = epochs - last_checkpoint.epoch
         model.train(left, data, callbacks=callbacks, dataset_sink_mode=True)
