@@ -24,7 +24,7 @@ def create_model(name, **options):
         options: the arguments of its function, such as `num_classes` and `pretrained`.
 
     Raises:
-        UserError: there is no such network (the nearest names are suggested), no such option, or there
+        UserError: there is no such network (the nearest names are suggested) or option, or there
             are too many classes.
     """
     function = registry.function(name)
@@ -39,7 +39,7 @@ def create_model(name, **options):
 
 
 def _check_num_classes(number) -> None:
-    """Refuse a classifier that no memory holds, which would be told as a question of the batch size."""
+    """Refuse a classifier that no memory holds: MindSpore's error would blame the batch size."""
     if not 1 <= number <= MOST_CLASSES:
         raise UserError(f"num_classes must be from 1 to {MOST_CLASSES:,}, not {number:,}")
 

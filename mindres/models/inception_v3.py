@@ -120,9 +120,9 @@ def inception_v3(
 
     Args:
         num_classes: width of the classifiers.
-        pretrained: False; True or "mindcv" for MindCV's ImageNet weights; the name of
-            another publisher of its row; or a path or URL, see `load_weights`. Classifiers of another
-            width start afresh.
+        pretrained: False; True or "mindcv" for MindCV's ImageNet weights; the name of another
+            publisher of its row; or a path or URL, see `load_weights`. Classifiers of another width
+            start afresh.
         in_channels: channels of the images.
         aux_logits: False leaves the auxiliary classifier out.
         pad_mode: how the average-pooling pads: "pad" as torchvision's weights have it, "same" as

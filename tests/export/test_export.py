@@ -80,6 +80,7 @@ def test_folding_a_convolution_with_a_bias():
     [
         ("resnet20", {"shortcut": "A"}, 32),
         ("resnet18", {"pad_mode": "pad", "num_classes": 10}, 48),
+        ("resnext50_32x4d", {"num_classes": 10}, 32),
         ("convnet", {}, 28),
     ],
 )

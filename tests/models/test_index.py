@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 import mindres
 from mindres.models import FAMILIES, homes
@@ -87,6 +88,11 @@ def test_a_row_and_a_name_are_all_that_a_network_takes(copy, run_python):
         "/resnet26.bt_in1k/resolve/main/model.safetensors"
     )
     assert summary["arch"] == "resnet26"
+
+
+def test_the_readme_knows_how_many_there_are():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"{len(mindres.list_models())} networks: " in text, "name the new one there"
 
 
 def test_index_and_families_name_the_same_networks():
