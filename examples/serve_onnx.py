@@ -33,36 +33,53 @@ def main():
     metadata = {
         key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()
     }
-    classes = metadata.get("classes")
+    unreadable = False
     for start in range(0, len(args.images), args.batch_size):
-        names = args.images[start : start + args.batch_size]
-        inputs = np.stack([prepare(read(name), metadata) for name in names])
-        (logits,) = session.run(["logits"], {"input": inputs})
-        for name, probabilities in zip(names, softmax(logits)):
-            best = np.argsort(-probabilities, kind="stable")[: args.top_k]
-            print(
-                f"{name}: "
-                + ", ".join(f"{classes[i] if classes else i} {probabilities[i]:.1%}" for i in best)
-            )
+        names, inputs = [], []
+        for name in args.images[start : start + args.batch_size]:
+            try:
+                inputs.append(prepare(read(name), metadata))
+                names.append(name)
+            except (OSError, SyntaxError, ValueError) as error:
+                complain(f"{name} cannot be read as an image: {error}")
+                unreadable = True
+        if names:
+            (logits,) = session.run(["logits"], {"input": np.stack(inputs)})
+            for name, probabilities in zip(names, softmax(logits)):
+                print(f"{name}: {answer(probabilities, metadata.get('classes'), args.top_k)}")
+    sys.exit(2 if unreadable else 0)
+
+
+def answer(probabilities, classes, top_k):
+    best = np.argsort(-probabilities, kind="stable")[:top_k]
+    return ", ".join(f"{classes[i] if classes else i} {probabilities[i]:.1%}" for i in best)
+
+
+def complain(message):
+    print("mindres: error:", *str(message).split(), file=sys.stderr)
 
 
 def fail(message):
     """End with one line and the status of a user's mistake."""
-    print("mindres: error:", *str(message).split(), file=sys.stderr)
+    complain(message)
     sys.exit(2)
 
 
 def read(name):
-    """An image file as RGB, the right way up."""
-    try:
-        with Image.open(name) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
-        fail(f"{name} cannot be read as an image: {error}")
+    """An image file as RGB, the right way up, what is transparent as white, as in training."""
+    with Image.open(name) as image:
+        image = ImageOps.exif_transpose(image)
+        if image.mode == "I" or image.mode.startswith("I;16"):  # 16 bits a value
+            eight_bits = np.rint(np.clip(np.asarray(image), 0, 65535) / 257)
+            image = Image.fromarray(eight_bits.astype(np.uint8))
+        if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return image.convert("RGB")
 
 
 def prepare(image, metadata):
-    """What the network takes for an RGB image: float32 (C, H, W), resized or cropped and normalised as in training."""
+    """What the network takes for an RGB image: float32 (C, H, W), prepared as in training."""
     lacking = {"input_size", "mean", "std"} - set(metadata)
     if lacking:
         fail(
@@ -73,8 +90,9 @@ def prepare(image, metadata):
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     fraction = metadata.get("crop_fraction", 1)
     if metadata.get("fit", "crop" if fraction < 1 else "stretch") == "crop":
-        scale = round(min(height, width) / fraction) / min(pixels.shape[:2])
-        pixels = resize(pixels, [int(side * scale) for side in pixels.shape[:2]])
+        edge = round(min(height, width) / fraction)  # of the shorter side
+        sides = np.float32(pixels.shape[:2])  # MindSpore's number type, which decides how it rounds
+        pixels = resize(pixels, [int(side / sides.min() * edge) for side in sides])
         top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
         pixels = pixels[top : top + height, left : left + width]
     else:
@@ -85,9 +103,9 @@ def prepare(image, metadata):
 
 
 def resize(pixels, size):
-    """uint8 (H, W, C) resized to `size` by bicubic interpolation (a = -0.75, no low-pass), as OpenCV and MindSpore do.
+    """uint8 (H, W, C) resized to `size` by bicubic interpolation (a = -0.75, no low-pass).
 
-    Pillow's own smooths when it shrinks, which the network has not seen.
+    As OpenCV and MindSpore do. Pillow's own smooths when it shrinks, which the network has not seen.
     """
     for axis, (old, new) in enumerate(zip(pixels.shape, size)):
         position = (np.arange(new) + 0.5) * old / new - 0.5

@@ -15,7 +15,9 @@ from PIL import Image
 import mindres
 from mindres import UserError
 from mindres.cli import program
+from mindres.data.as_trained import preprocess
 from mindres.data.folder import ImageFolder
+from mindres.data.images import read_image
 from mindres.export import FORMATS, Format, exporter, format_of
 from mindres.models.folding import fold_batch_norm
 
@@ -246,6 +248,33 @@ def test_serving_prepares_images_as_the_dataset_does(photos):
         assert np.all(np.abs(ours - expected[0]) <= 1.01 * step), file
 
 
+def test_the_example_reads_files_as_the_package_does(tmp_path):
+    """Turned, transparent, of 16 bits, with a palette: what the network is fed is the same."""
+    serve = runpy.run_path(str(SERVE))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    colours = Image.fromarray(random.integers(0, 256, (30, 47, 3), np.uint8))
+    seen_through = colours.convert("RGBA")
+    seen_through.putalpha(Image.linear_gradient("L").resize(colours.size))
+    deep = Image.fromarray(random.integers(0, 65536, (30, 47), np.uint16))
+    colours.save(tmp_path / "turned.png", exif=turned)
+    seen_through.save(tmp_path / "rgba.png")
+    colours.quantize(8).save(tmp_path / "palette.gif", transparency=1)
+    colours.convert("CMYK").save(tmp_path / "cmyk.jpg")
+    deep.save(tmp_path / "deep.png")
+    for path in sorted(tmp_path.iterdir()):
+        np.testing.assert_array_equal(serve["read"](path), read_image(path), err_msg=str(path))
+
+
+@pytest.mark.parametrize("size", [(300, 300), (300, 451), (451, 300), (110, 97), (40, 300)])
+def test_the_example_rounds_sizes_as_training_does(size):
+    serve = runpy.run_path(str(SERVE))
+    image = random.integers(0, 256, (*size, 3), np.uint8)
+    noted = {"input_size": [96, 96], "mean": [0.5] * 3, "std": [0.2] * 3, "crop_fraction": 0.875}
+    ours = serve["prepare"](Image.fromarray(image), noted)
+    assert np.abs(ours - preprocess(image, noted)).max() <= 1.01 / 255 / 0.2
+
+
 def test_serving_without_mindspore(tmp_path):
     net = network("resnet20", num_classes=3)
     metadata = {
@@ -282,7 +311,7 @@ def test_serving_without_mindspore(tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
     done = subprocess.run(
-        [sys.executable, SERVE, path, broken],
+        [sys.executable, SERVE, path, broken, tmp_path / "0.png"],
         env=clean_environment(),
         capture_output=True,
         text=True,
@@ -293,3 +322,4 @@ def test_serving_without_mindspore(tmp_path):
         and done.stderr.count("\n") == 1
     )
     assert "cannot be read as an image" in done.stderr
+    assert done.stdout.startswith(f"{tmp_path / '0.png'}: "), "the others are answered"
