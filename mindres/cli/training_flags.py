@@ -166,6 +166,8 @@ def image_options(args, recipe) -> dict:
     from mindres.data import dataset_class
     from mindres.devices import workers
     from mindres.models.registry import list_models, network
+    from mindres.runs.config import noted_split_rule
+    from mindres.runs.folder import RunFolder
 
     options = {
         "batch_size": recipe.batch_size,
@@ -177,6 +179,9 @@ def image_options(args, recipe) -> dict:
     }
     if args.distributed:
         options |= {"num_shards": workers.size(), "shard_id": workers.rank()}
+    if args.resume:
+        # Those that the run held out before, by whatever rule its version had.
+        options["split_rule"] = noted_split_rule(RunFolder(args.ckpt_dir).config)
     # Grey images for networks that take these, where the data set has them.
     channels = network(args.arch).input_shape[0] if args.arch in list_models() else None
     if channels in dataset_class(args.dataset).channel_choices:

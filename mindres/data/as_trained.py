@@ -84,11 +84,8 @@ def visible(image: np.ndarray, metadata: Mapping) -> np.ndarray:
     return np.asarray(small)
 
 
-def describe(data, val_data=None) -> Metadata:
-    """What a checkpoint must note of its data set, so that it can be used without knowing it.
-
-    `val_data` is what chooses the checkpoint.
-    """
+def describe(data) -> Metadata:
+    """What a checkpoint must note of its data set, so that it can be used without knowing it."""
     if not isinstance(data, ImageDataset):
         return Metadata()
     return Metadata(
@@ -100,5 +97,4 @@ def describe(data, val_data=None) -> Metadata:
         crop_fraction=data.crop_fraction,
         split_rule=data.split_rule,
         skip_broken=data.skip_broken,
-        validated_on=getattr(val_data, "split", None),
     )

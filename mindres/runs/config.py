@@ -31,7 +31,7 @@ RUN_ONLY = (
     "tensorboard",
 )
 # The default of settings that runs of earlier versions did not note.
-DEFAULTS_OF_OLD_RUNS = {"select": "accuracy"}
+DEFAULTS_OF_OLD_RUNS = {"select": "accuracy", "split_rule": "order"}
 
 
 def as_json(config: dict) -> dict:
@@ -50,6 +50,7 @@ def data_settings(train_data, val_data) -> dict:
         "dataset_path": None if train_data.path is None else str(train_data.path.resolve()),
         "split": getattr(val_data, "split", None),
         "validation_fraction": train_data.validation_fraction,
+        "split_rule": train_data.split_rule,
         "resize": height if height == width else [height, width],
         "batch_size": train_data.batch_size,
     }
@@ -73,6 +74,12 @@ def text_of_config(config: dict, run_id: str, seed: int) -> str:
         },
     }
     return json.dumps(noted, indent=2) + "\n"
+
+
+def noted_split_rule(path: Path) -> str | None:
+    """How the run of a config.json holds validation images out; None where there is no such run."""
+    config, _ = read_config(path)
+    return config.get("split_rule", DEFAULTS_OF_OLD_RUNS["split_rule"]) if config else None
 
 
 def read_config(path: Path) -> tuple[dict, str]:

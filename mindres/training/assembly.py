@@ -68,7 +68,7 @@ def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
         eval_indexes=[0, 1, 2],
         eval_network=step.Validation(part(kept), tta),
     )
-    metadata = replace(describe(train_data, val_data), tta=tta)
+    metadata = replace(describe(train_data), tta=tta)
     monitor = _monitor(model, val_batches, metadata, kept, optimizer, args)
     last_checkpoint = _last_checkpoint(net, one_step, monitor, args, train_data, val_data)
     if args.resume:

@@ -104,7 +104,6 @@ class Metadata(Mapping):
     dataset: str | None = noted("the name of a dataset", _text, use=True)
     split_rule: str | None = noted("how validation images are held out", _text)
     skip_broken: bool | None = noted("true or false", lambda value: isinstance(value, bool))
-    validated_on: str | None = noted("the split that chose the weights", _text)
     epoch: int | None = noted("a number", _number)
     metric_name: str | None = noted("a name", _text)
     metric: float | None = noted("a number", lambda value: isinstance(value, (int, float)))

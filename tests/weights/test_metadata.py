@@ -15,7 +15,6 @@ OLD = {
     "dataset": "imagefolder",
     "split_rule": "path",
     "skip_broken": True,
-    "validated_on": "val",
     "classes": ["ant", "bee"],
     "mean": [0.5, 0.4, 0.3],
     "std": [0.2, 0.2, 0.2],
