@@ -40,6 +40,7 @@ def add_flags(parser) -> None:
 def run(args) -> None:
     from mindres import files
     from mindres.evaluation.evaluator import evaluate
+    from mindres.runs import images
 
     folder = files.make_folder(args.plots) if args.plots else None
     net, metadata = load_network(args)
@@ -47,6 +48,7 @@ def run(args) -> None:
     data = open_images(args, metadata, batch_size=args.batch_size, **resize)
     tta = bool(metadata.tta) if args.tta is None else args.tta
     result = evaluate(net, data, tta=tta)
+    use = images.use_of(data, args.ckpt, metadata)
     if args.json:
         print_json(
             {
@@ -54,11 +56,12 @@ def run(args) -> None:
                 "architecture": net.architecture,
                 "dataset": data.name.lower(),
                 "split": data.split,
+                "used_for": use or None,
                 **result.to_json(),
             }
         )
     else:
-        print(f"{net.architecture['arch']} on the {data.split} split of {data.name}")
+        print(f"{net.architecture['arch']} on the {images.described(data, use)}")
         print(result)
     if folder:
         _draw(net, data, result, folder)

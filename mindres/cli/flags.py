@@ -11,6 +11,8 @@ from mindres.cli.arguments import positive_int
 from mindres.data import DATASETS
 from mindres.devices import DEVICES
 
+SPLITS = ("test", "val", "train", "all")
+
 
 def add_json_flag(parser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
@@ -88,35 +90,34 @@ def add_data_flags(parser, split="test") -> None:
     )
     parser.add_argument(
         "--dataset_path",
-        default="./datasets",
-        help="folder of the data set or its parent (default: %(default)s)",
+        help="folder of the data set or its parent (default: the training's, else ./datasets)",
     )
     parser.add_argument(
-        "--split", choices=("test", "val", "train"), help=f"part of the data set (default: {split})"
+        "--split",
+        choices=SPLITS,
+        help=f"part of the data set; all is every image of a folder (default: {split})",
     )
     parser.add_argument(
         "--validation_fraction",
         type=float,
-        default=0.0,
-        help="part of the training images that is the split val (default: 0)",
+        help="part of the training images that is the split val (default: the training's, else 0)",
     )
 
 
 def open_images(args, metadata, split="test", **options):
-    """The data set that the flags ask for.
+    """The data set that the flags ask for; what they leave open is as in the run of --ckpt.
 
-    Training images are neither shuffled nor augmented, unless `options` say so.
+    Every image comes once, in order and as it is, unless `options` augments training images.
     """
-    from mindres.evaluation.trained_data import open_data
+    from mindres.runs import images
 
-    split = args.split or split
-    if split == "train":
-        options = {"augment": False, "shuffle": False, **options}
-    return open_data(
+    data = images.open_images(
+        args.ckpt or "",
         metadata,
         args.dataset,
         args.dataset_path,
-        split,
-        validation_fraction=args.validation_fraction,
+        args.split or split,
+        args.validation_fraction,
         **options,
     )
+    return data if options.get("augment") else data.plain()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mindres.cli.flags import add_device_flag
+from mindres.cli.flags import SPLITS, add_device_flag
 from mindres.data import DATASETS
 
 
@@ -16,7 +16,7 @@ def add_flags(parser) -> None:
     add(
         "--split",
         default="test",
-        choices=("test", "val"),
+        choices=SPLITS,
         help="images to evaluate (default: test)",
     )
     add_device_flag(parser)

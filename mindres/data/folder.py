@@ -36,6 +36,7 @@ class ImageFolder(ImageDataset):
     mirrored = True
     crop_fraction = 0.875  # torchvision's and timm's: 224 of 256
     split_rule = "path"
+    splits = ("train", "val", "test", "all")
 
     @classmethod
     def validation_split(cls, validation_fraction=0.0):
@@ -47,7 +48,7 @@ class ImageFolder(ImageDataset):
         self.root = tree.root
         self.split = tree.split
         self.classes = tree.classes
-        self.one_tree = tree.root == path
+        self.one_tree = tree.root == path  # or all splits of several
         if self.one_tree:
             self.validation_fraction = self.validation_fraction or 0.2
         for sentence in tree.left_out:
@@ -79,6 +80,8 @@ class ImageFolder(ImageDataset):
         self.classes = tuple(names)
 
     def indices(self):
+        if self.split == "all":
+            return None
         if self.one_tree or (self.validation_fraction and self.root.name == "train"):
             train, val = self.train_and_val()
             return train if self.split == "train" else val

@@ -37,35 +37,42 @@ def find_tree(path: Path, split: str, held_out: bool) -> Tree:
 
     Args:
         path: holds `train/<class>/` with a folder of another split beside it, or `<class>/` alone.
-        split: "train", "val" or "test". Where it has no folder, that of the other one is taken, and
+        split: "train", "val", "test", or "all" for every image. Where it has no folder, that of the other one is taken, and
             the tree's `split` says so; all of one tree but what is trained on is "val".
         held_out: whether "val" is a part of the folder `train`.
 
     Raises:
         UserError: there are fewer than two classes, or `train` stands alone.
     """
-    if not (path / "train").is_dir():
-        folder = names = path
-        split = "train" if split == "train" else "val"
-    else:
-        names = path / "train"
-        wanted = "train" if split == "val" and held_out else split
-        folder = _split_folder(path, wanted)
-        split = "val" if wanted != split else SPLITS[folder.name]
+    folders, split = _folders_of_split(path, split, held_out)
+    root = folders[0] if len(folders) == 1 else path
+    names = path / "train" if (path / "train").is_dir() else path
     classes, left_out = _classes(names)
-    _refuse_strangers(folder, names, classes)
+    for folder in folders:
+        _refuse_strangers(folder, names, classes)
     images = []
     for label, name in enumerate(classes):
-        found = images_below(folder / name)
+        found = [image for folder in folders for image in images_below(folder / name)]
         images += [(image, label) for image in found]
         if not found:
-            left_out.append(f"{folder} has no images of the class {name}")
+            left_out.append(f"{root} has no images of the class {name}")
     if not images:
         raise UserError(
-            f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)}) in its class folders"
+            f"{root} holds no images ({', '.join(IMAGE_SUFFIXES)}) in its class folders"
         )
     readable = tuple(os.fsencode(name).decode("utf-8", "surrogateescape") for name in classes)
-    return Tree(folder, split, readable, images, left_out)
+    return Tree(root, split, readable, images, left_out)
+
+
+def _folders_of_split(path: Path, split: str, held_out: bool) -> tuple[list[Path], str]:
+    """The folders that hold the class folders of a split, and what the images in them are."""
+    if not (path / "train").is_dir():
+        return [path], split if split in ("train", "all") else "val"
+    if split == "all":
+        return [path / name for name in SPLITS if (path / name).is_dir()], split
+    wanted = "train" if split == "val" and held_out else split
+    folder = _split_folder(path, wanted)
+    return [folder], "val" if wanted != split else SPLITS[folder.name]
 
 
 def _split_folder(path: Path, split: str) -> Path:

@@ -25,15 +25,15 @@ def of_network(found: Findings) -> list[Section]:
     return [section for make in makers if (section := make(found))]
 
 
-def tiles(found: Findings, images) -> dict[str, str]:
-    """The figures at the top of the page; `images` says which images they are on."""
+def tiles(found: Findings) -> dict[str, str]:
+    """The figures at the top of the page."""
     result = found.result
     metrics = {row.title: f"{row.value(result.confusion_matrix):.2%}" for row in METRICS.values()}
     return {
         **metrics,
         "Top-5 accuracy": f"{result.top5:.2%}",
         "Loss": f"{result.loss:.4f}",
-        f"Images ({images})": f"{result.num_images:,}",
+        f"Images ({found.data.split})": f"{result.num_images:,}",
         "Mistakes": f"{len(result.mistakes()):,}",
         "Parameters": html.large(found.summary.parameters),
         "Multiply-adds": html.large(found.summary.multiply_adds),
@@ -66,7 +66,7 @@ def matrix(found) -> Section:
 
 
 def predictions(found) -> Section:
-    about = html.about(f"{len(found.some)} images of {found.data.split}, drawn at random.")
+    about = html.about(f"{len(found.some)} of the {found.data.split} images, drawn at random.")
     grid = image_grids.answers(map(found.answer, found.some))
     return Section("predictions", "Predictions", about + grid)
 

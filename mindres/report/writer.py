@@ -13,10 +13,10 @@ import numpy as np
 from mindres import files
 from mindres.callbacks.epoch_line import duration
 from mindres.errors import UserError
-from mindres.evaluation.trained_data import open_data
 from mindres.models.checkpoints import load_model
 from mindres.report import html, sections
 from mindres.report.findings import examine
+from mindres.runs import images
 from mindres.runs.config import read_config
 from mindres.runs.folder import RunFolder
 from mindres.runs.history import read_history
@@ -49,7 +49,7 @@ def write_report(
             which are missing.
         out: the file; None for `report.html` in `run_dir`.
         ckpt: another checkpoint than `best.ckpt`.
-        dataset, dataset_path: as for `open_data`; None for what the checkpoint and `config.json`
+        dataset, dataset_path: as for `open_images`; None for what the checkpoint and `config.json`
             say.
         split: the images that are evaluated.
 
@@ -143,17 +143,14 @@ def _add_network(page, contents, dataset, dataset_path, split) -> None:
             f"{checkpoint.name} was kept from an earlier run, because this one did not beat it; "
             "the command and the curves are this run's."
         )
-    fraction, path = config.get("validation_fraction"), config.get("dataset_path")
-    held_out = {}
-    if split == "val" and isinstance(fraction, float):
-        held_out = {"validation_fraction": fraction}
-    path = dataset_path or (path if isinstance(path, str) else "./datasets")
-    data = open_data(metadata, dataset, path, split, **held_out)
+    data = images.open_images(checkpoint, metadata, dataset, dataset_path, split)
+    told = images.described(data, images.use_of(data, checkpoint, metadata))
     found = examine(net, data, bool(metadata.tta))
     page.title = f"{net.architecture['arch']} on {metadata.dataset or data.name.lower()}"
     page.about = checkpoint.name
     if metadata.epoch is not None:
         page.about += f" of epoch {metadata.epoch}"
-    page.tiles = sections.tiles(found, split)
+    page.about += f", evaluated on the {told}"
+    page.tiles = sections.tiles(found)
     page.sections = sections.of_network(found)
     page.cells = sections.cells(found)

@@ -210,7 +210,9 @@ def test_eval_prints_the_table_and_draws(run, small, data, tmp_path, capsys):
         is None
     )
     out = capsys.readouterr().out
-    assert out.startswith(f"lenet5 on the test split of Digits\naccuracy {result.accuracy:.2%}, ")
+    assert out.startswith(
+        f"lenet5 on the 360 test images of Digits\naccuracy {result.accuracy:.2%}, "
+    )
     row = result.per_class()[7]
     assert (
         f"7      {row['precision']:9.2%} {row['recall']:7.2%} {row['f1']:7.2%} {row['support']:7,}"

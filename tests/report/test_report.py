@@ -350,7 +350,7 @@ def test_a_perfect_network_has_no_mistakes_to_show(monkeypatch, run):
     perfect.confusion_matrix[:] = np.diag(np.bincount(perfect.labels))
     monkeypatch.setattr(findings, "evaluate", lambda *_, **options: perfect)
     found = findings.examine(net, data)
-    assert sections.tiles(found, "test")["Mistakes"] == "0"
+    assert sections.tiles(found)["Mistakes"] == "0"
     assert len(sections.cells(found)) == 10
     assert [section.anchor for section in sections.of_network(found)] == [
         "classes",
