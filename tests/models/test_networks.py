@@ -9,6 +9,7 @@ from mindspore import nn
 
 import mindres
 from mindres import UserError
+from mindres.models.recognition import identify
 from mindres.models.registry import family, list_models, network, networks
 from mindres.models.summary import count_parameters, summarize
 from mindres.weights.formats import read_checkpoint
@@ -113,6 +114,15 @@ def test_no_naming_gives_two_parameters_one_name(net):
     names = [parameter.name for parameter in net.get_parameters()]
     for publisher, naming in family(net.architecture["arch"]).namings.items():
         assert len({naming.name(name) for name in names}) == len(names), publisher
+
+
+def test_it_is_recognised_under_each_of_its_names(net):
+    wanted = net.architecture
+    for publisher, naming in family(wanted["arch"]).namings.items():
+        file = {naming.name(parameter.name): parameter for parameter in net.get_parameters()}
+        found = identify(file)
+        assert {**wanted, **found} == wanted, publisher
+        assert {"arch", "in_channels", "num_classes"} <= found.keys()
 
 
 def test_small_images_and_inference_by_default(net):
@@ -279,6 +289,13 @@ def test_images_of_other_channels(arch, channels):
     net = mindres.create_model(arch, num_classes=3, in_channels=channels)
     assert net(images((channels, *SMALL.get(arch, (32, 38))))).shape == (2, 3)
     assert net.architecture["in_channels"] == channels
+
+
+def test_channels_are_recognised_beside_convolutions_of_fewer():
+    # The grouped convolutions of a ResNeXt have weights of 4 channels.
+    net = mindres.resnext50_32x4d(2, in_channels=12)
+    found = identify({parameter.name: parameter for parameter in net.get_parameters()})
+    assert found == {"arch": "resnext50_32x4d", "in_channels": 12, "num_classes": 2}
 
 
 @pytest.mark.parametrize(
