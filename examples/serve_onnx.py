@@ -82,9 +82,8 @@ def prepare(image, metadata):
     """What the network takes for an RGB image: float32 (C, H, W), prepared as in training."""
     lacking = {"input_size", "mean", "std"} - set(metadata)
     if lacking:
-        fail(
-            f"the network's file does not say how images are prepared: {', '.join(sorted(lacking))} missing"
-        )
+        told = ", ".join(sorted(lacking))
+        fail(f"the network's file does not say how images are prepared: {told} missing")
     height, width = metadata["input_size"]
     pixels = np.asarray(image.convert("L") if len(metadata["mean"]) == 1 else image)
     pixels = pixels.reshape(*pixels.shape[:2], -1)
@@ -105,7 +104,7 @@ def prepare(image, metadata):
 def resize(pixels, size):
     """uint8 (H, W, C) resized to `size` by bicubic interpolation (a = -0.75, no low-pass).
 
-    As OpenCV and MindSpore do. Pillow's own smooths when it shrinks, which the network has not seen.
+    OpenCV and MindSpore do so. Pillow smooths when it shrinks, which the network has not seen.
     """
     for axis, (old, new) in enumerate(zip(pixels.shape, size)):
         position = (np.arange(new) + 0.5) * old / new - 0.5

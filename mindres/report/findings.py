@@ -33,7 +33,6 @@ class Findings:
     uris: each image as a data URI.
     gradcams: for the worst mistakes, data URIs of the heat maps for the predicted and true class.
     stage: the stage of the network whose heat maps these are.
-    files: the file of each image, where every image has its own.
     """
 
     data: object
@@ -47,7 +46,6 @@ class Findings:
     uris: dict[int, str]
     gradcams: dict[int, tuple[str, str]]
     stage: str
-    files: list[str] | None
 
     def answer(self, position) -> Answer:
         """What the network says of the image at a position."""
@@ -57,7 +55,7 @@ class Findings:
             result.classes[result.predicted[position]],
             result.classes[result.labels[position]],
             result.probabilities[position].max(),
-            self.files[position] if self.files else "",
+            result.files[position] if result.files else "",
         )
 
 
@@ -93,7 +91,6 @@ def examine(net, data, tta=False) -> Findings:
         uris=uris,
         gradcams=gradcams,
         stage=stage,
-        files=getattr(result, "files", None),
     )
 
 

@@ -75,7 +75,7 @@ def mistakes(found) -> Section | None:
     if not len(found.worst):
         return None
     content = image_grids.answers(map(found.answer, found.worst))
-    if found.files:
+    if found.result.files:
         content += image_grids.files_of(map(found.answer, found.result.mistakes()))
     return Section("mistakes", "Most confident mistakes", content)
 

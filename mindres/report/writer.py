@@ -143,7 +143,7 @@ def _add_network(page, contents, dataset, dataset_path, split) -> None:
             f"{checkpoint.name} was kept from an earlier run, because this one did not beat it; "
             "the command and the curves are this run's."
         )
-    data = images.open_images(checkpoint, metadata, dataset, dataset_path, split)
+    data = images.open_images(checkpoint, metadata, dataset, dataset_path, split).plain()
     told = images.described(data, images.use_of(data, checkpoint, metadata))
     found = examine(net, data, bool(metadata.tta))
     page.title = f"{net.architecture['arch']} on {metadata.dataset or data.name.lower()}"

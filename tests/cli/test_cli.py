@@ -5,13 +5,14 @@ import re
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 from conftest import clean_environment
 from PIL import Image
 
 import mindres
-from mindres.cli import COMMANDS, program
+from mindres.cli import COMMANDS, Command, program
 from mindres.cli.parser import build_parser
 from mindres.cli.training_flags import training_parser
 from mindres.models.registry import networks
@@ -292,3 +293,19 @@ def test_frozen_random_weights_are_refused_unless_they_are_asked_for(run, tmp_pa
     assert line.startswith("unknown freeze 'layer9': choose none, backbone, conv1")
     status, out, err = run("train", *flags.split(), "--pretrained", "false")
     assert (status, err) == (0, "") and "Epoch: [1 / 1]" in out
+
+
+def test_a_row_is_a_command(run, monkeypatch):
+    """A file and a row: found in the list of commands, in its own help, and in suggestions."""
+    file = types.ModuleType("mindres.cli.count")
+    file.add_flags = lambda parser: parser.add_argument("--to", type=int, help="how far to count")
+    file.run = lambda args: print(*range(1, args.to + 1)) or 3
+    monkeypatch.setitem(sys.modules, file.__name__, file)
+    monkeypatch.setitem(COMMANDS, "count", Command("count aloud", "mindres count --to 3"))
+    assert re.search(r"^ +count +count aloud$", run("--help")[1], re.M)
+    shown = run("count", "--help")[1]
+    assert (
+        "Count aloud." in shown and "how far to count" in shown and "mindres count --to 3" in shown
+    )
+    assert run("count", "--to", 3) == (3, "1 2 3\n", "")
+    assert "did you mean count" in one_line(run, "cuont")

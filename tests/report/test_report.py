@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import re
 from html.parser import HTMLParser
 
@@ -17,7 +18,9 @@ from mindres.data.digits import Digits
 from mindres.data.folder import ImageFolder
 from mindres.errors import UserError
 from mindres.evaluation import evaluator, trained_data
+from mindres.evaluation.metrics import METRICS
 from mindres.pictures import drawing
+from mindres.pictures.learning_curves import learning_curves
 from mindres.report import charts, confusion, findings, image_grids, sections, writer
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -244,6 +247,41 @@ def test_what_comes_from_elsewhere_is_escaped(hostile_run, capsys):
     assert "<script>alert" not in text and "<img src=x" not in text
     for cell in parsed.cells.values():
         assert any(cell["title"].startswith(name) for name in HOSTILE)
+
+
+def test_misclassified_files_are_named(hostile_run):
+    data = hostile_run / "data"
+    page = Page(
+        writer.write_report(hostile_run, dataset="folder", dataset_path=data).path.read_text()
+    )
+    net = mindres.load_model(hostile_run / "best.ckpt")[0]
+    wrong = evaluator.evaluate(net, ImageFolder(data, "test", resize=32)).misclassified()
+    [(_, listed)] = page.all("ol", **{"class": "files"})
+    assert wrong and all(row["image"] in listed for row in wrong)
+    below = [text for _, text in page.all("span", **{"class": "file"})]
+    assert below[12:][: len(wrong)] == [row["image"] for row in wrong], "after all 12 images"
+
+
+def test_a_notebook_shows_the_report(run):
+    report = writer.write_report(run)
+    assert os.fspath(report) == str(report) == str(run / "report.html")
+    [(frame, _)] = Page(report._repr_html_()).all("iframe")
+    assert Page(frame["srcdoc"]).all("h2") == Page(report.path.read_text()).all("h2")
+
+
+def test_every_metric_and_the_validation_loss_are_drawn():
+    history = {"epoch": [1, 2], "loss": [2, 1], "lr": [0.1, 0.1], "val_loss": [3, 2]}
+    history |= {name: [0.25, 0.5] for name in METRICS}
+    charts_of = Page(charts.curves(history)).all("svg")
+    assert [a["aria-label"].partition(":")[0] for a, _ in charts_of] == [
+        "Training loss",
+        "Validation loss",
+        *(f"Validation {row.title[0].lower()}{row.title[1:]}" for row in METRICS.values()),
+        "Learning rate",
+    ]
+    titles = [axis.get_title() for axis in learning_curves({"a": history}).axes]
+    assert titles[:3] == ["training loss", "validation loss", "validation accuracy"]
+    assert len(titles) == 3 + len(METRICS)
 
 
 def test_nothing_is_fetched(written, run):
