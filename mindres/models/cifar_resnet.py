@@ -123,7 +123,7 @@ NETWORKS = {
 
 def _function(name, network):
     def build(num_classes=10, shortcut="B", pretrained=False, in_channels=3):
-        """That is with shortcut B. Shortcut A has 2,752 parameters less.
+        """The sizes are those with shortcut B. With shortcut A there are 2,752 parameters fewer.
 
         Counts of 16 more are also seen. These are biases of the first convolution, which the batch
         normalisation after it cancels.
@@ -161,6 +161,7 @@ def _function(name, network):
     return build
 
 
+# The functions `resnet20`, `resnet32`, ... of this module.
 globals().update(network_functions(NETWORKS, _function))
 
 CHENYAOFO = residual_naming("downsample", "fc", torch=True)

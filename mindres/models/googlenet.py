@@ -88,7 +88,7 @@ class GoogLeNetAux(nn.Cell):
 
 @documented(NETWORKS["googlenet"], "googlenet")
 def googlenet(num_classes=1000, pretrained=False, in_channels=3, aux_logits=True):
-    """That is with both auxiliary classifiers. Without them it has 6,624,904 parameters.
+    """The sizes are those with both auxiliary classifiers. Without: 6,624,904 parameters.
 
     Takes normalised float images (N, in_channels, H, W) of any size from 32 up, 224 by default, and
     returns logits (N, num_classes); in training, a tuple of these and of two auxiliary ones.

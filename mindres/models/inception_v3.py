@@ -113,15 +113,15 @@ class InceptionV3Aux(nn.Cell):
 def inception_v3(
     num_classes=1000, pretrained=False, in_channels=3, aux_logits=True, pad_mode="pad"
 ):
-    """That is with its auxiliary classifier. Without it, it has 23,834,568 parameters.
+    """The sizes are those with the auxiliary classifier. Without: 23,834,568 parameters.
 
     Takes normalised float images (N, in_channels, H, W) of any size from 75 up, 299 by default, and
     returns logits (N, num_classes); in training, a tuple of these and of the auxiliary ones.
 
     Args:
         num_classes: width of the classifiers.
-        pretrained: False; True or "mindcv" for MindCV's ImageNet weights; the name of another
-            publisher of its row; or a path or URL, see `load_weights`. Classifiers of another width
+        pretrained: False; the name of a publisher, or True for the first of those above, for
+            ImageNet weights; or a path or URL, see `load_weights`. Classifiers of another width
             start afresh.
         in_channels: channels of the images.
         aux_logits: False leaves the auxiliary classifier out.

@@ -108,7 +108,7 @@ def network_functions(networks: dict[str, Network], make: Callable) -> dict[str,
 
 
 def documented(row: Network, name: str) -> Callable[[Callable], Callable]:
-    """A decorator that gives a function its network's name, and its docstring the sizes."""
+    """A decorator that gives a function the name of its network, and its docstring the row."""
 
     def decorate(function: Callable) -> Callable:
         classes = inspect.signature(function).parameters["num_classes"].default
@@ -118,7 +118,8 @@ def documented(row: Network, name: str) -> Callable[[Callable], Callable]:
         function.__qualname__ = name
         function.__doc__ = (
             f"{name}: {row.parameters:,} parameters at {classes} classes, "
-            f"{row.multiply_adds:,} multiply-adds for an image of {size}.\n\n{text}"
+            f"{row.multiply_adds:,} multiply-adds for an image of {size}.\n\n"
+            f"Published weights: {', '.join(row.weights) or 'none'}.\n\n{text}"
         )
         return function
 

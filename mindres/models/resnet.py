@@ -108,9 +108,9 @@ def _function(name, network):
 
         Args:
             num_classes: width of the classifier.
-            pretrained: False; True for the published ImageNet weights that its row names first; the
-                name of another publisher of the row; or a path or URL, see `load_weights`. A
-                classifier of another width starts afresh.
+            pretrained: False; the name of a publisher, or True for the first of those above, for
+                ImageNet weights; or a path or URL, see `load_weights`. A classifier of another
+                width starts afresh.
             in_channels: channels of the images.
             pad_mode: how the max-pooling pads, see `ResNet`.
 
@@ -137,6 +137,7 @@ def _function(name, network):
     return build
 
 
+# The functions `resnet18`, `resnet50`, ... of this module.
 globals().update(network_functions(NETWORKS, _function))
 
 
@@ -145,6 +146,7 @@ TORCHVISION = residual_naming("downsample", "fc", torch=True, pad_mode="pad")
 
 
 def _recognize(parameters) -> dict:
+    """The row whose kind of block, depths, and channels of the first block the file has."""
     first = parameters.shape("backbone.layer1.0.conv1.features.0.weight")
     second = parameters.shape("backbone.layer1.0.conv2.features.0.weight")
     third = parameters.shape("backbone.layer1.0.conv3.features.0.weight")

@@ -66,9 +66,9 @@ def _function(name, network):
 
         Args:
             num_classes: width of the classifier.
-            pretrained: False; True or "mindcv" for MindCV's ImageNet weights; another
-                publisher of its row; or a path or URL, see `load_weights`.
-                A classifier of another width starts afresh.
+            pretrained: False; the name of a publisher, or True for the first of those above, for
+                ImageNet weights; or a path or URL, see `load_weights`. A classifier of another
+                width starts afresh.
             in_channels: channels of the images.
 
         Raises:
@@ -91,6 +91,7 @@ def _function(name, network):
     return build
 
 
+# The function `vgg16` of this module.
 globals().update(network_functions(NETWORKS, _function))
 
 TORCHVISION = dense_naming("classifier.0", "classifier.3", "classifier.6")

@@ -260,7 +260,7 @@ def test_without_auxiliary_classifiers(arch):
 def test_shortcut_a_has_no_parameters(arch, count):
     net = mindres.create_model(arch, shortcut="A")
     assert count_parameters(net) == count == network(arch).parameters - 2_752
-    assert "Shortcut A has 2,752 parameters less" in getattr(mindres, arch).__doc__
+    assert "With shortcut A there are 2,752 parameters fewer" in getattr(mindres, arch).__doc__
     assert not [name for name, _ in names_and_shapes(net) if "down_sample" in name]
 
 
