@@ -2,12 +2,12 @@
 
 import mindres
 from mindres.cli.program import run
-from mindres.cli.training_flags import (
+from mindres.cli.training_flags import training_parser
+from mindres.cli.training_options import (
     augmentation_options,
     image_options,
     recipe_values,
     run_options,
-    training_parser,
 )
 from mindres.data import create_dataset, dataset_class
 from mindres.training.recipes import make_recipe

@@ -78,7 +78,10 @@ def run(args) -> None:
     options = {name: getattr(args, name) for name in picture.options}
     options = {name: value for name, value in options.items() if value is not None}
     draw = getattr(importlib.import_module(picture.module), args.what)
-    drawing.save(draw(*inputs, **options), out)
+    figure = draw(*inputs, **options)
+    if given.about:
+        drawing.entitle(figure, given.about)
+    drawing.save(figure, out)
     print(out)
 
 
@@ -87,6 +90,7 @@ class Inputs:
 
     def __init__(self, args):
         self.args = args
+        self.about = ""  # which labelled images a network was asked about
 
     @property
     def run_dirs(self):
@@ -125,7 +129,12 @@ class Inputs:
 
     @cached_property
     def evaluated_images(self):
-        return open_images(self.args, self._loaded[1])
+        from mindres.runs.images import described, use_of
+
+        metadata = self._loaded[1]
+        data = open_images(self.args, metadata)
+        self.about = described(data, use_of(data, self.args.ckpt, metadata))
+        return data
 
     @cached_property
     def evaluation(self):

@@ -131,12 +131,13 @@ class _GradCamPictures:
     def draw(self, normalised, image, name, best) -> str:
         from mindres.evaluation.grad_cam import grad_cam
         from mindres.pictures import drawing
-        from mindres.pictures.grad_cam import gradcam_grid
+        from mindres.pictures.grad_cam import about, gradcam_grid
 
         title = f"{drawing.short(best['class'])} {best['probability']:.1%}"
         found = grad_cam(self.net, normalised[None])
         path = self.folder / f"{self._free(name)}.png"
-        drawing.save(gradcam_grid([image], found.heat, [title]), path)
+        figure = gradcam_grid([image], found.heat, [title], about=about(found))
+        drawing.save(figure, path)
         return str(path)
 
     def _free(self, name) -> str:

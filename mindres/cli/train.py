@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mindres.cli.training_flags import (
-    add_training_flags,
+from mindres.cli.training_flags import add_training_flags
+from mindres.cli.training_options import (
     augmentation_options,
     image_options,
     load_pretrained,

@@ -1,4 +1,4 @@
-"""The flags of `mindres train` and of the training scripts, and what follows from their values."""
+"""The flags of `mindres train` and of the training scripts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from mindres.cli.arguments import non_negative_int, positive_int
 from mindres.cli.flags import add_device_flag
 from mindres.cli.parser import ArgumentParser
 from mindres.data import AUTO_AUGMENT, DATASETS
-from mindres.errors import UserError
 from mindres.evaluation.metrics import METRICS
 from mindres.training.recipes import RECIPES, recipe_options
 from mindres.weights.publishers import PUBLISHERS
@@ -153,93 +152,3 @@ def _add_recipe_flags(group) -> None:
         elif option.has_flag:
             shown = f"{option.help} (tutorial: {option.default})"
             group.add_argument(f"--{option.name}", type=option.kind, help=shown)
-
-
-def recipe_values(args) -> dict:
-    """The recipe's fields that were given on the command line."""
-    given = {option.name: getattr(args, option.name, None) for option in recipe_options()}
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def image_options(args, recipe) -> dict:
-    """The options of `create_dataset` for training and validation images."""
-    from mindres.data import dataset_class
-    from mindres.devices import workers
-    from mindres.models.registry import list_models, network
-    from mindres.runs.config import noted_split_rule
-    from mindres.runs.folder import RunFolder
-
-    options = {
-        "batch_size": recipe.batch_size,
-        "resize": args.resize,
-        "download": args.download,
-        "validation_fraction": args.validation_fraction,
-        "standardize": recipe.standardize,
-        "skip_broken": args.skip_broken,
-    }
-    if args.distributed:
-        options |= {"num_shards": workers.size(), "shard_id": workers.rank()}
-    if args.resume:
-        # Those that the run held out before, by whatever rule its version had.
-        options["split_rule"] = noted_split_rule(RunFolder(args.ckpt_dir).config)
-    # Grey images for networks that take these, where the data set has them.
-    channels = network(args.arch).input_shape[0] if args.arch in list_models() else None
-    if channels in dataset_class(args.dataset).channel_choices:
-        options["channels"] = channels
-    return options
-
-
-def augmentation_options(args, recipe) -> dict:
-    """The options of `create_dataset` that training images have besides."""
-    names = ("auto_augment", "random_erasing", "mixup", "cutmix")
-    return {"augment": recipe.augment, **{name: getattr(args, name) for name in names}}
-
-
-def run_options(args) -> dict:
-    """The options of `mindres.train` that say how a run goes, and what it notes of the flags."""
-    names = (
-        "amp_level",
-        "mode",
-        "dataset_sink_mode",
-        "max_steps",
-        "keep_best",
-        "select",
-        "overwrite",
-        "tensorboard",
-    )
-    of_the_command = ("run", "data")
-    config = {name: value for name, value in vars(args).items() if name not in of_the_command}
-    return {**{name: getattr(args, name) for name in names}, "config": config}
-
-
-def load_pretrained(net, args) -> None:
-    """Load what --pretrained names; by default published weights, where they can be had.
-
-    Raises:
-        UserError: the weights that --pretrained names cannot be had; or none can, and --freeze
-            would keep random ones.
-    """
-    from mindres.devices.workers import say
-    from mindres.models.load import load_weights
-    from mindres.runs.folder import RunFolder
-    from mindres.training.freeze import frozen_stages
-
-    frozen_stages(net, args.freeze)  # a stage that is not there is said before anything is fetched
-    if args.pretrained == "false":
-        return
-    if args.pretrained not in (None, "true"):
-        say(str(load_weights(net, args.pretrained)))
-        return
-    try:
-        say(str(load_weights(net, True)))
-    except UserError as error:
-        if args.pretrained:
-            raise
-        goes_on = args.resume and RunFolder(args.ckpt_dir).last.exists()
-        if args.freeze != "none" and not goes_on:
-            raise UserError(
-                f"--freeze {args.freeze} would keep random weights as they are, since no published "
-                f"weights could be loaded ({error}): name weights with --pretrained, leave "
-                "--freeze out, or say --pretrained false if random weights are meant"
-            ) from None
-        say(f"training from random weights: {error}")

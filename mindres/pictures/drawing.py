@@ -52,6 +52,12 @@ def image_grid(images, titles=(), colors="black", columns=6):
     return figure
 
 
+def entitle(figure, words):
+    """Write `words` above a figure that has no title of its own."""
+    if not figure.get_suptitle():
+        figure.suptitle(words, **text(9))
+
+
 def note(message):
     """A picture of a sentence, where there is nothing to draw."""
     figure = Figure(figsize=(5, 1.2))

@@ -22,9 +22,13 @@ def gradcam(net, some: Samples, stage=None):
     found = grad_cam(net, some.inputs, answer.classes, stage)
     predicted = [some.classes[k] for k in answer.classes]
     titles, colors = captions(predicted, some.names, answer.probabilities.max(axis=1))
+    return gradcam_grid(some.shown, found.heat, titles, colors, about=about(found))
+
+
+def about(found) -> str:
+    """The stage whose maps are explained, in words."""
     height, width = found.heat.shape[1:]
-    about = f"Grad-CAM at {found.stage} ({height}x{width} cells) for the class in the title"
-    return gradcam_grid(some.shown, found.heat, titles, colors, about=about)
+    return f"Grad-CAM at {found.stage} ({height}x{width} cells)\nfor the class in the title"
 
 
 def gradcam_grid(images, heat, titles=(), colors="black", columns=4, about=""):

@@ -222,7 +222,7 @@ def test_plot_says_what_it_lacks(arguments, complaint, tmp_path, monkeypatch):
 def test_grad_cam_and_feature_maps_name_stage_class_and_scale():
     net, some = network(), pictures.samples(Digits(split="test"), 2)
     figure = pictures.gradcam(net, some, "conv2")
-    assert figure.get_suptitle() == "Grad-CAM at conv2 (10x10 cells) for the class in the title"
+    assert figure.get_suptitle() == "Grad-CAM at conv2 (10x10 cells)\nfor the class in the title"
     [scale] = [axis for axis in figure.axes if axis.get_label() == "<colorbar>"]
     assert scale.get_xlabel() == "share of the image's largest value"
     assert scale.get_xlim() == (0, 1)
