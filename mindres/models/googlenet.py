@@ -106,8 +106,9 @@ def googlenet(num_classes=1000, pretrained=False, in_channels=3, aux_logits=True
     aux = []
     if aux_logits:
         aux = [GoogLeNetAux(512, num_classes), GoogLeNetAux(528, num_classes)]
+    backbone = GoogLeNet(in_channels)
     head = DenseHead(1024, num_classes, keep_prob=0.8)
-    net = AuxiliaryClassifier(GoogLeNet(in_channels), GlobalAvgPooling(), head, aux, aux_weight=0.3)
+    net = AuxiliaryClassifier(backbone, GlobalAvgPooling(), head, aux, aux_weight=0.3)
     architecture = {
         "arch": "googlenet",
         "num_classes": num_classes,
