@@ -18,7 +18,7 @@ OPTIMIZER_STATE = re.compile(
 )
 
 
-@dataclass
+@dataclass(repr=False)
 class Report:
     """What `load_weights` did: names loaded; names skipped and missing, each with the reason."""
 
@@ -36,6 +36,8 @@ class Report:
                 more = f" and {len(names) - 2} more" if len(names) > 2 else ""
                 lines.append(f"  {title}: {', '.join(names[:2])}{more} ({reason})")
         return "\n".join(lines)
+
+    __repr__ = __str__  # what a notebook shows
 
 
 def is_optimizer_state(name: str) -> bool:

@@ -34,7 +34,7 @@ class Stage:
     receptive_field: tuple[int, int]
 
 
-@dataclass
+@dataclass(repr=False)
 class Summary:
     """The layers of a network in the order of their calls, and its totals.
 
@@ -87,6 +87,8 @@ class Summary:
     def __str__(self) -> str:
         cells = [(stage.name, *_cells(stage)) for stage in self.stages]
         return self._text([("stage", *COLUMNS), *cells], left=2)
+
+    __repr__ = __str__  # what a notebook shows
 
     def _text(self, table, left) -> str:
         widths = [max(len(text) for text in column) for column in zip(*table)]

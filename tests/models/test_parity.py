@@ -71,6 +71,7 @@ def test_pytorch_both_ways(arch, shortcut, tmp_path):
     report = mindres.load_weights(net, tmp_path / "theirs.safetensors")
     assert not report.missing and len(report.loaded) == len(list(net.get_parameters()))
     assert set(report.skipped.values()) <= {"a counter that nothing here uses"}
+    assert repr(report) == str(report), "a notebook shows it so"
     x = images(shape_for(arch))
     assert agree(run(net, x), run(theirs, x))
     assert net.architecture.get("pad_mode", "pad") == "pad"

@@ -51,6 +51,7 @@ def test_as_text_it_has_the_stages_and_fits_a_screen():
     assert sum(stage.multiply_adds for stage in found.stages) == found.multiply_adds
     assert found.stages[-1].multiply_adds == 2_048_000
     assert found.document()["stages"][-1]["output_shape"] == (1000,)
+    assert repr(found) == str(found), "a notebook shows it so"
     for arch in ("resnet152", "vgg16", "wide_resnet50_2"):
         lines = str(summarize(mindres.create_model(arch), (3, 224, 224))).splitlines()
         assert len(lines) <= 24 and max(map(len, lines)) <= 80
