@@ -86,7 +86,9 @@ def load_network(args):
 def add_data_flags(parser, split="test") -> None:
     """Which labelled images; `split` is the default as the help shows it."""
     parser.add_argument(
-        "--dataset", choices=DATASETS, help="default: the one that the checkpoint was trained on"
+        "--dataset",
+        choices=DATASETS,
+        help="data set (default: the one that the checkpoint was trained on)",
     )
     parser.add_argument(
         "--dataset_path",

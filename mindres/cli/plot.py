@@ -27,7 +27,7 @@ def add_flags(parser) -> None:
         "run_dirs",
         nargs="*",
         metavar="RUN_DIR",
-        help=f"of {_that_take('run_dirs')}: the --ckpt_dir of one training or of several",
+        help=f"for {_that_take('run_dirs')}: the --ckpt_dir of one training or of several",
     )
     add_network_flags(parser, required=False)
     add_data_flags(
@@ -36,19 +36,20 @@ def add_flags(parser) -> None:
     add(
         "--images",
         metavar="FOLDER",
-        help=f"of {_that_take('samples')}: images in place of a data set's",
+        help=f"for {_that_take('samples')}: images in place of a data set's",
     )
-    add("--count", type=positive_int, help="how many images (default: 24; 4 of augmentation)")
+    add("--count", type=positive_int, help="how many images (default: 24; 4 for augmentation)")
     add(
         "--stage",
-        help=f"of {_that_take('stage')}: conv1, layer1 ... (default: the first for features, the "
+        help=f"for {_that_take('stage')}: conv1, layer1 ... (default: the first for features, the "
         "deepest with 4x4 cells for gradcam)",
     )
     add(
         "--auto_augment",
         default="none",
         choices=AUTO_AUGMENT,
-        help=f"of {_that_take('augmented_images')} (default: none)",
+        help=f"for {_that_take('augmented_images')}: random operations on each image "
+        "(default: none)",
     )
     add_seed_flag(parser)
     add("--out", metavar="FILE", help="PNG, SVG or PDF file (default: PICTURE.png)")

@@ -9,9 +9,13 @@ from mindres.data import DATASETS
 def add_flags(parser) -> None:
     add = parser.add_argument
     add("run_dir", metavar="RUN_DIR", help="the --ckpt_dir of a training")
-    add("--out", metavar="FILE", help="default: report.html in RUN_DIR")
-    add("--ckpt", metavar="FILE", help="default: best.ckpt in RUN_DIR")
-    add("--dataset", choices=DATASETS, help="default: the one that the checkpoint was trained on")
+    add("--out", metavar="FILE", help="file to write (default: report.html in RUN_DIR)")
+    add("--ckpt", metavar="FILE", help="weights to evaluate (default: best.ckpt in RUN_DIR)")
+    add(
+        "--dataset",
+        choices=DATASETS,
+        help="data set (default: the one that the checkpoint was trained on)",
+    )
     add("--dataset_path", help="folder of the data set (default: the training's)")
     add(
         "--split",

@@ -17,7 +17,7 @@ def training_parser(description: str, example: str, **defaults) -> ArgumentParse
     """A parser for a training script; `defaults` replaces the defaults of some flags."""
     parser = ArgumentParser(description=description, epilog=f"example:\n  {example}")
     parser.add_argument(
-        "--dataset", default="digits", choices=DATASETS, help="default: %(default)s"
+        "--dataset", default="digits", choices=DATASETS, help="data set (default: %(default)s)"
     )
     parser.add_argument(
         "--dataset_path",
@@ -103,7 +103,8 @@ def _add_network_flags(parser) -> None:
     parser.add_argument(
         "--freeze",
         default="none",
-        help="none, backbone, or the last stage to keep: conv1 to layer4 (default: none)",
+        help="stages that are not trained: none, backbone for all but the classifier, or the last "
+        "one of them, conv1 to layer4 (default: none)",
     )
 
 
@@ -125,7 +126,12 @@ def _add_run_flags(parser) -> None:
     )
     add("--overwrite", action="store_true", help="replace a better best.ckpt of an earlier run")
     add("--resume", action="store_true", help="continue from last.ckpt in --ckpt_dir")
-    add("--seed", type=int, default=0, help="of weights, data order and augmentation (default: 0)")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of weights, data order and augmentation (default: 0)",
+    )
     add("--max_steps", type=positive_int, help="stop after so many steps")
     add(
         "--tensorboard",
@@ -135,15 +141,28 @@ def _add_run_flags(parser) -> None:
 
 
 def _add_augmentation_flags(group) -> None:
-    group.add_argument("--auto_augment", default="none", choices=AUTO_AUGMENT, help="default: none")
-    group.add_argument("--random_erasing", type=float, default=0.0, help="probability (default: 0)")
-    group.add_argument("--mixup", type=float, default=0.0, help="alpha (default: 0, off)")
-    group.add_argument("--cutmix", type=float, default=0.0, help="alpha (default: 0, off)")
+    add = group.add_argument
+    add(
+        "--auto_augment",
+        default="none",
+        choices=AUTO_AUGMENT,
+        help="random operations on each image (default: none)",
+    )
+    add(
+        "--random_erasing",
+        type=float,
+        default=0.0,
+        help="probability of erasing a rectangle (default: 0)",
+    )
+    add("--mixup", type=float, default=0.0, help="alpha of mixup (default: 0, off)")
+    add("--cutmix", type=float, default=0.0, help="alpha of CutMix (default: 0, off)")
 
 
 def _add_recipe_flags(group) -> None:
+    rows = "; ".join(f"{name}: {recipe.description}" for name, recipe in RECIPES.items())
+    rows = rows.replace("%", "%%")  # argparse fills in what follows a single one
     group.add_argument(
-        "--recipe", default="tutorial", choices=list(RECIPES), help="default: %(default)s"
+        "--recipe", default="tutorial", choices=RECIPES, help=f"{rows} (default: %(default)s)"
     )
     for option in recipe_options():
         if option.kind is bool:

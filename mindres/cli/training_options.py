@@ -58,7 +58,7 @@ def run_options(args) -> dict:
         "overwrite",
         "tensorboard",
     )
-    of_the_command = ("run", "data")
+    of_the_command = ("run", "data", "debug")
     config = {name: value for name, value in vars(args).items() if name not in of_the_command}
     return {**{name: getattr(args, name) for name in names}, "config": config}
 

@@ -13,8 +13,8 @@ from mindres.weights.metadata import Metadata
 DEFAULT_PATH = "./datasets"
 # What a run did with images, in words.
 USES = {
-    "training": "which the network was trained on",
-    "selection": "which chose this checkpoint",
+    "training": "used to train the network",
+    "selection": "used to select this checkpoint",
 }
 
 
@@ -66,7 +66,7 @@ def settings(checkpoint, metadata, dataset=None) -> dict:
 def use_of(data, checkpoint, metadata) -> str:
     """What the run of a checkpoint did with these images: a key of `USES`, or "".
 
-    Validation images choose the best checkpoint, and where a run has none, the test images do. ""
+    The best checkpoint is selected by validation images, and where a run has none, by test images. ""
     stands for images that had no part in the run, and for a run of which nothing is known.
     """
     noted = settings(checkpoint, metadata, name_of(data))

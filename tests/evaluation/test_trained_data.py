@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindres.cli.training_flags import image_options, training_parser
+from mindres.cli.training_flags import training_parser
+from mindres.cli.training_options import image_options
 from mindres.data.as_trained import describe
 from mindres.data.folder import ImageFolder
 from mindres.errors import UserError

@@ -6,7 +6,8 @@ import pytest
 from mindspore import dataset as ds
 
 import mindres
-from mindres.cli.training_flags import load_pretrained, training_parser
+from mindres.cli.training_flags import training_parser
+from mindres.cli.training_options import load_pretrained
 from mindres.errors import UserError
 
 

@@ -7,7 +7,7 @@ import pytest
 from mindspore import Tensor, nn
 
 import mindres
-from mindres.cli import training_flags as flags
+from mindres.cli import training_flags as flags, training_options
 from mindres.data.digits import Digits
 from mindres.errors import UserError
 from mindres.training import (
@@ -249,7 +249,7 @@ def test_a_new_row_is_found_in_help_checks_and_suggestions(monkeypatch):
     assert "momentum, adam" in shown and "rprop" in shown and "linear" in shown
     assert "slow" in shown
     args = parser.parse_args(["--recipe", "slow", "--schedule", "linear", "--epochs", "2"])
-    recipe = make_recipe(args.recipe, **flags.recipe_values(args))
+    recipe = make_recipe(args.recipe, **training_options.recipe_values(args))
     assert (recipe.optimizer, recipe.schedule, recipe.epochs) == ("rprop", "linear", 2)
     net = Small()
     optimizer = optimizers.make_optimizer(net, recipe, learning_rates(recipe, 3))
@@ -274,7 +274,7 @@ def test_a_new_field_is_one_line(monkeypatch):
     parser = flags.training_parser("trains", "train.py")
     assert "how bold the steps are (tutorial: 0.5)" in " ".join(parser.format_help().split())
     args = parser.parse_args(["--boldness", "0.25"])
-    assert make_recipe(**flags.recipe_values(args)).values()["boldness"] == 0.25
+    assert make_recipe(**training_options.recipe_values(args)).values()["boldness"] == 0.25
     with pytest.raises(UserError, match=r"boldness must be in \(0, 1\], not 0"):
         make_recipe(boldness=0)
     with pytest.raises(UserError, match="did you mean boldness"):

@@ -76,7 +76,7 @@ def test_plot_and_report_know_them_too(trained, capsys, tmp_path, monkeypatch):
     ckpt = str(trained / "ckpt" / "best.ckpt")
     run_command(["plot", "confusion", "--ckpt", ckpt, "--split", "val", "--device_target", "CPU"])
     page = write_report(trained / "ckpt", tmp_path / "report.html", split="val").path.read_text()
-    assert "val images of ImageFolder, which chose this checkpoint" in page
+    assert "val images of ImageFolder, used to select this checkpoint" in page
     assert "<dt>Images (val)</dt>" in page
 
 
@@ -84,7 +84,7 @@ def test_text_says_which_images(trained, capsys, tmp_path):
     ckpt = str(trained / "ckpt" / "best.ckpt")
     run_command(["eval", "--ckpt", ckpt, "--device_target", "CPU"])
     first = capsys.readouterr().out.splitlines()[0]
-    assert first.endswith("val images of ImageFolder, which chose this checkpoint")
+    assert first.endswith("val images of ImageFolder, used to select this checkpoint")
     new = photos(tmp_path / "new", 3, seed=1)
     places = ["--dataset_path", str(new), "--split", "all", "--device_target", "CPU"]
     run_command(["eval", "--ckpt", ckpt, *places])
