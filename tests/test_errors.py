@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from mindres.cli import COMMANDS, program
+from mindres.cli.parser import ArgumentParser
 from mindres.errors import UserError
 
 PIPELINE = """Exception thrown from dataset pipeline. Refer to 'Dataset Pipeline Error Message'.
@@ -49,7 +50,7 @@ DEVELOPERS = [
 
 def outcome(error, capsys, flag=()):
     def main():
-        program.ArgumentParser(prog="p").parse_args(list(flag))
+        ArgumentParser(prog="p").parse_args(list(flag))
         raise error
 
     with pytest.raises(SystemExit) as exit:

@@ -120,8 +120,9 @@ def forks() -> Forks:
 
 def serve() -> None:
     """Answer what `Forks` asks, in the process that forks."""
-    from mindres.cli import commands, program  # noqa: F401
+    from mindres.cli import program
     from mindres.export import exporter  # noqa: F401
+    from mindres.report import writer  # noqa: F401
     from mindres.training import trainer  # noqa: F401
 
     for line in sys.stdin:
