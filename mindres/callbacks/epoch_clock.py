@@ -15,7 +15,7 @@ class EpochClock:
         losses_before: the losses of this epoch's steps that ran before an interruption.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.losses_before: list[float] = []
         self.epochs_done = 0
         self.started: float | None = None
@@ -51,7 +51,7 @@ class EpochClock:
         """The speed of this epoch's steps but for the first one, which waits for the compiler."""
         ended = time.monotonic()
         steps = len(self.outputs) - 1
-        seconds = ended - self.first_step_ended
+        seconds = ended - (self.first_step_ended or ended)
         if not steps:
             steps = steps_at_once(state)
             seconds = ended - self.epoch_started
@@ -59,4 +59,5 @@ class EpochClock:
 
     def seconds_left(self, epochs: int) -> float:
         """How long `epochs` more epochs will take."""
-        return (time.monotonic() - self.started) / self.epochs_done * epochs
+        now = time.monotonic()
+        return (now - (self.started or now)) / self.epochs_done * epochs

@@ -59,8 +59,8 @@ class Interrupt(Callback):
         if self.requested:
             if self.state.folder is not None:
                 print(
-                    f"\ninterrupted in epoch {self.state.epoch + 1} after step {self.state.step}: saved in "
-                    f"{self.state.last}; the same command with --resume goes on",
+                    f"\ninterrupted in epoch {self.state.epoch + 1} after step {self.state.step}: "
+                    f"saved in {self.state.last}; the same command with --resume goes on",
                     flush=True,
                 )
             raise self.requested

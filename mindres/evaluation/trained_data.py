@@ -80,7 +80,7 @@ def _check_channels(name: str, data, metadata: Metadata) -> None:
 
 
 def _align_classes(name: str, data, metadata: Metadata) -> None:
-    """Give the images the labels that the network knows their classes by, where it knows them all."""
+    """Number the classes of the images as the network does, where it knows them all."""
     trained = metadata.classes or []
     if trained == list(data.classes):
         return

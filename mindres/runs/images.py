@@ -57,7 +57,7 @@ def settings(checkpoint, metadata, dataset=None) -> dict:
         return {}
     if dataset and config.get("dataset") not in (None, checked_name(dataset)):
         return {}
-    kinds = {"dataset_path": str, "validation_fraction": (int, float), "split": str}
+    kinds: dict = {"dataset_path": str, "validation_fraction": (int, float), "split": str}
     return {
         name: config[name] for name, kind in kinds.items() if isinstance(config.get(name), kind)
     }

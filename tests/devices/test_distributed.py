@@ -15,6 +15,7 @@ from conftest import ROOT, clean_environment
 
 import mindres
 from mindres.data.digits import Digits
+from mindres.runs.history import read_history
 from mindres.weights.formats import read_checkpoint
 
 MSRUN = Path(sys.executable).with_name("msrun")
@@ -193,6 +194,11 @@ def test_the_example_counts_every_image_once_and_goes_on(tmp_path, own_cache):
     net, metadata = mindres.load_model(folder / "best.ckpt")
     alone = mindres.evaluate(net, Digits(split="test", batch_size=60))
     assert alone.accuracy == pytest.approx(metadata["metric"], abs=1e-6)
+    # The confusion matrices and losses of the workers are added up.
+    history = read_history(folder / "history.csv")
+    epoch = int(metadata.epoch) - 1
+    for name, value in {**alone.metrics, "val_loss": alone.loss}.items():
+        assert history[name][epoch] == pytest.approx(value, rel=1e-5), name
 
 
 def test_a_worker_that_dies_ends_the_job(tmp_path, own_cache):
