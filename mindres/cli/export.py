@@ -15,6 +15,7 @@ from mindres.cli.flags import (
     model_options,
     print_json,
 )
+from mindres.errors import UserError
 from mindres.export import FORMATS, format_of
 
 
@@ -42,7 +43,10 @@ def run(args) -> None:
 
     net, metadata = load_model(args.ckpt, **model_options(args))
     if args.resize:
-        metadata = replace(metadata, input_size=[args.resize, args.resize])
+        try:
+            metadata = replace(metadata, input_size=[args.resize, args.resize])
+        except ValueError as error:
+            raise UserError(f"--resize {args.resize} is out of range: {error}") from None
     out = export_model(net, args.out, format, metadata)
     size = out.stat().st_size
     if args.json:

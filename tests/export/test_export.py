@@ -180,6 +180,8 @@ def test_the_command(tmp_path, capsys):
     assert (status, err) == (0, "") and "arch convnet" in out
     status, out, err = run("--out", tmp_path / "net.pth")
     assert (status, out) == (2, "") and "end its name in .onnx or .mindir" in err
+    status, out, err = run("--out", tmp_path / "net.onnx", "--resize", 1_000_000)
+    assert (status, out) == (2, "") and "--resize 1000000 is out of range" in err
     status, out, err = run("--out", tmp_path / "net.mindir", "--format", "onnx")
     assert (status, out) == (2, "") and "net.mindir ends as a file of the format mindir" in err
     assert not (tmp_path / "net.mindir").exists()
