@@ -66,8 +66,8 @@ def settings(checkpoint, metadata, dataset=None) -> dict:
 def use_of(data, checkpoint, metadata) -> str:
     """What the run of a checkpoint did with these images: a key of `USES`, or "".
 
-    The best checkpoint is selected by validation images, and where a run has none, by test images. ""
-    stands for images that had no part in the run, and for a run of which nothing is known.
+    The best checkpoint is selected by validation images, and where a run has none, by test images.
+    "" stands for images that had no part in the run, and for a run of which nothing is known.
     """
     noted = settings(checkpoint, metadata, name_of(data))
     path = noted.get("dataset_path")
