@@ -1,8 +1,9 @@
 """Data sets of labelled images.
 
-Each is one file with a class, an `ImageDataset`, and one row in `DATASETS`: the name that `--dataset` takes and the
-class. Help, lists, suggestions and `create_dataset` follow from the row. All else stands in the class: where
-its files are fetched and their digests, its class names, mean and standard deviation, and how many channels it gives.
+To add one, write a file with its class, an `ImageDataset`, and add a row to `DATASETS`: the name
+that `--dataset` takes, and the class. Help, lists, suggestions and `create_dataset` follow from the
+row. The class says the rest: where its files are downloaded from and their digests, class names,
+mean and standard deviation, and how many channels its images have.
 """
 
 from mindres.lazy import lazy_names

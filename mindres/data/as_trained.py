@@ -19,8 +19,8 @@ LARGEST_PICTURE = 480  # pixels of the longer side of a Grad-CAM picture
 def preprocess(image: np.ndarray, metadata: Mapping) -> np.ndarray:
     """A uint8 RGB image (H, W, 3) as the network of a checkpoint with this `metadata` wants it.
 
-    float32 (C, h, w), resized or cropped as its dataset does outside of training; grey where the network takes one
-    channel.
+    float32 (C, h, w), resized or cropped as its data set does outside of training; grey where the
+    network takes one channel.
 
     Raises:
         UserError: the metadata does not say how.
@@ -29,8 +29,8 @@ def preprocess(image: np.ndarray, metadata: Mapping) -> np.ndarray:
     lacking = [key for key in ("mean", "std", "input_size") if key not in metadata]
     if lacking:
         raise UserError(
-            f"the checkpoint does not say how its images are prepared ({', '.join(lacking)}): it was not "
-            "trained by mindres on a dataset of mindres.data"
+            "the checkpoint does not say how its images are prepared "
+            f"({', '.join(lacking)}): it was not trained by mindres on a dataset of mindres.data"
         )
     size, mean, std = (metadata[name] for name in ("input_size", "mean", "std"))
     size = tuple(size)
@@ -47,10 +47,14 @@ def preprocess(image: np.ndarray, metadata: Mapping) -> np.ndarray:
 
 
 def _less_extreme(image, size):
-    """`image` without the ends that cropping to `size` would take anyway: a line of pixels would grow to gigabytes."""
+    """`image` without the ends that cropping to `size` would take anyway.
+
+    With them a line of pixels would be resized to gigabytes.
+    """
     height, width = image.shape[:2]
     longest = min(height, width) * 8 * -(-max(size) // min(size))
-    top, left = max(0, (height - longest) // 2), max(0, (width - longest) // 2)
+    top = max(0, (height - longest) // 2)
+    left = max(0, (width - longest) // 2)
     return image[top : height - top, left : width - left]
 
 
@@ -70,14 +74,15 @@ def crops(metadata: Metadata) -> bool:
 
 
 def visible(image: np.ndarray, metadata: Mapping) -> np.ndarray:
-    """The part of `image` (H, W, 3) that `preprocess` keeps, no larger than is needed to look at."""
+    """The part of `image` (H, W, 3) that `preprocess` keeps, in a size to look at."""
     metadata = Metadata.of(metadata)
     if crops(metadata):
         height, width = image.shape[:2]
         size = metadata["input_size"]
         edge = crop_fraction(metadata) * min(height, width) / min(size)
         h, w = (max(1, round(edge * side)) for side in size)
-        top, left = max(0, (height - h) // 2), max(0, (width - w) // 2)
+        top = max(0, (height - h) // 2)
+        left = max(0, (width - w) // 2)
         image = image[top : top + h, left : left + w]
     small = Image.fromarray(image)
     small.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE))

@@ -1,4 +1,7 @@
-"""Small images shifted, mirrored and normalised a whole batch at a time: several times as fast as one by one."""
+"""Shifts, mirrors and normalises small images a batch at a time.
+
+This is several times as fast as one image after the other.
+"""
 
 from __future__ import annotations
 
@@ -7,33 +10,46 @@ from mindspore import dataset as ds
 
 
 class BatchTransform:
-    """What `ImageDataset` makes of uint8 images (N, H, W, C): float32 (N, C, H, W).
+    """Turns a batch of uint8 images (N, H, W, C) into what a network takes: float32 (N, C, H, W).
 
-    Each image is shifted by up to `shift` pixels, black entering at the edge; if `mirror`, half of them are mirrored;
-    then `mean` and `std` of values in [0, 1] normalise them. What is drawn follows from MindSpore's seed and `shard`,
-    and begins anew when that seed changes: for batches that come in order, one thread must do it.
+    Random numbers follow from MindSpore's seed and the shard. The generator restarts when that seed
+    changes; use one worker if the order must repeat.
+
+    Args:
+        shift: by up to how many pixels each image is shifted; black enters at the edge.
+        mirror: whether half of the images are mirrored.
+        mean, std: of values in [0, 1], for each channel.
+        shard: the number of this worker among several.
     """
 
     def __init__(self, shift, mirror, mean, std, shard=0):
-        self.shift, self.mirror, self.mean, self.std, self.shard = shift, mirror, mean, std, shard
-        self.seed = self.random = None
+        self.shift = shift
+        self.mirror = mirror
+        self.mean = mean
+        self.std = std
+        self.shard = shard
+        self.seed = None
+        self.random = None
 
     def __call__(self, images):
         if self.seed != ds.config.get_seed():
             self.seed = ds.config.get_seed()
             self.random = np.random.default_rng((self.seed, self.shard))
         if self.shift:
-            images = shifted(
-                images, *self.random.integers(0, 2 * self.shift + 1, (2, len(images))), self.shift
-            )
+            top, left = self.random.integers(0, 2 * self.shift + 1, (2, len(images)))
+            images = shifted(images, top, left, self.shift)
         if self.mirror:
-            images, chosen = images.copy(), self.random.random(len(images)) < 0.5
+            images = images.copy()
+            chosen = self.random.random(len(images)) < 0.5
             images[chosen] = images[chosen, :, ::-1]
         return normalized(images, self.mean, self.std)
 
 
 def shifted(images, top, left, border: int) -> np.ndarray:
-    """Crops of the images' own size (N, H, W, C) that begin `top` and `left` (N,) pixels into a black border."""
+    """Crops of the size of the images, (N, H, W, C), after a black border was put around them.
+
+    They begin `top` and `left` pixels, (N,), into the bordered images.
+    """
     count, height, width, channels = images.shape
     bordered = np.zeros((count, height + 2 * border, width + 2 * border, channels), images.dtype)
     bordered[:, border:-border, border:-border] = images
@@ -49,7 +65,7 @@ def shifted(images, top, left, border: int) -> np.ndarray:
 
 
 def normalized(images, mean, std) -> np.ndarray:
-    """uint8 (N, H, W, C) to float32 (N, C, H, W): scaled to [0, 1], less `mean`, divided by `std`, channel by channel.
+    """uint8 (N, H, W, C) to float32 (N, C, H, W): scaled to [0, 1], less `mean`, divided by `std`.
 
     One grey channel is repeated for each mean.
     """

@@ -1,4 +1,7 @@
-"""Data sets by name. MindSpore is loaded with the class, so that names can be checked without it."""
+"""Builds data sets by name.
+
+MindSpore is loaded with the class, so that names can be checked without it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ def create_dataset(name: str, path=None, split: str = "train", **options):
         options: the other arguments of `ImageDataset`, such as `batch_size` and `resize`.
 
     Raises:
-        UserError: there is no such data set, an argument is out of range, or the files are missing or damaged.
+        UserError: there is no such data set, an argument is out of range, or the files are missing
+            or damaged.
     """
     return dataset_class(name)(path, split=split, **options)
 
@@ -33,7 +37,9 @@ def dataset_class(name: str) -> type[ImageDataset]:
 
 
 def checked_name(name: str) -> str:
-    """The name in `DATASETS` that `name` means: itself, or what checkpoints of mindres 0.1.0 call the same data set.
+    """The name in `DATASETS` that `name` means.
+
+    That is itself; checkpoints of mindres 0.1.0 have the class's name in lower case.
 
     Raises:
         UserError: there is no such data set; the message lists all of them, and near names.

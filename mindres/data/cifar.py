@@ -15,9 +15,9 @@ class Cifar10(ImageDataset):
     """CIFAR-10: 50,000 and 10,000 colour images of 32x32 pixels in ten classes (Krizhevsky, 2009).
 
     `path` is `cifar-10-batches-bin` or `cifar-10-batches-py` as published, a folder that holds one
-    of them or its archive, or that folder's parent. Pickles are read once, by an unpickler that runs
-    nothing, into the user's cache; later runs start from there. "train" is augmented as in section
-    4.2 of the ResNet paper: padded by 4 pixels, cropped at random, mirrored half the time.
+    of them or its archive, or that folder's parent. Pickles are read once, by an unpickler that
+    runs nothing, into the user's cache; later runs start from there. "train" is augmented as in
+    section 4.2 of the ResNet paper: padded by 4 pixels, cropped at random, mirrored half the time.
     """
 
     mean = (0.4914, 0.4822, 0.4465)
@@ -71,7 +71,7 @@ class Cifar10(ImageDataset):
 
     def source(self, sampler):
         if not self.published:
-            # MindSpore's reader takes the published number of images from a file, whatever it holds.
+            # MindSpore's reader takes the published number of images, whatever a file holds.
             images = cifar_records.binary_images(self._files, self.format)
             return ds.NumpySlicesDataset(
                 (images, self._labels),
@@ -100,9 +100,9 @@ class Cifar10(ImageDataset):
 
 
 class Cifar100(Cifar10):
-    """CIFAR-100: as CIFAR-10, in a hundred classes of 500 and 100 images; the label is the fine one.
+    """CIFAR-100: as CIFAR-10, in a hundred classes of 500 and 100 images.
 
-    `path` is searched for `cifar-100-binary` and `cifar-100-python`.
+    The label is the fine one. `path` is searched for `cifar-100-binary` and `cifar-100-python`.
     """
 
     mean = (0.5071, 0.4865, 0.4409)

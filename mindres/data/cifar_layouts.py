@@ -33,7 +33,7 @@ class Layout(NamedTuple):
 
 
 def candidates(root: Path, layouts: tuple[Layout, ...]) -> list[tuple[Path, Layout]]:
-    """Where one of the layouts or its archive is: `root`, or a folder in it; first layouts first."""
+    """The folders, `root` or in it, where one of the layouts or its archive is; in their order."""
     roots = [root]
     if root.is_dir():
         roots += sorted(path for path in root.iterdir() if path.is_dir())

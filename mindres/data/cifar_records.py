@@ -29,7 +29,11 @@ class Format(NamedTuple):
 
 
 def class_names(path: Path, binary: bool, kind: Format) -> list[str]:
-    """The class names of a text file (`binary`) or a pickle; `UserError` where they are not there."""
+    """The class names in a text file (`binary`) or a pickle.
+
+    Raises:
+        UserError: the file cannot be read, or has other fields or another number of names.
+    """
     try:
         if binary:
             names = path.read_text(encoding="utf-8").split()

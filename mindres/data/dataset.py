@@ -32,7 +32,7 @@ class ImageDataset(ABC):
         repeat_num: how often `run()` repeats the images.
         shuffle: new order every epoch; None is True for "train" alone. Order and augmentation
             follow from `mindspore.set_seed`.
-        num_parallel_workers: threads of each step that takes single images; batches are made in one.
+        num_parallel_workers: threads of each step that takes single images.
         num_shards, shard_id: keep the images of one worker of several.
         resize: side of the square images, or (height, width), in pixels.
         download: download the data set if it is not there.
@@ -194,8 +194,8 @@ class ImageDataset(ABC):
         """Number the classes as `names` does, which has all of them."""
         if list(names) != list(self.classes):
             raise UserError(
-                f"the classes of {self.name} have other numbers in the checkpoint: name the data set "
-                "that it was trained on"
+                f"the classes of {self.name} have other numbers in the checkpoint: name the "
+                "dataset that it was trained on"
             )
 
     def train_and_val(self) -> tuple[np.ndarray, np.ndarray]:
@@ -225,7 +225,7 @@ class ImageDataset(ABC):
         return self.path
 
     def image_names(self) -> list[str] | None:
-        """The file of each image of this split, in their order; None where an image has no file of its own."""
+        """The file of each image of the split, in their order; None where images have none."""
         return None
 
     def policy(self) -> list:

@@ -11,9 +11,10 @@ from mindres.data.dataset import ImageDataset
 class Digits(ImageDataset):
     """The 1,797 handwritten digits that scikit-learn carries, so that nothing need be fetched.
 
-    8x8 grey images, enlarged to `resize` and repeated over three channels: 1,437 for "train" and 360 for
-    "test", split once and for all with the classes in proportion. Source: E. Alpaydin, C. Kaynak, Optical
-    Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998 (its test part).
+    8x8 grey images, enlarged to `resize` and repeated over three channels: 1,437 for "train" and
+    360 for "test", which never change, with the classes in proportion. Source: E. Alpaydin,
+    C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998 (its
+    test part).
     """
 
     mean = (0.3053,) * 3
@@ -28,11 +29,12 @@ class Digits(ImageDataset):
 
         digits = load_digits()
         images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-        parts = train_test_split(
-            images, digits.target, test_size=360, stratify=digits.target, random_state=0
+        train, test = train_test_split(
+            np.arange(len(images)), test_size=360, stratify=digits.target, random_state=0
         )
-        images, labels = parts[self.split == "test"], parts[2 + (self.split == "test")]
-        self.arrays = np.repeat(images[..., None], 3, axis=3), labels.astype(np.int32)
+        chosen = test if self.split == "test" else train
+        colour = np.repeat(images[chosen, ..., None], 3, axis=3)
+        self.arrays = (colour, digits.target[chosen].astype(np.int32))
 
     def labels(self):
         return self.arrays[1]

@@ -17,17 +17,18 @@ from mindres.errors import UserError
 
 
 class ImageFolder(ImageDataset):
-    """The user's own images: `train/<class>/*.jpg` with `val/` or `test/` beside it, or `<class>/*.jpg`.
+    """The user's own images in folders: `train/<class>/*.jpg` and so on, or `<class>/*.jpg` alone.
 
-    A single tree is split by `validation_fraction` (0.2 where it is not given) into "train" and
-    "val", about in proportion in each class: what a file is follows from its own path, whatever other
-    files come or go. Where a folder of the split is not there, the one that is there stands in for it;
-    `split` then names what the images are. Every file is opened once before training, and what was
-    found is kept in the user's cache.
+    Beside `train/` lies `val/` or `test/`, or both. Where the one that is asked for is not there,
+    the other is read, and `split` says which. A single tree is split into "train" and "val" by
+    `validation_fraction` (0.2 where it is not given), about in proportion in each class: which of
+    both a file belongs to follows from its own path, whatever other files come or go. "all" is
+    every image. Every file is opened once before training, and what was found is kept in the
+    user's cache.
 
-    Images are read as `mindres.data.images.read_image` reads them for prediction: MindSpore's decoder
-    reads plain JPEG and PNG files, and Pillow, in each epoch, those that are turned, transparent, CMYK,
-    of 16 bits or of another format.
+    Images are read as `mindres.data.images.read_image` reads them for prediction: plain JPEG and
+    PNG files by MindSpore's decoder; by Pillow, in each epoch, those that are turned, transparent,
+    CMYK, of 16 bits or of another format.
     """
 
     # ImageNet's, which published weights were trained with.
@@ -56,7 +57,7 @@ class ImageFolder(ImageDataset):
         self.images = self._without_broken(tree.images)
 
     def _without_broken(self, found: list[tuple[Path, int]]) -> list[tuple[Path, int]]:
-        """The images that can be read; `UserError` for broken ones, unless they are to be skipped."""
+        """The images that can be read; `UserError` for others, unless these are skipped."""
         paths = [path for path, _ in found]
         result = check_images(self.root, paths)
         self.odd = frozenset(paths[i] for i in result.odd)

@@ -29,7 +29,7 @@ class Found:
 
 
 def check_images(folder: Path, paths: list[Path]) -> Found:
-    """What was found in the images `paths` of `folder`, from the cache where they have not changed."""
+    """What was found in the images `paths` of `folder`; from the cache, if they are unchanged."""
     stats = [(str(path), *_stat(path)) for path in paths]
     known = cache_file(folder, "images.json", stats)
     if known.exists():
@@ -78,7 +78,7 @@ def _check_all(paths: list[Path]) -> dict:
 
 
 def _check(path: Path) -> tuple[str | None, bool]:
-    """What is wrong with an image, and whether MindSpore would read other pixels than Pillow."""
+    """What is wrong with an image (or None), and whether MindSpore would read other pixels."""
     try:
         content = path.read_bytes()
         if _decodes_alike(path, content):

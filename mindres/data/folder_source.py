@@ -1,4 +1,4 @@
-"""The MindSpore dataset of a folder's images, each read as `mindres.data.images.read_image` reads it."""
+"""The MindSpore dataset of a folder's images, each read as `read_image` reads it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from mindres import files
 from mindres.data import images
 from mindres.errors import UserError
 
-# Begins a file that stands in for an image: MindSpore lists files that begin as images do, here BMP.
+# The first bytes of a file that stands in for an image. MindSpore lists only files that begin like
+# images: this one like a BMP.
 MARK = b"BM mindres reads this image: "
 
 

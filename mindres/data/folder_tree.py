@@ -37,8 +37,9 @@ def find_tree(path: Path, split: str, held_out: bool) -> Tree:
 
     Args:
         path: holds `train/<class>/` with a folder of another split beside it, or `<class>/` alone.
-        split: "train", "val", "test", or "all" for every image. Where it has no folder, that of the other one is taken, and
-            the tree's `split` says so; all of one tree but what is trained on is "val".
+        split: "train", "val", "test", or "all" for every image. Where it has no folder, that of the
+            other one is taken, and the tree's `split` says so; all of one tree but what is trained
+            on is "val".
         held_out: whether "val" is a part of the folder `train`.
 
     Raises:

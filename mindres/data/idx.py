@@ -1,4 +1,4 @@
-"""Reads MNIST's idx files: a header of big-endian numbers, then one byte for each pixel or label."""
+"""Reads MNIST's idx files: a header of big-endian numbers, then a byte for each pixel or label."""
 
 from __future__ import annotations
 
@@ -65,7 +65,11 @@ def check_idx(images: Path, labels: Path, num_classes: int) -> np.ndarray:
 
 
 def _count(path: Path, magic: int, header: int, item: int) -> int:
-    """How many items of `item` bytes follow the header; `UserError` where it promises another number."""
+    """How many items of `item` bytes follow the header.
+
+    Raises:
+        UserError: the file has another magic number or size than it should.
+    """
     with open(path, "rb") as file:
         head = file.read(header)
     found_magic, count = struct.unpack(">II", head[:8]) if len(head) == header else (0, 0)

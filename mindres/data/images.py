@@ -14,8 +14,8 @@ from mindres.errors import UserError
 # Pixels: with what its mode takes, less than a gigabyte; a telephone's photograph has 50 million.
 LARGEST_IMAGE = 55_000_000
 LARGEST_DRAFT = (4096, 4096)  # where a larger JPEG may be read at a half, a quarter or an eighth
-# Formats of which MindSpore's decoder reads the same pixels as Pillow, where the mode is one of these.
-# A telephone's JPEG with a second picture is MPO to Pillow.
+# Formats and modes of which MindSpore's decoder reads the same pixels as Pillow. To Pillow a
+# telephone's JPEG with a second picture is MPO.
 PLAIN_FORMATS = ("JPEG", "MPO", "PNG")
 PLAIN_MODES = ("RGB", "L", "1", "P")
 # What turns an image upright, by its EXIF orientation; 1 is upright.

@@ -1,7 +1,7 @@
 """Reads arrays of numbers from MATLAB 5 files, in bounded memory.
 
-SciPy's reader makes room for whatever a damaged file promises, and builds any MATLAB object. This one
-reads the numeric arrays that a data set needs. Format: MathWorks, MAT-File Format, chapter 1.
+SciPy's reader makes room for whatever a damaged file promises, and builds any MATLAB object. This
+one reads the numeric arrays that a data set needs. Format: MathWorks, MAT-File Format, chapter 1.
 """
 
 from __future__ import annotations

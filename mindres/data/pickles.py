@@ -37,7 +37,8 @@ class _Fields(dict):
 class _ArraysOnly(pickle._Unpickler):
     """Admits NumPy arrays, strings, numbers, lists and dicts, and nothing that could run code.
 
-    Python's own unpickler and not the one in C, which allocates as many memo entries as the highest number says.
+    It is based on the unpickler in Python: the one in C makes room for as many memo entries as the
+    highest number says.
     """
 
     admitted = {

@@ -35,8 +35,9 @@ def split_by_path(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Indices (kept, held out): about `fraction` of each class, each by a hash of its own path.
 
-    Other files that come or go move no image, with two exceptions for small classes: where the hash
-    would hold out none of a class, its first image by hash is held out; where all, its last is kept.
+    Other files that come or go move no image. Small classes are the exception: where the hash would
+    hold out none of a class, its first image by hash is held out; where it would hold out all, its
+    last is kept.
 
     Args:
         labels: of the images, (N,); every class needs two images.

@@ -90,8 +90,8 @@ def read_svhn(path: Path) -> tuple[np.ndarray, np.ndarray]:
     )
     if not sound:
         raise UserError(
-            f"{path} is not SVHN's: expected uint8 images X (32, 32, 3, N) and digits y (N, 1) from "
-            "1 to 10; fetch the dataset again"
+            f"{path} is not SVHN's: expected uint8 images X (32, 32, 3, N) and digits y (N, 1) "
+            "from 1 to 10; fetch the dataset again"
         )
     labels = digits[:, 0].astype(np.int32) % 10
     return np.ascontiguousarray(images.transpose(3, 0, 1, 2)), labels
