@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class Findings:
     stage: the stage of the network whose heat maps these are.
     """
 
-    data: object
+    data: Any
     result: Evaluation
     summary: Summary
     some: np.ndarray
