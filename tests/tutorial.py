@@ -1,6 +1,6 @@
 """MindSpore's ResNet-50 tutorial told in this project's words: the same calls in the same order, two epochs.
 
-Run by test_mindvision.py, which serves the dataset and the weights under the tutorial's names.
+Run by compat/test_mindvision.py, which serves the dataset and the weights under the tutorial's names.
 """
 
 import matplotlib.pyplot as plt

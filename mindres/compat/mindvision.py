@@ -1,7 +1,7 @@
 """Lets MindVision 0.1.0, its last release, import and run on today's MindSpore.
 
 `install` only registers an import hook; nothing is loaded until MindVision asks for it. Both tables
-answer a change upstream, and tests/test_mindvision.py says which, line by line.
+answer a change upstream, and tests/compat/test_mindvision.py says which, line by line.
 """
 
 from __future__ import annotations
