@@ -5,7 +5,8 @@ here keep activations in the layouts that oneDNN prefers. `accelerated` puts the
 the time of a block; where they cannot be used (another device, neither wheel nor compiler,
 `MINDRES_NATIVE=0`) networks run as they are, and slower.
 
-    accelerate.py   which cells are replaced; what a new residual network says to be among them
+    accelerate.py   puts native cells into networks, and takes them out again
+    replacements.py which cells are replaced; what a new residual network says to be among them
     networks.py     what cells become
     operators.py    the operators and their gradients, as MindSpore calls them
     geometry.py     what a convolution tells the operators: padding, shapes, groups, settings
@@ -14,7 +15,7 @@ the time of a block; where they cannot be used (another device, neither wheel no
     cpp/            operators.cc and its headers
 
 To add an operator, write its function in cpp/operators.cc and a row with its gradient in
-operators.py. To add an element type, see ELEMENT_TYPES in operators.py and cpp/element_types.h.
+operators.py. To add an element type, see ELEMENT_TYPES in library.py and cpp/element_types.h.
 """
 
 from mindres.lazy import lazy_names

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import mindspore
 
+from mindres.native.library import ELEMENT_TYPES
 
-def settings(convolution, number, x_blocked=False, y_blocked=False, norm=None, relu=False):
-    """The `settings` tensor of an `nn.Conv2d` and an `nn.BatchNorm2d` after it: float64 (12,).
+
+class Layout(NamedTuple):
+    """The element type in which a convolution computes, and whether x and y are blocked."""
+
+    dtype: mindspore.Type = mindspore.float32
+    x_blocked: bool = False
+    y_blocked: bool = False
+
+
+PLAIN = Layout()
+
+
+def settings(convolution, number, layout=PLAIN, norm=None, relu=False):
+    """The `settings` tensor of an `nn.Conv2d` and an `nn.BatchNorm2d` after it: float64 (13,).
 
     It is `struct Settings` in cpp/convolutions.h. The operators with one `number` have the same
     weights, for `library.weights_kept`.
@@ -14,9 +29,11 @@ def settings(convolution, number, x_blocked=False, y_blocked=False, norm=None, r
     padding = padding_of(convolution)
     before = (-1, -1) if padding is None else (padding[0], padding[2])
     eps, momentum = (norm.eps, norm.momentum) if norm else (0, 0)
-    layouts = (x_blocked, y_blocked)
-    values = (*convolution.stride, *before, *convolution.dilation, *layouts)
-    return mindspore.Tensor([*values, eps, momentum, relu, number], mindspore.float64)
+    geometry = (*convolution.stride, *before, *convolution.dilation)
+    blocked = (layout.x_blocked, layout.y_blocked)
+    compute = ELEMENT_TYPES[layout.dtype]
+    values = [*geometry, *blocked, eps, momentum, relu, compute, number]
+    return mindspore.Tensor(values, mindspore.float64)
 
 
 def padding_of(convolution):

@@ -27,24 +27,37 @@ from mindres.errors import UserError
 from mindres.native import build
 
 SWITCH = "MINDRES_NATIVE"
+# The element types that activations may have, and oneDNN's numbers for these (cpp/onednn.h).
+ELEMENT_TYPES = {mindspore.float32: 3, mindspore.bfloat16: 2}
+# The instruction sets with which a processor computes in bfloat16 itself.
+BFLOAT16 = {"avx512_bf16", "amx_bf16"}
 ISA = 0  # oneDNN's dnnl_cpu_isa_t: all that the processor has
 
 
 class Library(NamedTuple):
-    """`path` of the shared library and `block`, the channels in a block; or `absent`, why not."""
+    """`path` of the shared library, or `absent`, why there is none.
+
+    `blocks`: channels in a block of activations, by element type; 0 if they are not blocked here.
+    """
 
     path: Path | None = None
     absent: str | None = None
-    block: int = 0
+    blocks: dict = {}
 
 
-def why_not() -> str | None:
-    """Why the operators cannot be used, in words; None if they can."""
+def why_not(dtype=mindspore.float32) -> str | None:
+    """Why the operators cannot be used for activations of `dtype`, in words; None if they can."""
     if settings.get(SWITCH) == "0":
         return f"{SWITCH}=0 switches it off"
     if mindspore.get_context("device_target") != "CPU":
         return "it is for CPU alone"
-    return load().absent
+    if absent := load().absent:
+        return absent
+    if dtype == mindspore.bfloat16 and not (
+        cpu.instruction_sets() & BFLOAT16 and load().blocks[dtype]
+    ):
+        return "the processor has no bfloat16 (avx512_bf16 or amx_bf16)"
+    return None
 
 
 @functools.lru_cache(maxsize=1)
@@ -63,7 +76,8 @@ def load() -> Library:
     threads = min(len(os.sched_getaffinity(0)), mindspore.get_context("runtime_num_threads"))
     if library.mindres_open(os.fsencode(onednn), threads, ISA):
         return Library(absent=f"{onednn} cannot be used")
-    return Library(path, None, library.mindres_block())
+    blocks = {dtype: library.mindres_block(number) for dtype, number in ELEMENT_TYPES.items()}
+    return Library(path, None, blocks)
 
 
 @contextmanager

@@ -64,12 +64,15 @@ class NativeResidualBlock(nn.Cell):
     """A residual block between blocked tensors.
 
     `branch` names its convolutions. The shortcut's own operators are plain if `plain_shortcut`.
+    With `forks` the gradients of branch and shortcut meet in a native operator.
     """
 
     def construct(self, x):
         identity = x
+        if self.forks:
+            x, identity = self.fork(x)
         if self.down_sample is not None:
-            identity = self.shortcut(x)
+            identity = self.shortcut(identity)
         for name in self.branch[:-1]:
             x = getattr(self, name)(x)
         return getattr(self, self.branch[-1]).blocked(x, (identity,))

@@ -18,16 +18,16 @@ from mindspore import ops
 from mindres.native import library
 from mindres.native.geometry import output_shape, padding_of
 
-# The element types that activations may have, as in cpp/element_types.h. Weights are float32.
-ELEMENT_TYPES = (mindspore.float32,)
+# A tuple: MindSpore does not compile a look into a dictionary.
+DTYPES = tuple(library.ELEMENT_TYPES)
 
 
 def computes(activations, weights) -> bool:
     """Whether the operators take activations and weights of these MindSpore types."""
-    return activations in ELEMENT_TYPES and weights == mindspore.float32
+    return activations in DTYPES and weights == mindspore.float32
 
 
-def _operator(name, kind, like, bprop=None, shape=None):
+def _operator(name, kind, like, bprop=None, shape=None, dtype=None):
     """The operator `name` of the library.
 
     Args:
@@ -37,26 +37,34 @@ def _operator(name, kind, like, bprop=None, shape=None):
         like: for each output the number of the input whose shape and type it has.
         bprop: the gradient, as MindSpore wants it.
         shape: the shape of the only output, of those of the inputs, where no input has it.
+        dtype: the type of the only output, where no input has it.
     """
 
-    def out_shape(*shapes):
-        outputs = tuple(shapes[i] for i in like)
+    def of_inputs(*inputs):
+        outputs = tuple(inputs[i] for i in like)
         return outputs if len(outputs) > 1 else outputs[0]
 
-    operator = ops.Custom(
-        f"{library.load().path}:{name}", shape or out_shape, out_shape, "aot", bprop
-    )
-    operator.add_prim_attr("kind", str(kind))
+    def out_dtype(*_):
+        return dtype
+
+    function = f"{library.load().path}:{name}"
+    types = out_dtype if dtype else of_inputs
+    operator = ops.Custom(function, shape or of_inputs, types, "aot", bprop)
+    operator.add_prim_attr("kind", f"{kind} {dtype}")
     return operator
 
 
-def convolution(cell):
-    """The operator (x, w, settings[, bias]) to y that computes what the `nn.Conv2d` does."""
-    return _convolution(tuple(cell.stride), padding_of(cell), tuple(cell.dilation), cell.has_bias)
+def convolution(cell, dtype=mindspore.float32):
+    """The operator (x, w, settings[, bias]) to y that computes what the `nn.Conv2d` does.
+
+    `dtype` is the type of y.
+    """
+    geometry = tuple(cell.stride), padding_of(cell), tuple(cell.dilation)
+    return _convolution(*geometry, cell.has_bias, dtype)
 
 
 @functools.cache
-def _convolution(stride, padding, dilation, has_bias):
+def _convolution(stride, padding, dilation, has_bias, dtype):
     kind = (stride, padding, dilation, has_bias)
     backward_data, backward_weights = _convolution_gradients(kind)
     if has_bias:
@@ -71,7 +79,7 @@ def _convolution(stride, padding, dilation, has_bias):
             return backward_data(dout, w, settings, x), dw, ops.zeros_like(settings)
 
     shape = output_shape(stride, padding, dilation)
-    return _operator("convolution", kind, (0,), bprop, shape)
+    return _operator("convolution", kind, (), bprop, shape, dtype)
 
 
 @functools.cache
@@ -82,19 +90,20 @@ def _convolution_gradients(kind):
     return _operator("convolution_backward_data", kind, (3,)), backward_weights
 
 
-def convolution_norm(cell, identity=False):
+def convolution_norm(cell, identity=False, dtype=mindspore.float32):
     """The operator of a convolution and a normalisation whose statistics are given.
 
     It takes (x, w, gamma, beta, mean, variance, settings[, identity]) to
     y = relu(norm(convolution(x, w)) + identity); y and the identity are blocked. Its gradient
     repeats the convolution.
     """
-    return _convolution_norm(tuple(cell.stride), padding_of(cell), tuple(cell.dilation), identity)
+    geometry = tuple(cell.stride), padding_of(cell), tuple(cell.dilation)
+    return _convolution_norm(*geometry, identity, dtype)
 
 
 @functools.cache
-def _convolution_norm(stride, padding, dilation, identity):
-    forward = _convolution(stride, padding, dilation, False)
+def _convolution_norm(stride, padding, dilation, identity, dtype):
+    forward = _convolution(stride, padding, dilation, False, dtype)
     backward_data, backward_weights = _convolution_gradients((stride, padding, dilation, False))
     norm_gradient = _norm_gradient("frozen_norm_backward", identity)
 
@@ -122,7 +131,7 @@ def _convolution_norm(stride, padding, dilation, identity):
 
     shape = output_shape(stride, padding, dilation)
     kind = (stride, padding, dilation, identity)
-    return _operator("convolution_norm", kind, (0,), bprop, shape)
+    return _operator("convolution_norm", kind, (), bprop, shape, dtype)
 
 
 @functools.cache
@@ -162,13 +171,13 @@ def _norm_gradient(name, identity):
 
 
 @functools.cache
-def reorders():
-    """The operators that make a plain tensor blocked, and a blocked one plain.
+def reorders(dtype=mindspore.float32):
+    """The operators that make a plain float32 tensor blocked of type `dtype`, and that one plain.
 
     Each is the other's gradient.
     """
-    plain_gradient = _operator("to_plain", "gradient", (0,))
-    blocked_gradient = _operator("to_blocked", "gradient", (0,))
+    plain_gradient = _operator("to_plain", "gradient", (0,), None, None, mindspore.float32)
+    blocked_gradient = _operator("to_blocked", "gradient", (0,), None, None, dtype)
 
     def to_blocked_bprop(x, out, dout):
         return (plain_gradient(dout),)
@@ -177,6 +186,20 @@ def reorders():
         return (blocked_gradient(dout),)
 
     return (
-        _operator("to_blocked", "", (0,), to_blocked_bprop),
-        _operator("to_plain", "", (0,), to_plain_bprop),
+        _operator("to_blocked", "", (0,), to_blocked_bprop, None, dtype),
+        _operator("to_plain", "", (0,), to_plain_bprop, None, mindspore.float32),
     )
+
+
+@functools.cache
+def fork():
+    """The operator x to (x, x), for a tensor that is used twice.
+
+    MindSpore adds the gradients of a tensor's uses itself, but not in every element type.
+    """
+    add = _operator("add", "", (0,))
+
+    def bprop(x, out, dout):
+        return (add(dout[0], dout[1]),)
+
+    return _operator("fork", "", (0, 0), bprop)

@@ -1,40 +1,57 @@
-// Batch normalisation with addition and ReLU in one pass, on activations in blocks of B channels:
-// (N, C / B, H * W, B).
+// Batch normalisation with addition and ReLU in one pass, on blocked activations (layouts.h).
 
 #pragma once
 
-#include "element_types.h"
+#include "layouts.h"
 
 #include <algorithm>
 #include <cmath>
 
 struct Shape {
-  explicit Shape(const int64_t *nchw)
-      : batch(nchw[0]), channels(nchw[1]), pixels(nchw[2] * nchw[3]) {}
+  Shape(const int64_t *nchw, DataType type)
+      : batch(nchw[0]), channels(nchw[1]), pixels(nchw[2] * nchw[3]), layout(layouts[type]) {}
   double count() const { return double(batch) * pixels; }  // of values in a channel
+  // Where a channel's first value lies.
+  int64_t first(int64_t channel) const {
+    return layout.channels_last ? channel : channel / layout.block * layout.block * pixels;
+  }
   int64_t batch, channels, pixels;
+  Layout layout;
 };
 
-// Calls f(thread, first channel, first element, end) for the block of channels in each image,
-// spread over the threads.
+// Elements that f of `for_blocks` is given for all channels together, so that they stay in a cache.
+constexpr int64_t CHUNK = 1 << 15;
+
+// Calls f(thread, first channel, first element, end, step) for parts of B channels each, spread
+// over the threads. The part has B elements from `first element`, from `step` behind it, ...
 template <int B, typename F>
 void for_blocks(const Shape &shape, const F &f) {
-  int64_t blocks = shape.channels / B, total = shape.batch * blocks, size = shape.pixels * B;
+  int64_t channels = shape.channels, blocks = channels / B, size = shape.pixels * B;
+  int64_t rows = shape.batch * shape.pixels, chunk = std::max<int64_t>(1, CHUNK / channels);
+  int64_t chunks = (rows + chunk - 1) / chunk, total = shape.batch * blocks;
   pool->parallel_for(pool->get_num_threads(), [&](int thread, int threads) {
-    for (int64_t i = total * thread / threads; i < total * (thread + 1) / threads; ++i)
-      f(thread, i % blocks * B, i * size, (i + 1) * size);
+    if (shape.layout.channels_last) {
+      for (int64_t i = chunks * thread / threads; i < chunks * (thread + 1) / threads; ++i) {
+        int64_t begin = i * chunk, end = std::min(begin + chunk, rows);
+        for (int64_t channel = 0; channel < channels; channel += B)
+          f(thread, channel, begin * channels + channel, end * channels, channels);
+      }
+    } else {
+      for (int64_t i = total * thread / threads; i < total * (thread + 1) / threads; ++i)
+        f(thread, i % blocks * B, i * size, (i + 1) * size, int64_t(B));
+    }
   });
 }
 
-// Two sums of every channel; f(channel, begin, end, a, b) adds a block's values to a and b.
+// Two sums of every channel; f(channel, begin, end, step, a, b) adds a part's values to a and b.
 template <typename L, typename F>
 void sum_channels(const Shape &shape, double *a, double *b, const F &f) {
   constexpr int B = L::SIZE;
   int threads = pool->get_num_threads();
   std::vector<double> sums(2 * threads * shape.channels);
-  for_blocks<B>(shape, [&](int thread, int64_t channel, int64_t begin, int64_t end) {
+  for_blocks<B>(shape, [&](int thread, int64_t channel, int64_t begin, int64_t end, int64_t step) {
     typename L::Vector va{}, vb{};
-    f(channel, begin, end, va, vb);
+    f(channel, begin, end, step, va, vb);
     double *mine = &sums[2 * (thread * shape.channels + channel)];
     for (int i = 0; i < B; ++i) {
       mine[2 * i] += va[i];
@@ -67,14 +84,14 @@ void batch_norm(const Shape &shape, const Statistics &s, double eps, double mome
   // would cost the variance its digits.
   std::vector<float> origin(channels), scale(channels), shift(channels);
   for (int64_t c = 0; c < channels; c += L::SIZE) {
-    auto first = L::load(z + c * shape.pixels);
+    auto first = L::load(z + shape.first(c));
     for (int i = 0; i < L::SIZE; ++i) origin[c + i] = first[i];
   }
   std::vector<double> sum(channels), squares(channels);
   sum_channels<L>(shape, sum.data(), squares.data(),
-                  [&](int64_t channel, int64_t i, int64_t end, auto &a, auto &b) {
+                  [&](int64_t channel, int64_t i, int64_t end, int64_t step, auto &a, auto &b) {
                     auto from = L::parameters(&origin[channel]);
-                    for (; i < end; i += L::SIZE) {
+                    for (; i < end; i += step) {
                       auto v = L::load(z + i) - from;
                       a += v;
                       b += v * v;
@@ -90,9 +107,9 @@ void batch_norm(const Shape &shape, const Statistics &s, double eps, double mome
     s.moving_mean[c] += momentum * (s.mean[c] - s.moving_mean[c]);
     s.moving_variance[c] += momentum * (variance * unbiased - s.moving_variance[c]);
   }
-  for_blocks<L::SIZE>(shape, [&](int, int64_t channel, int64_t i, int64_t end) {
+  for_blocks<L::SIZE>(shape, [&](int, int64_t channel, int64_t i, int64_t end, int64_t step) {
     auto k = L::parameters(&scale[channel]), b = L::parameters(&shift[channel]);
-    for (; i < end; i += L::SIZE) {
+    for (; i < end; i += step) {
       auto v = L::load(z + i) * k + b;
       if (identity) v += L::load(identity + i);
       if (relu) v = L::where_positive(v, v);
@@ -119,9 +136,9 @@ void batch_norm_gradient(const Shape &shape, const StatisticsGradient &s, bool r
   };
   std::vector<double> sum(channels), products(channels);
   sum_channels<L>(shape, sum.data(), products.data(),
-                  [&](int64_t channel, int64_t i, int64_t end, auto &a, auto &b) {
+                  [&](int64_t channel, int64_t i, int64_t end, int64_t step, auto &a, auto &b) {
                     auto m = L::parameters(s.mean + channel);
-                    for (; i < end; i += L::SIZE) {
+                    for (; i < end; i += step) {
                       auto g = gradient(i);
                       if (didentity) L::store(didentity + i, g);
                       a += g;
@@ -138,9 +155,9 @@ void batch_norm_gradient(const Shape &shape, const StatisticsGradient &s, bool r
     slope[c] = -scale[c] * products[c] * s.rstd[c] * s.rstd[c] / shape.count();
     shift[c] = -scale[c] * sum[c] / shape.count() - slope[c] * s.mean[c];
   }
-  for_blocks<L::SIZE>(shape, [&](int, int64_t channel, int64_t i, int64_t end) {
+  for_blocks<L::SIZE>(shape, [&](int, int64_t channel, int64_t i, int64_t end, int64_t step) {
     auto k = L::parameters(&scale[channel]), l = L::parameters(&slope[channel]);
     auto b = L::parameters(&shift[channel]);
-    for (; i < end; i += L::SIZE) L::store(dz + i, gradient(i) * k + L::load(z + i) * l + b);
+    for (; i < end; i += step) L::store(dz + i, gradient(i) * k + L::load(z + i) * l + b);
   });
 }

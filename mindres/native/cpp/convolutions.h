@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include "element_types.h"
+#include "layouts.h"
 #include "plans.h"
 
 #include <cstddef>
@@ -13,22 +13,20 @@ struct Settings {
   double stride[2], before[2], dilation[2];
   double x_blocked, y_blocked;  // else plain
   double eps, momentum, relu;   // of the normalisation, whose tensors are all blocked
+  double compute;               // the DataType in which the convolution computes
   double id;                    // of the operator, under which its weights may be kept
 };
 
-// Channels in a block of the layout that oneDNN prefers here; 0 where it prefers another one.
-static int block = 0;
-
-inline Handle any(const Dims &dims, DataType type = F32) { return formatted(dims, ANY, type); }
-inline Handle blocked(const Dims &dims, DataType type) {
-  return formatted(dims, block == 16 ? NCHW16C : NCHW8C, type);
-}
+// The element types of x and y as they are handed over, and in the convolution.
+struct Types {
+  DataType x, y, compute;
+};
 
 // The shapes of x (N, C, H, W), w (K, C / groups, R, S) and y (N, K, P, Q), how w leads from x to
 // y, the layouts in which x and y are handed over, and those that the primitive is asked for.
 struct Geometry {
-  Geometry(const Dims &x, const Dims &weights, const Dims &y, const Settings &s, DataType type)
-      : x(x), w(weights), y(y), type(type) {
+  Geometry(const Dims &x, const Dims &weights, const Dims &y, const Settings &s, Types types)
+      : x(x), w(weights), y(y), type(types.compute) {
     for (int i = 0; i < 2; ++i) {
       int64_t reach = (y[2 + i] - 1) * s.stride[i] + (w[2 + i] - 1) * s.dilation[i] + 1;
       int64_t same = std::max<int64_t>(0, reach - x[2 + i]) / 2;
@@ -38,8 +36,8 @@ struct Geometry {
       after.push_back(std::max<int64_t>(0, reach - x[2 + i] - before[i]));
     }
     if (int64_t groups = x[1] / w[1]; groups > 1) set_groups(groups);
-    x_outer = s.x_blocked ? blocked(x, type) : plain(x, type);
-    y_outer = s.y_blocked ? blocked(y, type) : plain(y, type);
+    x_outer = s.x_blocked ? blocked(x, types.x) : plain(x, types.x);
+    y_outer = s.y_blocked ? blocked(y, types.y) : plain(y, types.y);
     x_wanted = s.x_blocked || merged.count > 1 ? blocked(x, type) : any(x, type);
     y_wanted = s.y_blocked || merged.count > 1 ? blocked(y, type) : any(y, type);
   }
@@ -67,14 +65,14 @@ struct Geometry {
   }
 
   Dims x, w, y, stride, dilation, before, after;
-  DataType type;  // of x and y
+  DataType type;  // in which it computes
   MergedGroups merged;
   Handle x_outer, y_outer, x_wanted, y_wanted;
 
  private:
   // oneDNN has the groups as the first dimension of the weights.
   void set_groups(int64_t groups) {
-    int64_t inputs = w[1], outputs = w[0] / groups;
+    int64_t inputs = w[1], outputs = w[0] / groups, block = layouts[type].block;
     int64_t count = inputs > 1 && inputs == outputs && block % inputs == 0 ? block / inputs : 1;
     if (count > 1 && groups % count == 0)
       merged = {count, outputs, w[0], inputs * w[2] * w[3]};
@@ -131,27 +129,36 @@ inline std::unique_ptr<Plan> make_convolution(Operation operation, const Geometr
   return plan;
 }
 
+// The gradient of weights over few pixels is faster in float32, which pays for other types'
+// conversion.
+constexpr int64_t FEW_PIXELS = 1024;
+inline DataType weights_gradient_type(const Settings &settings, const int64_t *y) {
+  return y[0] * y[2] * y[3] < FEW_PIXELS ? F32 : DataType(settings.compute);
+}
+
 // The plan of a convolution between tensors of these shapes, made when it is first asked for.
 // `more`: a bias, or with NORMALISED an identity to add.
-inline const Plan &convolution_plan(Operation operation, DataType type, const int64_t *x,
+inline const Plan &convolution_plan(Operation operation, Types types, const int64_t *x,
                                     const int64_t *w, const int64_t *y, const Settings &settings,
                                     bool more) {
   Dims bits(offsetof(Settings, id) / sizeof(int64_t));
   memcpy(bits.data(), &settings, offsetof(Settings, id));
-  std::vector<Dims> key{{operation, type, more}, {x, x + 4}, {w, w + 4}, {y, y + 4}, bits};
+  Dims what{operation, types.x, types.y, types.compute, more};
+  std::vector<Dims> key{what, {x, x + 4}, {w, w + 4}, {y, y + 4}, bits};
   return kept_plan(key, [&] {
-    Geometry geometry(key[1], key[2], key[3], settings, type);
+    Geometry geometry(key[1], key[2], key[3], settings, types);
     return operation == NORMALISED ? make_normalised(geometry, settings.relu, more)
                                    : make_convolution(operation, geometry, more);
   });
 }
 
-// The plan that reorders activations of a shape from plain to blocked, or back.
-inline const Plan &reorder_plan(DataType type, const int64_t *shape, bool to_blocked) {
+// The plan that reorders activations of a shape and of type `a` from plain to blocked, or back, as
+// type `b`.
+inline const Plan &reorder_plan(DataType a, DataType b, const int64_t *shape, bool to_blocked) {
   Dims dims(shape, shape + 4);
-  return kept_plan({{to_blocked, type}, dims}, [&] {
-    Handle from = to_blocked ? plain(dims, type) : blocked(dims, type);
-    Handle pd, to = to_blocked ? blocked(dims, type) : plain(dims, type);
+  return kept_plan({{to_blocked, a, b}, dims}, [&] {
+    Handle from = to_blocked ? plain(dims, a) : blocked(dims, a);
+    Handle pd, to = to_blocked ? blocked(dims, b) : plain(dims, b);
     CALL(reorder_primitive_desc_create, &pd, from, engine, to, engine, attributes);
     auto plan = std::make_unique<Plan>();
     plan->add(pd, SRC, from);

@@ -22,7 +22,7 @@ using Dims = std::vector<int64_t>;
 enum { CPU = 1, USER = 1, DIRECT = 1, QUERY_ARGUMENT = 255 };
 enum { FORWARD_TRAINING = 64, FORWARD_INFERENCE = 96 };
 enum { RELU = 0x20, BINARY_ADD = 0x1fff0, BINARY_MUL = 0x1fff1 };
-enum DataType { F32 = 3 };
+enum DataType { BF16 = 2, F32 = 3 };
 enum Format { ANY = 1, NCHW8C = 102, NCHW16C = 78 };
 // Names of a primitive's tensors.
 enum { SRC = 1, SRC_1 = 2, DST = 17, WEIGHTS = 33, BIAS = 41, SCRATCHPAD = 80, DIFF_SRC = 129,
@@ -84,12 +84,22 @@ inline Handle formatted(const Dims &dims, Format format, DataType type = F32) {
   return md;
 }
 
-inline Handle plain(const Dims &dims, DataType type = F32) {
-  Dims strides(dims.size(), 1);
-  for (size_t i = dims.size() - 1; i-- > 0;) strides[i] = strides[i + 1] * dims[i + 1];
+inline Handle strided(const Dims &dims, const Dims &strides, DataType type) {
   Handle md;
   CALL(memory_desc_create_with_strides, &md, int(dims.size()), dims.data(), type, strides.data());
   return md;
+}
+
+inline Handle plain(const Dims &dims, DataType type = F32) {
+  Dims strides(dims.size(), 1);
+  for (size_t i = dims.size() - 1; i-- > 0;) strides[i] = strides[i + 1] * dims[i + 1];
+  return strided(dims, strides, type);
+}
+
+// (N, C, H, W) in the order of (N, H, W, C).
+inline Handle channels_last(const Dims &dims, DataType type) {
+  int64_t c = dims[1], h = dims[2], w = dims[3];
+  return strided(dims, {h * w * c, 1, w * c, c}, type);
 }
 
 // Attributes of a primitive whose scratchpad is ours; `post_ops` may be null.
