@@ -334,7 +334,7 @@ def test_a_library_of_the_wheel_that_cannot_be_loaded_is_compiled_here(tmp_path,
     assert library.load.__wrapped__()[0].parent == tmp_path / "cache" / "native"
     monkeypatch.setenv("MINDRES_CACHE", str(tmp_path / "other"))
     monkeypatch.setenv("PATH", "")
-    assert library.load.__wrapped__() == (None, "there is no C++ compiler: install g++", 0)
+    assert library.load.__wrapped__().absent == "there is no C++ compiler: install g++"
 
 
 def test_half_a_set_of_libraries_is_not_put_into_a_wheel(tmp_path, monkeypatch):
