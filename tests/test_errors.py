@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from mindres.cli import COMMANDS, program
-from mindres.cli.parser import ArgumentParser
+from mindres.cli import COMMANDS, parser, program
 from mindres.errors import UserError
 
 PIPELINE = """Exception thrown from dataset pipeline. Refer to 'Dataset Pipeline Error Message'.
@@ -31,6 +30,11 @@ USERS = [
     ),
     (RuntimeError("Malloc for kernel output failed, Memory isn't enough"), "--batch_size"),
     (MemoryError(), "--batch_size"),
+    (RuntimeError("Unknown Error!\n"), "gives no reason (Unknown Error!)"),
+    (
+        RuntimeError("could not execute a primitive"),
+        "where the memory is not enough: lower --batch",
+    ),
     (RuntimeError(PIPELINE), "Invalid image, failed to decode: cat/1.jpg"),
     (
         OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "ckpt/best.ckpt"),
@@ -41,7 +45,6 @@ USERS = [
 ]
 DEVELOPERS = [
     ValueError("shapes"),
-    RuntimeError("Unknown Error!"),
     OSError("no number"),
     KeyError("x"),
     RuntimeError("For 'Conv2D', 'C_in' of input 'x' shape must be 3"),
@@ -50,7 +53,7 @@ DEVELOPERS = [
 
 def outcome(error, capsys, flag=()):
     def main():
-        ArgumentParser(prog="p").parse_args(list(flag))
+        parser.ArgumentParser(prog="p").parse_args(list(flag))
         raise error
 
     with pytest.raises(SystemExit) as exit:
@@ -121,4 +124,13 @@ run(main)
 """,
     )
     assert resource and done.returncode == 2, done.stderr[-2000:]
-    assert "mindres: error: the memory is not enough" in done.stderr.splitlines()[-1]
+    # MindSpore adds lines of its own, before and after.
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("mindres: ")]
+    assert line.startswith("mindres: error: ") and "the memory is not enough: lower" in line
+
+
+def test_arguments_are_flags_on_the_command_line():
+    error = UserError("lower `batch_size`; `target=CPU` works, and `no-name` stays")
+    assert str(error) == "lower `batch_size`; `target=CPU` works, and `no-name` stays"
+    shown = "lower --batch_size; --device_target CPU works, and `no-name` stays"
+    assert error.on_command_line() == shown

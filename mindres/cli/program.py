@@ -14,7 +14,7 @@ from collections.abc import Callable
 from mindres.cli import parser as parsers
 from mindres.cli.parser import build_parser
 from mindres.errors import UserError, translated
-from mindres.signals import Terminated, _Signals
+from mindres.signals import NUMBERS, SignalExceptions, Terminated
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -25,34 +25,22 @@ def run(main: Callable[[], int | None]) -> None:
     """
     parsers.debug = False
     _prepare_streams()
-    signals = _Signals()
+    signals = SignalExceptions()
+    # Exit callbacks run in reverse order: MindSpore's come between these two.
+    atexit.register(_ignore_signals, signal.SIG_IGN)
     try:
         status = main() or 0
         sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
+        signals.ignore_for_a_moment()
         terminated = isinstance(interrupt, Terminated)
         status = _say("terminated" if terminated else "interrupted", 143 if terminated else 130)
-        # While MindSpore lets go of its threads, a second Ctrl-C has nothing left to interrupt.
-        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     except BrokenPipeError:
         status = 141
     except Exception as error:
-        told = error if isinstance(error, UserError) else translated(error)
-        if parsers.debug or not (told or signals.seen):
-            with contextlib.suppress(OSError):
-                traceback.print_exc()
-        if told:
-            status = _say(f"error: {told}", 2)
-        elif (
-            signals.seen
-        ):  # libraries make other exceptions of it, NumPy an ImportError while it is imported
-            status = _say("interrupted", 130)
-        else:
-            status = _say(
-                "this is a defect of mindres: please report it with the lines above and these: "
-                f"{_versions()}",
-                1,
-            )
+        status = _status_of(error, interrupted=signals.seen)
+    signals.ignore_for_a_moment()
+    atexit.register(_ignore_signals, lambda *_: None)
     if status:
         try:
             sys.stdout.flush()
@@ -60,6 +48,35 @@ def run(main: Callable[[], int | None]) -> None:
             # The reader has gone (`| head`), or the disk is full. Python would complain at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
+
+
+def _status_of(error: Exception, interrupted: bool) -> int:
+    """The exit status for `error`, which is told in one line or as a defect."""
+    told = error if isinstance(error, UserError) else translated(error)
+    if parsers.debug or not (told or interrupted):
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+    if told:
+        return _say(f"error: {told.on_command_line()}", 2)
+    if interrupted:
+        # Libraries make other exceptions of it, NumPy an ImportError while it is imported.
+        return _say("interrupted", 130)
+    return _say(
+        "this is a defect of mindres: please report it with the lines above and these: "
+        f"{_versions()}",
+        1,
+    )
+
+
+def _ignore_signals(handler) -> None:
+    """Let nothing change the exit status while MindSpore lets go of its threads.
+
+    SIGTERM is what MindSpore's handler, which may be in place again, makes of Ctrl-C. Until
+    MindSpore is done, a function must be the `handler`: MindSpore may put Python's C handler back,
+    and Python then complains of a signal that it was told to ignore.
+    """
+    for number in NUMBERS:
+        signal.signal(number, handler)
 
 
 def _say(text: str, status: int) -> int:

@@ -29,6 +29,7 @@ UNTIL = {
     "last_learning_rate": "an optimizer says which learning rate its last step had",
     "has_rates_of_groups": "an optimizer says whether its groups have learning rates of their own",
     "number_epoch": "`Model.train` numbers epochs from a given one without preparing those before",
+    "NO_REASON": "MindSpore raises MemoryError where an allocation failed",
     "NO_MEMORY": "MindSpore raises MemoryError where an allocation failed",
     "pipeline_reason": "the data pipeline raises an exception class of its own",
     "native_reason": "errors of MindSpore's C++ carry their reason in a field",
@@ -40,6 +41,8 @@ GPU_PLUGIN = "lib/plugin/libmindspore_gpu.so.11.6"
 NVCC_RELEASES = ((11, 6), (12, 0))
 # MindSpore looks for CUDA's libraries with ldd, in a process that does not see those loaded here.
 MISSING_LIBRARIES = ("need by mindspore-gpu) is not found", "Cannot find cuda libs")
+# What MindSpore says where a kernel ran without the memory that could not be allocated for it.
+NO_REASON = re.compile(r"Unknown Error!|could not (execute|create) a primitive")
 # How MindSpore, its GPU plug-in and CANN say that there was not enough memory.
 NO_MEMORY = re.compile(
     r"(alloc|malloc)\w*( \w+){0,2} fail|out of memory|memory (is )?(not|isn't) enough|bad_alloc",

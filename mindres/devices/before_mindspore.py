@@ -17,7 +17,7 @@ from importlib.machinery import PathFinder
 
 from mindres import settings
 from mindres.devices import cpu, gpu
-from mindres.signals import interrupted_later
+from mindres.signals import deferred_signals
 
 # The device that `set_device` was asked for before MindSpore was imported.
 asked_for: str | None = None
@@ -73,7 +73,7 @@ def _import_whole(spec) -> None:
 
     def exec_module(module):
         try:
-            with interrupted_later():
+            with deferred_signals():
                 execute(module)
         except KeyboardInterrupt:
             # Python undoes the import, but MindSpore's exit callbacks import MindSpore's name.

@@ -47,9 +47,7 @@ def set_device(target: str = "auto", device_id: int | None = None) -> str:
     if target == "auto":
         target = next((name for name in ("Ascend", "GPU") if _usable(name)), "CPU")
     elif lacks := KINDS[target].missing():
-        raise UserError(
-            f"{target} was asked for, but {lacks}; --device_target CPU works on this machine"
-        )
+        raise UserError(f"{target} was asked for, but {lacks}; `target=CPU` works on this machine")
     count = KINDS[target].count()
     if device_id is not None and not 0 <= device_id < count:
         raise UserError(

@@ -11,7 +11,7 @@ from mindres.errors import UserError
 from mindres.evaluation.evaluation import Evaluation, evaluation_of
 from mindres.evaluation.inference import inference, logits
 from mindres.models.build import check_images
-from mindres.signals import listen
+from mindres.signals import restore_signal_handlers
 
 
 def evaluate(net, data, classes=None, tta=False) -> Evaluation:
@@ -46,7 +46,7 @@ def _answers(net, loader, tta: bool) -> tuple[np.ndarray, np.ndarray]:
             disable=None,
             leave=False,
         ):
-            listen()
+            restore_signal_handlers()
             check_images(net, images.shape[2:])
             size = max(size, len(images))
             answer = logits(net, images, size)

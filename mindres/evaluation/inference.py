@@ -8,7 +8,7 @@ import mindspore
 import numpy as np
 
 from mindres.native.accelerate import accelerated
-from mindres.signals import interrupted_later
+from mindres.signals import deferred_signals, kept_signal_handlers
 
 
 def logits(net, images: np.ndarray, size: int = 0) -> np.ndarray:
@@ -22,9 +22,7 @@ def logits(net, images: np.ndarray, size: int = 0) -> np.ndarray:
         images = np.concatenate(
             [images, np.broadcast_to(images[:1], (size - count, *images.shape[1:]))]
         )
-    with (
-        interrupted_later()
-    ):  # where MindSpore is stopped while it compiles, it leaves files behind
+    with deferred_signals():  # where MindSpore is stopped while it compiles, it leaves files behind
         return net(mindspore.Tensor(np.ascontiguousarray(images))).asnumpy()[:count]
 
 
@@ -46,7 +44,7 @@ def inference(net, mode=mindspore.GRAPH_MODE):
     On CPU its convolutions are the native ones where they can be had.
     """
     training = net.training
-    with in_mode(mode):
+    with kept_signal_handlers(), in_mode(mode):
         net.set_train(False)
         try:
             with accelerated(net, fixed=True):

@@ -18,7 +18,7 @@ from mindres.models import registry
 from mindres.models.build import check_images
 from mindres.models.cifar_resnet import PadShortcut
 from mindres.models.folding import fold_batch_norm
-from mindres.signals import interrupted_later
+from mindres.signals import deferred_signals
 from mindres.weights.metadata import Metadata
 
 BATCH_SIZES = (1, 2, 5)  # that a file is checked with
@@ -67,7 +67,7 @@ def export_model(net, path, format=None, metadata=None) -> Path:
     # MindSpore takes no names with spaces and leaves files beside: it gets a folder of its own.
     with tempfile.TemporaryDirectory() as folder, files.replacing(path) as part:
         draft = Path(folder) / f"network{FORMATS[format].ending}"
-        with interrupted_later():  # MindSpore's compiler leaves files behind where it is stopped
+        with deferred_signals():  # MindSpore's compiler leaves files behind where it is stopped
             kind.write(network, draft, shape, metadata)
         _check(kind.load(draft), net, shape, path)
         part.write_bytes(draft.read_bytes())

@@ -10,7 +10,7 @@ from mindspore import Tensor
 
 from mindres import __version__
 from mindres.errors import UserError
-from mindres.signals import interrupted_later
+from mindres.signals import deferred_signals
 
 INPUT = "input"
 OUTPUT = "logits"
@@ -20,7 +20,7 @@ def require() -> None:
     """Raise `UserError` unless the packages onnx and onnxruntime are there."""
     for package in ("onnx", "onnxruntime"):
         try:
-            with interrupted_later():  # else Ctrl-C inside may come out as an ImportError
+            with deferred_signals():  # else Ctrl-C inside may come out as an ImportError
                 importlib.import_module(package)
         except ImportError:
             raise UserError(

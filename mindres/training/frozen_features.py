@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from mindres import files
 from mindres.evaluation.inference import inference, logits
-from mindres.signals import listen
+from mindres.signals import restore_signal_handlers
 
 
 class Body(nn.Cell):
@@ -87,7 +87,7 @@ def _compute(body, data) -> tuple[np.ndarray, np.ndarray]:
             desc="computing features",
             disable=None,
         ):
-            listen()
+            restore_signal_handlers()
             found.append(logits(body, images, data.batch_size))
             labels.append(batch_labels)
     return np.concatenate(found), np.concatenate(labels)

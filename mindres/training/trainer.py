@@ -107,7 +107,7 @@ def train(
         with undone_on_error(net):
             freeze_stages(net, freeze)
             run = assemble(net, train_data, val_data, args)
-        ends.callback(run.interrupt.close)
+        ends.enter_context(run.interrupt.listening())
         with accelerated(run.step, run.kept):
             run_epochs(
                 run.model,

@@ -207,3 +207,19 @@ def test_number_epoch_reaches_the_callbacks_that_follow():
     model = mindspore.train.Model(net, mindspore.nn.MSELoss(), optimizer)
     model.train(1, data, callbacks=[Numbers(), Sees()], dataset_sink_mode=False)
     assert seen == [(7, 9)]
+
+
+def test_no_reason():
+    assert private.NO_REASON.search("Unknown Error!")
+    assert private.NO_REASON.search("could not execute a primitive")
+    assert b"Unknown Error!" in wheel_text("lib/libmindspore_pynative.so")
+
+
+def test_without_checksum(tmp_path):
+    tensor = mindspore.Tensor(np.arange(3, dtype=np.float32))
+    for name, checked in (("a", True), ("b", False)):
+        path = str(tmp_path / f"{name}.ckpt")
+        mindspore.save_checkpoint([{"name": "x", "data": tensor}], path, crc_check=checked)
+    with_it, without = ((tmp_path / f"{name}.ckpt").read_bytes() for name in "ab")
+    assert with_it != without
+    assert private.without_checksum(with_it) == private.without_checksum(without) == without

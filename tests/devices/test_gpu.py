@@ -211,7 +211,7 @@ def test_what_is_wrong_is_said(machine, monkeypatch, setting, problem):
         monkeypatch.setenv(name, value)
     assert gpu.problems() == [problem]
     with pytest.raises(
-        UserError, match=f"^GPU was asked for, but {re.escape(problem)}; --device_target CPU works"
+        UserError, match=f"^GPU was asked for, but {re.escape(problem)}; `target=CPU` works"
     ):
         set_device("GPU")
 

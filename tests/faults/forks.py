@@ -121,6 +121,7 @@ def forks() -> Forks:
 def serve() -> None:
     """Answer what `Forks` asks, in the process that forks."""
     from mindres.cli import program
+    from mindres.evaluation import evaluator  # noqa: F401
     from mindres.export import exporter  # noqa: F401
     from mindres.report import writer  # noqa: F401
     from mindres.training import trainer  # noqa: F401
