@@ -182,8 +182,9 @@ def verify(
             found = digest(path, kind)
             if not found.startswith(wanted.lower()):
                 raise UserError(
-                    f"{name or path} is damaged or not the published file: its {kind.upper()} begins "
-                    f"{found[: max(8, len(wanted))]}, not {wanted}; delete it and fetch it again"
+                    f"{name or path} is damaged or not the published file: its {kind.upper()} "
+                    f"begins {found[: max(8, len(wanted))]}, not {wanted}; delete it and fetch it "
+                    "again"
                 )
 
 

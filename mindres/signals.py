@@ -125,9 +125,9 @@ def intended(number: int) -> int:
 def kept_signal_handlers(answer: Callable[[], None] | None = None) -> Iterator[None]:
     """Keep Python's handlers of Ctrl-C and SIGTERM in place while MindSpore runs graphs.
 
-    `answer` is called, in another thread, as soon as one of them arrives, even while MindSpore is at
-    work and Python's handlers must wait. Afterwards the handlers are those of before. Nothing is done
-    in other threads than the main one, inside another such block, and where there is no POSIX.
+    `answer` is called, in another thread, as soon as one of them arrives, even while MindSpore is
+    at work and Python's handlers must wait. Afterwards the handlers are those of before. Nothing is
+    done in other threads than the main one, inside another such block, and where there is no POSIX.
     """
     global _keeper
     if _keeper is not None or _sigaction is None or not in_main_thread():

@@ -1,8 +1,9 @@
 """Everything of MindSpore that is private and that mindres relies on all the same.
 
-Attributes, file names inside its wheel and message texts may change with any release. Each has a row
-in `UNTIL`, which says when it can go, and a test in tests/compat/test_mindspore.py that fails when it
-no longer holds. Checked with MindSpore 2.10.0. Importing this file loads no MindSpore.
+Attributes, file names inside its wheel and message texts may change with any release. Each has a
+row in `UNTIL`, which says when it can go, and a test in tests/compat/test_private_mindspore.py that
+fails when it no longer holds. Checked with MindSpore 2.10.0. To import this file loads no
+MindSpore.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def checkpoint_message():
 
 
 def without_checksum(content: bytes) -> bytes:
-    """A checkpoint's `content` without what `mindspore.save_checkpoint(crc_check=True)` appends to it."""
+    """A checkpoint's `content` without what `save_checkpoint(crc_check=True)` appends to it."""
     mark = len(b"crc_num") + 10  # and as many bytes of the checksum
     return content[:-mark] if content[-mark:].startswith(b"crc_num") else content
 

@@ -12,8 +12,8 @@ import types
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 
-# MindSpore 2.0 merged the C++ and the Python transforms. MindVision imports the old names of those for images,
-# programs of its time those for labels too.
+# MindSpore 2.0 merged the C++ and the Python transforms. MindVision imports the old names of those
+# for images, programs of its time those for labels too.
 ALIASES = {
     "mindspore.dataset.vision.c_transforms": "mindspore.dataset.vision",
     "mindspore.dataset.vision.py_transforms": "mindspore.dataset.vision",
@@ -64,7 +64,7 @@ class _DropoutLoader(SourceFileLoader):
 
 
 def _copy_names(source, target) -> None:
-    # No submodules: a reference that outlives them makes MindSpore's cells fail in `__del__` at exit.
+    # No submodules: a reference that outlives them makes MindSpore's cells fail in `__del__`.
     vars(target).update(
         {
             name: value

@@ -1,7 +1,8 @@
 """The devices that MindSpore runs on: CPU, GPU and Ascend.
 
-A device is a row of `DEFAULTS` and a file of this folder with two functions, which load no MindSpore:
-`count()`, how many of it the machine has, and `missing()`, what keeps MindSpore from using it.
+A device is a row of `DEFAULTS` and a file of this folder with two functions, which load no
+MindSpore: `count()`, how many of it the machine has, and `missing()`, what keeps MindSpore from
+using it.
 `set_device.py` chooses among them; `before_mindspore.py` prepares the process for the choice.
 """
 

@@ -1,10 +1,10 @@
 """Prepares the process when MindSpore is about to be imported.
 
 Two things must be there before MindSpore's first operator: a oneDNN setting without which
-convolutions on AVX-512 processors are slower by an order of magnitude (`cpu`), and the GPU libraries
-(`gpu`), which `import mindspore` itself looks for. That is why `import mindres` comes first. It only
-registers an import hook: the process is prepared for the device that `set_device` or
-`MINDRES_DEVICE_TARGET` has named by the time that MindSpore is imported, else for any device.
+convolutions on AVX-512 processors are slower by an order of magnitude (`cpu`), and the GPU
+libraries (`gpu`), which `import mindspore` itself looks for. That is why `import mindres` comes
+first. It only registers an import hook: the process is prepared for the device that `set_device`
+or `MINDRES_DEVICE_TARGET` has named by the time that MindSpore is imported, else for any device.
 `set_device` may still choose another one later.
 """
 
@@ -68,7 +68,7 @@ class _BeforeMindSpore(MetaPathFinder):
 
 
 def _import_whole(spec) -> None:
-    """Answer Ctrl-C and SIGTERM after the import: half an import of MindSpore makes Python abort."""
+    """Answer Ctrl-C and SIGTERM after the import: half an import makes Python abort."""
     execute = spec.loader.exec_module
 
     def exec_module(module):

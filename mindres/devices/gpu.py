@@ -3,8 +3,8 @@
 The MindSpore wheel on PyPI carries a GPU plug-in built for CUDA 11.6. MindSpore skips it without a
 word unless `$CUDA_HOME/bin/nvcc --version` says release 11.6 or a later 11 and the plug-in's
 libraries are found, both before `import mindspore` (measured on 2.10.0). This file never imports
-MindSpore, and changes nothing in the process before `prepare`, except that asking the driver for its
-GPUs initialises it.
+MindSpore, and changes nothing in the process before `prepare`, except that asking the driver for
+its GPUs initialises it.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ def _cuda_home_problem() -> str | None:
     first, after = private.NVCC_RELEASES
     if not first <= release < after:
         return (
-            f"CUDA_HOME={home} holds CUDA {release[0]}.{release[1]}, for which MindSpore has no GPU "
-            "plug-in: unset CUDA_HOME"
+            f"CUDA_HOME={home} holds CUDA {release[0]}.{release[1]}, for which MindSpore has no "
+            "GPU plug-in: unset CUDA_HOME"
         )
     return None
 
@@ -126,9 +126,10 @@ def _cuda_home_problem() -> str | None:
 def find_libraries() -> dict[str, Path]:
     """Where each of `LIBRARIES` lies, in their order; one that lies nowhere is left out.
 
-    The user's LD_LIBRARY_PATH and CUDA_HOME come first, then the packages from PyPI, then the system.
-    CUDA 12 has libraries with the names of CUDA 11's (libcurand.so.10, libcusolver.so.11), so a folder
-    of the user or the system counts only if it holds CUDA 11's runtime; cuDNN may lie anywhere.
+    The user's LD_LIBRARY_PATH and CUDA_HOME come first, then the packages from PyPI, then the
+    system. CUDA 12 has libraries with the names of CUDA 11's (libcurand.so.10, libcusolver.so.11),
+    so a folder of the user or the system counts only if it holds CUDA 11's runtime; cuDNN may lie
+    anywhere.
     """
     user = [Path(folder) for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder]
     if os.environ.get("CUDA_HOME"):

@@ -11,8 +11,8 @@ from typing import NamedTuple
 LINUX_ONLY = "MindSpore's GPU plug-in exists for Linux only"
 NO_DRIVER = "there is no NVIDIA driver (libcuda.so.1) on this machine"
 NO_GPU = "the NVIDIA driver finds no GPU: see nvidia-smi"
-# The driver reads these when it is initialised. Without the first it loads every kernel of an 800 MB
-# library at start; the second is the size that MindSpore gives the cache of compiled kernels.
+# The driver reads these when it is initialised. Without the first it loads every kernel of an
+# 800 MB library at start; the second is the size that MindSpore gives the cache of kernels.
 VARIABLES = {"CUDA_MODULE_LOADING": "LAZY", "CUDA_CACHE_MAXSIZE": "4000000000"}
 # CUDA driver API: CUDA_ERROR_NO_DEVICE, and the attributes of a device's compute capability.
 NO_DEVICE, MAJOR, MINOR = 100, 75, 76

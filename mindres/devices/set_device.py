@@ -23,8 +23,8 @@ NOT_HERE = (
 def set_device(target: str = "auto", device_id: int | None = None) -> str:
     """Run on `target`: CPU, GPU, Ascend, or auto for the first of Ascend, GPU and CPU that works.
 
-    With "auto", `MINDRES_DEVICE_TARGET` decides where it is set, and one line on standard error says
-    why a device that is here is passed over.
+    With "auto", `MINDRES_DEVICE_TARGET` decides where it is set, and one line on standard error
+    says why a device that is here is passed over.
 
     Args:
         target: "CPU", "GPU", "Ascend" or "auto".
