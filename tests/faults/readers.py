@@ -109,6 +109,12 @@ def read_idx(path):
             left.unlink()
 
 
+def read_matlab(path):
+    from mindres.data.matlab import read_arrays
+
+    return read_arrays(path, ("X", "y"), 1 << 20)
+
+
 def read_weights(path):
     from mindres.weights.formats import read_checkpoint
 
@@ -161,6 +167,7 @@ READERS = {
         Reader("CIFAR pickles", 15_000, seeds.cifar_pickles, read_cifar_pickle),
         Reader("CIFAR binary files", 10_000, seeds.cifar_binaries, read_cifar_binary),
         Reader("MNIST idx files", 10_000, seeds.idx_files, read_idx),
+        Reader("SVHN's MATLAB files", 15_000, seeds.matlab_files, read_matlab),
         Reader(".ckpt files", 20_000, seeds.ckpt_files, read_weights),
         Reader(".safetensors files", 20_000, seeds.safetensors_files, read_weights),
         Reader(".pth files", 15_000, seeds.torch_files, read_weights),

@@ -111,6 +111,24 @@ def mindspore_checkpoint(dims, kind, data):
     return message.SerializeToString()
 
 
+def matlab_files() -> list[bytes]:
+    """Two images and their labels in a MATLAB 5 file, packed and not."""
+    import scipy.io
+
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (8, 8, 3, 2), np.uint8)
+    found = []
+    for compressed in (False, True):
+        buffer = io.BytesIO()
+        scipy.io.savemat(
+            buffer,
+            {"X": images, "y": np.array([[1], [10]], np.uint8)},
+            do_compression=compressed,
+        )
+        found.append(buffer.getvalue())
+    return found
+
+
 def ckpt_files():
     # MindSpore's reader wrote 64 bytes into an array of two values, and gave four gigabytes for four bytes.
     return [
