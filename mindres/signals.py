@@ -16,6 +16,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 # People press twice: what comes so soon after the first is the same request.
@@ -79,7 +80,7 @@ def deferred_signals() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _deferred(afterwards: dict[int, object]) -> Iterator[None]:
+def _deferred(afterwards: dict[int, Any]) -> Iterator[None]:
     """Note the signals of this block, and have the first handled by the handlers `afterwards`."""
     seen = []
     try:
@@ -97,7 +98,7 @@ def _deferred(afterwards: dict[int, object]) -> Iterator[None]:
         _deliver(seen[0])
 
 
-def _python_handlers() -> dict[int, object]:
+def _python_handlers() -> dict[int, Any]:
     """What Python has as handlers; the default for those that were not installed by Python."""
     return {number: signal.getsignal(number) or signal.SIG_DFL for number in NUMBERS}
 
@@ -226,7 +227,7 @@ class _Keeper(threading.Thread):
 
 _keeper: _Keeper | None = None
 _delivering = False
-_sigaction = ctypes.CDLL(None).sigaction if os.name == "posix" else None
+_sigaction: Any = ctypes.CDLL(None).sigaction if os.name == "posix" else None
 # The address of the C function that Python installs as the handler of every signal.
 _pythons_handler: int | None = None
 
