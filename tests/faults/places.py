@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -158,6 +159,71 @@ def small_files(folder, names, mode=0o755, before=SMALL_FILES):
 
 
 read_only = functools.partial(small_files, mode=0o555, before=AS_ANYONE)
+
+
+def device(path) -> None:
+    """A node as /dev/full is; where none may be made, a pipe must do."""
+    try:
+        os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 7))
+    except OSError:
+        os.mkfifo(path)
+
+
+def no_regular_file(attempt) -> None:
+    """Every writer refuses a device, a pipe and a folder, and writes through a symbolic link."""
+    given(attempt.folder)
+    makers = {"device": device, "pipe": os.mkfifo, "folder": os.mkdir}
+    for name, command in WRITERS[1:6]:
+        for kind, make in makers.items():
+            attempt.tries += 1
+            place = attempt.folder / f"{kind}-{name}"
+            place.mkdir()
+            make(place / name)
+            before = (place / name).lstat()
+            done = forks().run(attempt.folder, [str(p).replace("{}", str(place)) for p in command])
+            one_line_error(done, name)
+            now = (place / name).lstat()
+            expect(
+                (now.st_ino, now.st_mode) == (before.st_ino, before.st_mode),
+                f"{name}: the {kind} was replaced",
+            )
+        attempt.tries += 1
+        place = attempt.folder / f"link-{name}"
+        place.mkdir()
+        (place / "target").write_bytes(b"old")
+        (place / name).symlink_to("target")
+        done = forks().run(attempt.folder, [str(p).replace("{}", str(place)) for p in command])
+        expect(done.returncode == 0, done.stderr[-500:])
+        expect(
+            (place / name).is_symlink() and (place / "target").read_bytes() != b"old",
+            f"{name}: the link does not lead to what was written",
+        )
+
+
+def odd_class_folders(attempt) -> None:
+    """A folder without images is said and is no class, nor is the folder of a run among them."""
+    photos = attempt.folder / "photos"
+    for name, value in (("cats", 10), ("dogs", 240)):
+        (photos / name).mkdir(parents=True)
+        for i in range(8):
+            Image.new("RGB", (40, 40), (value, 8 * i, 9)).save(photos / name / f"{i}.png")
+    (photos / "birds").mkdir()
+    command = [*LENET, "--dataset", "folder", "--dataset_path", "photos", "--batch_size", "4"]
+    for _ in range(2):
+        attempt.tries += 1
+        done = forks().run(
+            attempt.folder,
+            [*command, "--max_steps", "1", "--overwrite", "--ckpt_dir", "photos/run"],
+        )
+        expect(done.returncode == 0, done.stderr[-500:])
+        expect("birds" in done.stdout + done.stderr, "the empty folder was not said")
+        noted = read_checkpoint(photos / "run" / "best.ckpt")[1]
+        expect(list(noted["classes"]) == ["cats", "dogs"], f"classes {noted['classes']}")
+    shutil.rmtree(photos / "dogs")
+    attempt.tries += 1
+    done = forks().run(attempt.folder, [*command, "--max_steps", "1", "--ckpt_dir", "other"])
+    one_line_error(done, "class")
+    expect(not (attempt.folder / "other").exists(), "it left a folder")
 
 
 @contextlib.contextmanager
@@ -462,6 +528,16 @@ FAULTS = [
         "read-only folder",
         "one line, and the old file stays",
         functools.partial(write, place=read_only),
+    ),
+    Fault(
+        "outputs that are no regular file",
+        "one line for a device, pipe or folder, which stays; a link is followed",
+        no_regular_file,
+    ),
+    Fault(
+        "class folders without images, a run among them",
+        "they are said and are no classes",
+        odd_class_folders,
     ),
     Fault("checkpoints deleted while training", "the run goes on and writes them again", vanish),
     Fault(
