@@ -3,7 +3,7 @@
 Whenever MindSpore runs a graph it installs a handler for Ctrl-C and leaves it there. That handler
 sends SIGTERM to its own process, which ends a notebook's kernel, and a script with the wrong exit
 status. `kept_signal_handlers` puts Python's handler back within a millisecond. A SIGTERM that comes
-in that millisecond is taken for Ctrl-C (`intended`).
+while MindSpore's is in place is taken for Ctrl-C (`intended`), since the two look the same.
 """
 
 from __future__ import annotations
@@ -171,6 +171,9 @@ class _Keeper(threading.Thread):
         self.answer = answer
         self.handlers = {number: _installed(number) for number in NUMBERS}
         self.put_back_at = 0.0
+        # For how long after MindSpore's handler was replaced SIGTERM is taken for Ctrl-C. A
+        # training runs a graph every few milliseconds: there most SIGTERMs would be mistaken.
+        self.grace = 5 * POLL_S if answer is None else 0.0
         # How many times SIGTERM arrived and was handled, and whether the last was Ctrl-C.
         self.arrived = 0
         self.handled = 0
@@ -206,7 +209,7 @@ class _Keeper(threading.Thread):
             answer()
 
     def _was_foreign_just_now(self) -> bool:
-        just_now = time.monotonic() - self.put_back_at < 5 * POLL_S
+        just_now = time.monotonic() - self.put_back_at < self.grace
         return just_now or _is_foreign(signal.SIGINT)
 
     def take_passed_on(self) -> bool:
