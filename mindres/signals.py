@@ -173,7 +173,7 @@ class _Keeper(threading.Thread):
         self.put_back_at = 0.0
         # For how long after MindSpore's handler was replaced SIGTERM is taken for Ctrl-C. A
         # training runs a graph every few milliseconds: there most SIGTERMs would be mistaken.
-        self.grace = 5 * POLL_S if answer is None else 0.0
+        self.grace = 50 * POLL_S if answer is None else 0.0
         # How many times SIGTERM arrived and was handled, and whether the last was Ctrl-C.
         self.arrived = 0
         self.handled = 0
