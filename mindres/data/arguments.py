@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from mindres.data.augment import policy
+from mindres.data.splits import SPLIT_RULES
 from mindres.errors import UserError
+
+
+def check(data) -> None:
+    """Raise `UserError` for an argument of an `ImageDataset` that is out of range."""
+    check_choice(f"{data.name} has no split", data.split, data.splits)
+    channels = f"{data.name} has no images of this number of channels:"
+    check_choice(channels, data.channels, data.channel_choices)
+    check_choice("unknown split_rule", data.split_rule, SPLIT_RULES)
+    check_counts(batch_size=data.batch_size, repeat_num=data.repeat_num)
+    check_fraction(data.validation_fraction)
+    check_augmentation(data.auto_augment, data.random_erasing, data.mixup, data.cutmix)
+    check_shard(data.num_shards, data.shard_id)
 
 
 def check_counts(**counts) -> None:
@@ -55,3 +69,16 @@ def image_size(resize) -> tuple[int, int]:
     if min(size) < 1:
         raise UserError(f"resize must be at least 1 pixel, not {resize}")
     return size
+
+
+def existing_folder(path: Path | None, name: str) -> Path:
+    """The folder `path` of the data set `name`; `UserError` where there is none."""
+    if path is None:
+        raise UserError(f"{name} needs the folder of its files (--dataset_path)")
+    if not path.exists():
+        raise UserError(
+            f"the dataset folder {path} does not exist: correct --dataset_path, or add --download"
+        )
+    if not path.is_dir():
+        raise UserError(f"{path} is not a folder: correct --dataset_path")
+    return path

@@ -1,0 +1,15 @@
+"""Tells whether images and what is done to them are the same as before."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def files_and_options(data) -> str:
+    """A digest that changes with the files, the choice among them, and what is done to them."""
+    stats = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in data.files()]
+    plain_types = (str, int, float, bool, tuple, type(None))
+    options = {name: value for name, value in vars(data).items() if isinstance(value, plain_types)}
+    operations = [(type(op).__name__, str(vars(op))) for op in data.transform or []]
+    told = repr((data.name, stats, sorted(options.items()), operations))
+    return hashlib.sha256(told.encode()).hexdigest()
