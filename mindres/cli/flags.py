@@ -104,6 +104,12 @@ def add_data_flags(parser, split="test") -> None:
         type=float,
         help="part of the training images that is the split val (default: the training's, else 0)",
     )
+    add_skip_broken_flag(parser)
+
+
+def add_skip_broken_flag(parser, default=" (default: as in the training)") -> None:
+    help = f"leave broken images of a folder out{default}"
+    parser.add_argument("--skip_broken", action="store_true", help=help)
 
 
 def open_images(args, metadata, split="test", **options):
@@ -113,6 +119,8 @@ def open_images(args, metadata, split="test", **options):
     """
     from mindres.runs import images
 
+    if args.skip_broken:
+        options["skip_broken"] = True
     data = images.open_images(
         args.ckpt or "",
         metadata,

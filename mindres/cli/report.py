@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mindres.cli.flags import SPLITS, add_device_flag
+from mindres.cli.flags import SPLITS, add_device_flag, add_skip_broken_flag
 from mindres.data import DATASETS
 
 
@@ -23,6 +23,7 @@ def add_flags(parser) -> None:
         choices=SPLITS,
         help="images to evaluate (default: test)",
     )
+    add_skip_broken_flag(parser)
     add_device_flag(parser)
 
 
@@ -31,6 +32,13 @@ def run(args) -> None:
     from mindres.report.writer import write_report
 
     set_device(args.device_target)
-    print(
-        write_report(args.run_dir, args.out, args.ckpt, args.dataset, args.dataset_path, args.split)
+    report = write_report(
+        args.run_dir,
+        args.out,
+        args.ckpt,
+        args.dataset,
+        args.dataset_path,
+        args.split,
+        skip_broken=args.skip_broken,
     )
+    print(report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mindres.cli.arguments import non_negative_int, positive_int
-from mindres.cli.flags import add_device_flag
+from mindres.cli.flags import add_device_flag, add_skip_broken_flag
 from mindres.cli.parser import ArgumentParser
 from mindres.data import AUTO_AUGMENT, DATASETS
 from mindres.evaluation.metrics import METRICS
@@ -74,9 +74,7 @@ def _add_image_flags(parser) -> None:
     parser.add_argument(
         "--download", action="store_true", help="download the data set if it is not there"
     )
-    parser.add_argument(
-        "--skip_broken", action="store_true", help="leave broken images of a folder out"
-    )
+    add_skip_broken_flag(parser, "")
     parser.add_argument(
         "--validation_fraction",
         type=float,

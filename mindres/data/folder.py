@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +55,7 @@ class ImageFolder(ImageDataset):
         if self.one_tree:
             self.validation_fraction = self.validation_fraction or 0.2
         for sentence in tree.left_out:
-            print(sentence, flush=True)
+            _warn(sentence)
         self.images = self._without_broken(tree.images)
 
     def _without_broken(self, found: list[tuple[Path, int]]) -> list[tuple[Path, int]]:
@@ -66,7 +68,8 @@ class ImageFolder(ImageDataset):
             told = broken_images(self.root, paths, broken)
             if not self.skip_broken:
                 raise UserError(f"{told}; delete it, or leave broken images out with --skip_broken")
-            print(f"{len(broken)} broken images of {len(paths)} are left out: {told}", flush=True)
+            counted = "1 broken image" if len(broken) == 1 else f"{len(broken)} broken images"
+            _warn(f"left out of {len(paths)} images: {counted}: {told}")
         return [image for i, image in enumerate(found) if i not in broken]
 
     def use_classes(self, names) -> None:
@@ -131,3 +134,9 @@ class ImageFolder(ImageDataset):
             return []  # RandomResizedCrop has done it
         edge = round(min(self.resize) / self.crop_fraction)
         return [vision.Resize(edge, vision.Inter.BICUBIC), vision.CenterCrop(self.resize)]
+
+
+@functools.cache
+def _warn(sentence: str) -> None:
+    """Say it once, for all the splits that are opened; standard output may be a JSON document."""
+    print(f"mindres: warning: {sentence}", file=sys.stderr, flush=True)

@@ -105,6 +105,7 @@ class FashionMnist(Mnist):
     `folders` in `path`, or `path` itself where "fashion" is part of its name.
     """
 
+    # Of the training images: 0.28604, 0.35302 in github.com/adambielski/siamese-triplet.
     mean = (0.2860,)
     std = (0.3530,)
     classes = (

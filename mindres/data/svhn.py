@@ -22,6 +22,7 @@ class Svhn(ImageDataset):
     files call the digit 0 class 10; here its label is 0. The 531,131 extra images are not read.
     """
 
+    # Of the training images: deepobs/pytorch/datasets/svhn.py in github.com/fsschneider/DeepOBS.
     mean = (0.4377, 0.4438, 0.4728)
     std = (0.1980, 0.2010, 0.1970)
     classes = tuple("0123456789")

@@ -40,7 +40,14 @@ class Report(os.PathLike):
 
 
 def write_report(
-    run_dir, out=None, ckpt=None, dataset=None, dataset_path=None, split="test"
+    run_dir,
+    out=None,
+    ckpt=None,
+    dataset=None,
+    dataset_path=None,
+    split="test",
+    *,
+    skip_broken=False,
 ) -> Report:
     """Evaluate the best checkpoint of a run and write the run's HTML report.
 
@@ -52,6 +59,7 @@ def write_report(
         dataset, dataset_path: as for `open_images`; None for what the checkpoint and `config.json`
             say.
         split: the images that are evaluated.
+        skip_broken: leave broken image files out, even where the training did not.
 
     Returns the report, which is the path of the file.
 
@@ -65,7 +73,8 @@ def write_report(
     contents = _contents(run, Path(ckpt) if ckpt else run.best)
     page = _Page(contents.missing)
     if contents.checkpoint:
-        _add_network(page, contents, dataset, dataset_path, split)
+        options = {"skip_broken": True} if skip_broken else {}
+        _add_network(page, contents, dataset, dataset_path, split, **options)
     else:
         page.title = run.path.resolve().name
         page.about = "no checkpoint"
@@ -133,7 +142,7 @@ def _contents(run, checkpoint) -> _Contents:
     return _Contents(config, history, checkpoint, missing)
 
 
-def _add_network(page, contents, dataset, dataset_path, split) -> None:
+def _add_network(page, contents, dataset, dataset_path, split, **options) -> None:
     """Evaluate the checkpoint, and put what it says on the page."""
     checkpoint = contents.checkpoint
     config = contents.config
@@ -143,7 +152,8 @@ def _add_network(page, contents, dataset, dataset_path, split) -> None:
             f"{checkpoint.name} was kept from an earlier run, because this one did not beat it; "
             "the command and the curves are this run's."
         )
-    data = images.open_images(checkpoint, metadata, dataset, dataset_path, split).plain()
+    data = images.open_images(checkpoint, metadata, dataset, dataset_path, split, **options)
+    data = data.plain()
     told = images.described(data, images.use_of(data, checkpoint, metadata))
     found = examine(net, data, bool(metadata.tta))
     page.title = f"{net.architecture['arch']} on {metadata.dataset or data.name.lower()}"

@@ -166,7 +166,7 @@ def test_a_broken_image_is_named_or_left_out(tmp_path, capsys, damage, suffix):
         with pytest.raises(UserError, match=rf"cat/2{suffix} cannot be read: .*--skip_broken"):
             ImageFolder(tmp_path, "train", resize=16)
     data = ImageFolder(tmp_path, "train", resize=16, batch_size=11, skip_broken=True)
-    assert "1 broken images of 12 are left out" in capsys.readouterr().out
+    assert "left out of 12 images: 1 broken image: " in capsys.readouterr().err
     assert np.bincount(all_of(data)[1]).tolist() == [4, 3, 4]
 
 

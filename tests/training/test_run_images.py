@@ -10,6 +10,7 @@ from PIL import Image
 import mindres
 from mindres.cli.program import run_command
 from mindres.data.folder import ImageFolder
+from mindres.errors import UserError
 from mindres.report.writer import write_report
 from mindres.runs import images
 
@@ -28,11 +29,12 @@ def photos(folder, count, seed=0):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The folder of a training on a third of 60 photographs held out, in `ckpt`."""
+    """The folder of a training on 60 photographs, a third held out and a broken one left out, in `ckpt`."""
     root = tmp_path_factory.mktemp("trained")
     photos(root / "photos", 30)
+    (root / "photos" / "red" / "broken.png").write_bytes(b"no image")
     flags = "--arch lenet5 --pretrained false --epochs 2 --batch_size 8 --lr 0.01 --resize 32"
-    held_out = "--validation_fraction 0.3 --device_target CPU"
+    held_out = "--validation_fraction 0.3 --skip_broken --device_target CPU"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         run_command(["train", "photos", *flags.split(), *held_out.split()])
@@ -49,7 +51,8 @@ def evaluated(capsys, trained, *arguments):
 
 def test_eval_measures_the_runs_own_validation_images(trained, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    held_out = len(ImageFolder(trained / "photos", "val", validation_fraction=0.3))
+    ours = {"validation_fraction": 0.3, "skip_broken": True}
+    held_out = len(ImageFolder(trained / "photos", "val", **ours))
     assert 12 <= held_out <= 24
     found = evaluated(capsys, trained, "--split", "val")
     metadata = mindres.load_model(trained / "ckpt" / "best.ckpt")[1]
@@ -78,6 +81,29 @@ def test_plot_and_report_know_them_too(trained, capsys, tmp_path, monkeypatch):
     page = write_report(trained / "ckpt", tmp_path / "report.html", split="val").path.read_text()
     assert "val images of ImageFolder, used to select this checkpoint" in page
     assert "<dt>Images (val)</dt>" in page
+
+
+def test_broken_images_of_other_folders_are_left_out_where_asked(
+    trained, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    kept = tmp_path / "kept.ckpt"
+    net, metadata = mindres.load_model(trained / "ckpt" / "best.ckpt")
+    mindres.save_checkpoint(net, kept, **{**metadata, "skip_broken": False})
+    new = photos(tmp_path / "new", 3, seed=1)
+    (new / "red" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    of_new = ["--dataset", "folder", "--dataset_path", str(new), "--split", "all"]
+    drawn = ["plot", "dataset", *of_new]
+    measured = ["eval", "--ckpt", str(kept), "--json", "--device_target", "CPU", *of_new]
+    told = ["report", str(trained / "ckpt"), "--ckpt", str(kept), "--out", "report.html", *of_new]
+    for command in (drawn, measured, told):
+        with pytest.raises(UserError, match=r"gone.png cannot be read: .*--skip_broken"):
+            run_command(command)
+        capsys.readouterr()
+        run_command([*command, "--skip_broken"])
+        if command is measured:
+            assert json.loads(capsys.readouterr().out)["num_images"] == 6
+    assert "evaluated on the 6 images" in (tmp_path / "report.html").read_text()
 
 
 def test_text_says_which_images(trained, capsys, tmp_path):
