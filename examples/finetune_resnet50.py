@@ -1,4 +1,7 @@
-"""Fine-tune ResNet-50 on a data set or on your own images, as MindSpore's tutorial does."""
+"""Fine-tune ResNet-50 on a data set or on your own images, as MindSpore's tutorial does.
+
+As there, the test images choose the best weights: `mindres train` keeps them out of that choice.
+"""
 
 import mindres
 from mindres.cli.program import run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mindres.cli.training_data import parts_line, settle_size, settle_splits
 from mindres.cli.training_flags import add_training_flags
 from mindres.cli.training_options import (
     augmentation_options,
@@ -28,6 +29,19 @@ def add_flags(parser) -> None:
         help="of a built-in data set: its folder, or the parent (default: ./datasets)",
     )
     add_training_flags(parser)
+    parser.add_argument(
+        "--test_fraction",
+        type=float,
+        help="part of the training images that is held out as test images (default: 0.15 where "
+        "there are none)",
+    )
+    parser.add_argument(
+        "--group",
+        metavar="PATTERN",
+        help="regular expression for the part of an image's path, such as 'patient_[0-9]+', that "
+        "says which images are never split between training and measuring",
+    )
+    parser.set_defaults(resize=None, validation_fraction=None)
 
 
 def run(args) -> None:
@@ -35,8 +49,11 @@ def run(args) -> None:
     recipe = make_recipe(args.recipe, **recipe_values(args))
 
     import mindres
-    from mindres.data import create_dataset, dataset_class
+    from mindres.data import create_dataset
+    from mindres.training.test_figure import best_on_test
 
+    settle_size(args)
+    chooses, judged = settle_splits(args)
     device = mindres.set_device(args.device_target, args.device_id)
     if args.distributed:
         mindres.start_workers()
@@ -44,9 +61,11 @@ def run(args) -> None:
 
     images = image_options(args, recipe)
     augmentation = augmentation_options(args, recipe)
-    held_out = dataset_class(args.dataset).validation_split(args.validation_fraction)
     train_data = create_dataset(args.dataset, args.dataset_path, "train", **images, **augmentation)
-    val_data = create_dataset(args.dataset, args.dataset_path, held_out, **images)
+    val_data = create_dataset(args.dataset, args.dataset_path, chooses, **images)
+    test_data = (
+        create_dataset(args.dataset, args.dataset_path, "test", **images) if judged else None
+    )
     net = mindres.create_model(
         args.arch, num_classes=len(train_data.classes), in_channels=train_data.channels
     )
@@ -55,7 +74,8 @@ def run(args) -> None:
         f"{args.arch} on {args.data}, {device}: {recipe.epochs} epochs in batches of "
         f"{recipe.batch_size}, {args.recipe} recipe"
     )
-    mindres.train(
+    mindres.say(parts_line(train_data, val_data, test_data))
+    history = mindres.train(
         net,
         train_data,
         val_data,
@@ -66,6 +86,7 @@ def run(args) -> None:
         resume=args.resume,
         **run_options(args),
     )
+    mindres.say(best_on_test(net, history, test_data, recipe.tta))
 
 
 def _find_data(data, dataset_path) -> tuple[str, str]:

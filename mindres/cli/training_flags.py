@@ -79,14 +79,16 @@ def _add_image_flags(parser) -> None:
         "--validation_fraction",
         type=float,
         default=0.0,
-        help="validate on this part of the training images in place of the test images "
-        "(default: 0)",
+        help="validate on this part of the training images (default of the scripts: 0, which "
+        "validates on the test images; of mindres train: 0.15 of your own images, 0.1 of a "
+        "built-in data set, unless there are validation images)",
     )
     parser.add_argument(
         "--resize",
         type=positive_int,
         default=32,
-        help="side of the images in pixels (default: %(default)s)",
+        help="side of the images in pixels (default: 32; of mindres train with your own images the "
+        "network's own)",
     )
 
 

@@ -28,6 +28,8 @@ def image_options(args, recipe) -> dict:
         "standardize": recipe.standardize,
         "skip_broken": args.skip_broken,
     }
+    own = dataset_class(args.dataset).further_options
+    options |= {name: getattr(args, name) for name in own if getattr(args, name, None) is not None}
     if args.distributed:
         options |= {"num_shards": workers.size(), "shard_id": workers.rank()}
     if args.resume:
@@ -93,4 +95,7 @@ def load_pretrained(net, args) -> None:
                 f"weights could be loaded ({error}): name weights with --pretrained, leave "
                 "--freeze out, or say --pretrained false if random weights are meant"
             ) from None
-        say(f"training from random weights: {error}")
+        say(
+            f"training from random weights, which takes many more images and epochs than published "
+            f"ones: {error}"
+        )

@@ -89,6 +89,12 @@ def visible(image: np.ndarray, metadata: Mapping) -> np.ndarray:
     return np.asarray(small)
 
 
+def held_out(data: ImageDataset) -> dict:
+    """How many images are held out of training, and how, under the names of the flags."""
+    names = ("validation_fraction", *data.further_options)
+    return {name: getattr(data, name) for name in names}
+
+
 def describe(data) -> Metadata:
     """What a checkpoint must note of its data set, so that it can be used without knowing it."""
     if not isinstance(data, ImageDataset):
@@ -101,5 +107,6 @@ def describe(data) -> Metadata:
         input_size=list(data.resize),
         crop_fraction=data.crop_fraction,
         split_rule=data.split_rule,
+        held_out=held_out(data),
         skip_broken=data.skip_broken,
     )

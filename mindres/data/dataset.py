@@ -56,6 +56,7 @@ class ImageDataset(ImageSplit, ImageTransforms):
     classes: tuple[str, ...] = ()
     splits: tuple[str, ...] = ("train", "val", "test")
     channel_choices: tuple[int, ...] = (3,)  # one grey channel may be repeated
+    further_options: tuple[str, ...] = ()  # arguments that other data sets do not take
 
     def __init__(
         self,
@@ -130,6 +131,11 @@ class ImageDataset(ImageSplit, ImageTransforms):
 
     def _repr_html_(self) -> str:
         return showing.as_html(self)
+
+    @classmethod
+    def missing_splits(cls, path) -> tuple[str, ...]:
+        """Which of "val" and "test" the files in `path` do not have."""
+        return ("val",)
 
     @classmethod
     def validation_split(cls, validation_fraction: float = 0.0) -> str:

@@ -14,7 +14,8 @@ from mindres.data import splits
 from mindres.data.dataset import ImageDataset
 from mindres.data.folder_check import broken_images, check_images
 from mindres.data.folder_source import folder_source
-from mindres.data.folder_tree import find_tree
+from mindres.data.folder_tree import find_tree, missing_splits
+from mindres.data.groups import check_class_sizes, check_fractions, group_keys
 from mindres.errors import UserError
 
 
@@ -23,14 +24,20 @@ class ImageFolder(ImageDataset):
 
     Beside `train/` lies `val/` or `test/`, or both. Where the one that is asked for is not there,
     the other is read, and `split` says which. A single tree is split into "train" and "val" by
-    `validation_fraction` (0.2 where it is not given), about in proportion in each class: which of
-    both a file belongs to follows from its own path, whatever other files come or go. "all" is
-    every image. Every file is opened once before training, and what was found is kept in the
-    user's cache.
+    `validation_fraction` (0.2 where it is not given), and with `test_fraction` "test", about in
+    proportion in each class: which of them a file belongs to follows from its own path, whatever
+    other files come or go. "all" is every image. Every file is opened once before training, and
+    what was found is kept in the user's cache.
 
     Images are read as `mindres.data.images.read_image` reads them for prediction: plain JPEG and
     PNG files by MindSpore's decoder; by Pillow, in each epoch, those that are turned, transparent,
     CMYK, of 16 bits or of another format.
+
+    Args:
+        test_fraction: part of the training images held out as "test", in [0, 1).
+        group: a regular expression; files in whose paths (relative to the folder of the class
+            folders) it finds the same text, or the same first group, are held out together.
+        others: those of `ImageDataset`.
     """
 
     # ImageNet's, which published weights were trained with.
@@ -40,6 +47,16 @@ class ImageFolder(ImageDataset):
     crop_fraction = 0.875  # torchvision's and timm's: 224 of 256
     split_rule = "path"
     splits = ("train", "val", "test", "all")
+    further_options = ("test_fraction", "group")
+
+    def __init__(self, *arguments, test_fraction=0.0, group=None, **others):
+        self.test_fraction = test_fraction
+        self.group = group
+        super().__init__(*arguments, **others)
+
+    @classmethod
+    def missing_splits(cls, path):
+        return missing_splits(Path(os.path.expanduser(path)))
 
     @classmethod
     def validation_split(cls, validation_fraction=0.0):
@@ -47,7 +64,9 @@ class ImageFolder(ImageDataset):
 
     def prepare(self):
         path = self.existing_folder()
-        tree = find_tree(path, self.split, self.validation_fraction > 0)
+        check_fractions(self.validation_fraction, self.test_fraction)
+        held_out = {"val": self.validation_fraction, "test": self.test_fraction}
+        tree = find_tree(path, self.split, [name for name, part in held_out.items() if part])
         self.root = tree.root
         self.split = tree.split
         self.classes = tree.classes
@@ -86,28 +105,30 @@ class ImageFolder(ImageDataset):
     def indices(self):
         if self.split == "all":
             return None
-        if self.one_tree or (self.validation_fraction and self.root.name == "train"):
-            train, val = self.train_and_val()
-            return train if self.split == "train" else val
+        if self.one_tree or (self.fractions() and self.root.name == "train"):
+            return self.parts()[self.split]
         return None
 
-    def train_and_val(self):
-        self._check_class_sizes()
-        if self.split_rule == "order":
-            return super().train_and_val()
-        paths = [os.fsencode(path.relative_to(self.root)) for path, _ in self.images]
-        return splits.split_by_path(
-            self.labels(), paths, self.validation_fraction, self.validation_seed
-        )
+    def fractions(self) -> dict[str, float]:
+        """The parts of the training images that are held out, by the split that they make."""
+        shares = {"val": self.validation_fraction, "test": self.test_fraction}
+        return {name: share for name, share in shares.items() if share}
 
-    def _check_class_sizes(self) -> None:
-        counts = np.bincount(self.labels(), minlength=len(self.classes))
-        for name, count in zip(self.classes, counts):
-            if count == 1:
-                raise UserError(
-                    f"the class {name!r} has 1 image, and needs one to train on and one to hold "
-                    "out: add images to it, or move its folder away"
-                )
+    def parts(self) -> dict[str, np.ndarray]:
+        """The indices of the images of each split among the training images."""
+        if self.split_rule == "order":
+            check_class_sizes(self.labels(), self.classes, range(len(self.images)), 2)
+            train, val = self.train_and_val()
+            return {"train": train, "val": val}
+        keys = group_keys([path.relative_to(self.root) for path, _ in self.images], self.group)
+        check_class_sizes(self.labels(), self.classes, keys, 1 + len(self.fractions()))
+        return splits.split_by_path(
+            self.labels(),
+            keys,
+            self.validation_fraction,
+            self.test_fraction,
+            self.validation_seed,
+        )
 
     def labels(self):
         return np.array([label for _, label in self.images])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +33,13 @@ class Tree:
     left_out: list[str]  # a sentence for each folder that is no class
 
 
-def find_tree(path: Path, split: str, held_out: bool) -> Tree:
+def missing_splits(path: Path) -> tuple[str, ...]:
+    """Which of "val" and "test" have no folder below `path`."""
+    given = {SPLITS[name] for name in SPLITS if (path / name).is_dir()}
+    return tuple(name for name in ("val", "test") if "train" not in given or name not in given)
+
+
+def find_tree(path: Path, split: str, held_out: Collection[str] = ()) -> Tree:
     """The images of a split below `path`.
 
     Args:
@@ -40,7 +47,7 @@ def find_tree(path: Path, split: str, held_out: bool) -> Tree:
         split: "train", "val", "test", or "all" for every image. Where it has no folder, that of the
             other one is taken, and the tree's `split` says so; all of one tree but what is trained
             on is "val".
-        held_out: whether "val" is a part of the folder `train`.
+        held_out: which of "val" and "test" are a part of the training images.
 
     Raises:
         UserError: there are fewer than two classes, or `train` stands alone.
@@ -65,15 +72,16 @@ def find_tree(path: Path, split: str, held_out: bool) -> Tree:
     return Tree(root, split, readable, images, left_out)
 
 
-def _folders_of_split(path: Path, split: str, held_out: bool) -> tuple[list[Path], str]:
+def _folders_of_split(path: Path, split: str, held_out) -> tuple[list[Path], str]:
     """The folders that hold the class folders of a split, and what the images in them are."""
     if not (path / "train").is_dir():
-        return [path], split if split in ("train", "all") else "val"
+        return [path], split if split in ("train", "all", *held_out) else "val"
     if split == "all":
         return [path / name for name in SPLITS if (path / name).is_dir()], split
-    wanted = "train" if split == "val" and held_out else split
-    folder = _split_folder(path, wanted)
-    return [folder], "val" if wanted != split else SPLITS[folder.name]
+    if split in held_out:
+        return [path / "train"], split
+    folder = _split_folder(path, split)
+    return [folder], SPLITS[folder.name]
 
 
 def _split_folder(path: Path, split: str) -> Path:

@@ -30,30 +30,42 @@ def split_by_order(labels, fraction: float, seed: int) -> tuple[np.ndarray, np.n
     return np.sort(kept), np.sort(held)
 
 
-def split_by_path(
-    labels, paths: list[bytes], fraction: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Indices (kept, held out): about `fraction` of each class, each by a hash of its own path.
+def split_by_path(labels, keys: list[bytes], val: float, test: float, seed: int) -> dict:
+    """The indices of each part, by its name: each image's part follows from a hash of its own key.
 
-    Other files that come or go move no image. Small classes are the exception: where the hash would
-    hold out none of a class, its first image by hash is held out; where it would hold out all, its
-    last is kept.
+    "val" and "test" have about `val` and `test` of each class. Other files that come or go move no
+    image, and "val" is the same with test images and without. Small classes are the exception:
+    where the hash would leave a part without a class, the image nearest to that part takes it.
 
     Args:
-        labels: of the images, (N,); every class needs two images.
-        paths: of the image files, relative to the folder of the data set.
-        fraction: in (0, 1).
+        labels: of the images, (N,).
+        keys: of the images: the file's path relative to the data set's folder, or one name for
+            images that must stay together.
+        val, test: in [0, 1); a part of 0 is empty.
         seed: another seed chooses other images.
+
+    A class that has fewer keys than there are parts is missing from some of them.
     """
-    places = np.array([_place(path, seed) for path in paths])
-    held = places < fraction
+    labels = np.asarray(labels)
+    unique, group = np.unique(np.array(keys, dtype=object), return_inverse=True)
+    places = np.array([_place(key, seed) for key in unique])
+    part = np.where(places < val, "val", np.where(places < val + test, "test", "train"))
+    wanted = [name for name, share in (("val", val), ("test", test), ("train", 1)) if share]
     for label in np.unique(labels):
-        members = np.flatnonzero(np.asarray(labels) == label)
-        if not held[members].any():
-            held[members[places[members].argmin()]] = True
-        elif held[members].all():
-            held[members[places[members].argmax()]] = False
-    return np.flatnonzero(~held), np.flatnonzero(held)
+        _fill_parts(part, places, np.unique(group[labels == label]), wanted)
+    return {name: np.flatnonzero(part[group] == name) for name in ("train", "val", "test")}
+
+
+def _fill_parts(part, places, members, wanted: list[str]) -> None:
+    """Give each part that has none of `members` one of them, out of the part that has most."""
+    for name in wanted:
+        if (part[members] == name).any():
+            continue
+        most = max(wanted, key=lambda other: (part[members] == other).sum())
+        givers = members[part[members] == most]
+        if len(givers) > 1:
+            order = places[givers]
+            part[givers[order.argmax() if name == "train" else order.argmin()]] = name
 
 
 def _place(path: bytes, seed: int) -> float:

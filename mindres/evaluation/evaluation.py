@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mindres.evaluation.interval import wilson
 from mindres.evaluation.metrics import METRICS, confusion_matrix, measure
 from mindres.evaluation.probabilities import log_softmax
 
@@ -44,6 +45,11 @@ class Evaluation:
     def metrics(self) -> dict[str, float]:
         """Every metric of `METRICS` by its name, as a fraction."""
         return measure(self.confusion_matrix)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95% interval of the accuracy, from the number of images alone."""
+        return wilson(int(self.confusion_matrix.trace()), self.num_images)
 
     def per_class(self) -> list[dict]:
         """For each class a dict of its results.
@@ -95,6 +101,7 @@ class Evaluation:
         named = {} if self.files is None else {"misclassified": self.misclassified()}
         return {
             "accuracy": self.accuracy,
+            "accuracy_interval": list(self.interval),
             "top5": self.top5,
             **self.metrics,
             "loss": self.loss if math.isfinite(self.loss) else None,
@@ -110,6 +117,8 @@ class Evaluation:
         shares |= {METRICS[name].title.lower(): value for name, value in self.metrics.items()}
         shares = {"accuracy": shares.pop("accuracy"), **shares}
         parts = [f"{title} {value:.2%}" for title, value in shares.items()]
+        low, high = self.interval
+        parts[0] += f" (95% interval {low:.2%} to {high:.2%})"
         return f"{', '.join(parts)}, loss {self.loss:.4f} on {self.num_images:,} images"
 
     def __str__(self):

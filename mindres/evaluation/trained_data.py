@@ -44,7 +44,7 @@ def open_data(metadata: Mapping, dataset=None, path="./datasets", split="test", 
             f"({', '.join(DATASETS)})"
         )
     kind = dataset_class(name)
-    data = kind(path, split=split, **{**_as_in_training(metadata, kind), **options})
+    data = kind(path, split=split, **{**_as_in_training(metadata, kind, path), **options})
     _check_channels(name, data, metadata)
     _align_classes(name, data, metadata)
     for statistic in ("mean", "std"):
@@ -56,7 +56,7 @@ def open_data(metadata: Mapping, dataset=None, path="./datasets", split="test", 
     return data
 
 
-def _as_in_training(metadata: Metadata, kind: type[ImageDataset]) -> dict:
+def _as_in_training(metadata: Metadata, kind: type[ImageDataset], path) -> dict:
     """The options of a data set that a checkpoint's training had."""
     architecture = metadata.architecture or {}
     options: dict[str, Any] = {"batch_size": BATCH_SIZE, "skip_broken": bool(metadata.skip_broken)}
@@ -69,6 +69,10 @@ def _as_in_training(metadata: Metadata, kind: type[ImageDataset]) -> dict:
         options["channels"] = channels
     if metadata.dataset in names_of(kind):
         options["split_rule"] = metadata.split_rule or "order"
+        held_out = dict(metadata.held_out or {})
+        if "test" not in kind.missing_splits(path):
+            held_out.pop("test_fraction", None)  # images of another folder, which has its own
+        options |= held_out
     return options
 
 

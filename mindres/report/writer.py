@@ -161,6 +161,8 @@ def _add_network(page, contents, dataset, dataset_path, split, **options) -> Non
     if metadata.epoch is not None:
         page.about += f" of epoch {metadata.epoch}"
     page.about += f", evaluated on the {told}"
+    selected = images.selected_by(checkpoint, metadata)
+    page.about += f"; {selected}" if selected else ""
     page.tiles = sections.tiles(found)
     page.sections = sections.of_network(found)
     page.cells = sections.cells(found)

@@ -13,6 +13,7 @@ from pathlib import Path
 import mindspore
 
 from mindres import __version__
+from mindres.data.as_trained import held_out
 from mindres.data.build import name_of
 from mindres.data.dataset import ImageDataset
 
@@ -24,6 +25,7 @@ RUN_ONLY = (
     "device_target",
     "distributed",
     "download",
+    "images",
     "max_steps",
     "overwrite",
     "pretrained",
@@ -31,7 +33,12 @@ RUN_ONLY = (
     "tensorboard",
 )
 # The default of settings that runs of earlier versions did not note.
-DEFAULTS_OF_OLD_RUNS = {"select": "accuracy", "split_rule": "order"}
+DEFAULTS_OF_OLD_RUNS = {
+    "select": "accuracy",
+    "split_rule": "order",
+    "test_fraction": 0.0,
+    "group": None,
+}
 
 
 def as_json(config: dict) -> dict:
@@ -45,11 +52,13 @@ def data_settings(train_data, val_data) -> dict:
     if not isinstance(train_data, ImageDataset):
         return {"batch_size": train_data.get_batch_size()}
     height, width = train_data.resize
+    counts = {data.split: len(data) for data in (train_data, val_data) if hasattr(data, "split")}
     return {
         "dataset": name_of(train_data),
         "dataset_path": None if train_data.path is None else str(train_data.path.resolve()),
         "split": getattr(val_data, "split", None),
-        "validation_fraction": train_data.validation_fraction,
+        "images": counts,
+        **held_out(train_data),
         "split_rule": train_data.split_rule,
         "resize": height if height == width else [height, width],
         "batch_size": train_data.batch_size,

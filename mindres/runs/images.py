@@ -15,6 +15,7 @@ DEFAULT_PATH = "./datasets"
 USES = {
     "training": "used to train the network",
     "selection": "used to select this checkpoint",
+    "judgement": "which neither trained the network nor selected this checkpoint",
 }
 
 
@@ -39,10 +40,10 @@ def open_images(
     if path is None:
         path = noted.get("dataset_path") or DEFAULT_PATH
     if validation_fraction is None:
-        validation_fraction = noted.get("validation_fraction") or 0.0
-    return open_data(
-        metadata, dataset, path, split, validation_fraction=validation_fraction, **options
-    )
+        validation_fraction = noted.get("validation_fraction")
+    if validation_fraction is not None:
+        options["validation_fraction"] = validation_fraction
+    return open_data(metadata, dataset, path, split, **options)
 
 
 def settings(checkpoint, metadata, dataset=None) -> dict:
@@ -57,7 +58,12 @@ def settings(checkpoint, metadata, dataset=None) -> dict:
         return {}
     if dataset and config.get("dataset") not in (None, checked_name(dataset)):
         return {}
-    kinds: dict = {"dataset_path": str, "validation_fraction": (int, float), "split": str}
+    kinds: dict = {
+        "dataset_path": str,
+        "validation_fraction": (int, float),
+        "split": str,
+        "images": dict,
+    }
     return {
         name: config[name] for name, kind in kinds.items() if isinstance(config.get(name), kind)
     }
@@ -66,8 +72,9 @@ def settings(checkpoint, metadata, dataset=None) -> dict:
 def use_of(data, checkpoint, metadata) -> str:
     """What the run of a checkpoint did with these images: a key of `USES`, or "".
 
-    The best checkpoint is selected by validation images, and where a run has none, by test images.
-    "" stands for images that had no part in the run, and for a run of which nothing is known.
+    The best checkpoint is selected by validation images, and where a run has none, by test images;
+    test images that selected nothing judge it. "" stands for other images, and for a run of which
+    nothing is known.
     """
     noted = settings(checkpoint, metadata, name_of(data))
     path = noted.get("dataset_path")
@@ -75,7 +82,17 @@ def use_of(data, checkpoint, metadata) -> str:
         return ""
     if data.split == "train":
         return "training"
-    return "selection" if data.split in ("val", noted.get("split")) else ""
+    if data.split in ("val", noted.get("split")):
+        return "selection"
+    return "judgement" if data.split == "test" and noted.get("split") == "val" else ""
+
+
+def selected_by(checkpoint, metadata) -> str:
+    """Which images selected a checkpoint, in words; "" where that is not known."""
+    noted = settings(checkpoint, metadata)
+    split = noted.get("split")
+    count = noted.get("images", {}).get(split)
+    return f"{count:,} {split} images selected it" if isinstance(count, int) else ""
 
 
 def described(data, use) -> str:

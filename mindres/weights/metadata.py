@@ -103,6 +103,9 @@ class Metadata(Mapping):
     )
     dataset: str | None = noted("the name of a dataset", _text, use=True)
     split_rule: str | None = noted("how validation images are held out", _text)
+    held_out: dict | None = noted(
+        "the parts of the training images held out, by name", lambda value: isinstance(value, dict)
+    )
     skip_broken: bool | None = noted("true or false", lambda value: isinstance(value, bool))
     epoch: int | None = noted("a number", _number)
     metric_name: str | None = noted("a name", _text)

@@ -211,7 +211,7 @@ def test_eval_prints_the_table_and_draws(run, small, data, tmp_path, capsys):
     )
     out = capsys.readouterr().out
     assert out.startswith(
-        f"lenet5 on the 360 test images of Digits\naccuracy {result.accuracy:.2%}, "
+        f"lenet5 on the 360 test images of Digits\naccuracy {result.accuracy:.2%} (95% interval "
     )
     row = result.per_class()[7]
     assert (

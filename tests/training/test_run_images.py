@@ -1,5 +1,6 @@
 """What a command knows of the run that wrote a checkpoint: its images, and what they were used for."""
 
+import argparse
 import json
 import shutil
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 import mindres
 from mindres.cli.program import run_command
+from mindres.cli.training_data import settle_size
 from mindres.data.folder import ImageFolder
 from mindres.errors import UserError
 from mindres.report.writer import write_report
@@ -58,9 +60,17 @@ def test_eval_measures_the_runs_own_validation_images(trained, capsys, tmp_path,
     metadata = mindres.load_model(trained / "ckpt" / "best.ckpt")[1]
     assert (found["num_images"], found["accuracy"]) == (held_out, pytest.approx(metadata.metric))
     assert (found["split"], found["used_for"]) == ("val", "selection")
-    found = evaluated(capsys, trained, "--split", "train")
-    assert (found["num_images"], found["used_for"]) == (60 - held_out, "training")
-    assert evaluated(capsys, trained)["split"] == "val", "there are no others"
+    trains = evaluated(capsys, trained, "--split", "train")
+    judges = evaluated(capsys, trained)
+    assert (trains["used_for"], judges["used_for"]) == ("training", "judgement")
+    assert judges["split"] == "test" and judges["num_images"] >= 4
+    assert trains["num_images"] + held_out + judges["num_images"] == 60
+    # The checkpoint itself says what was held out, wherever it lies.
+    shutil.copy(trained / "ckpt" / "best.ckpt", tmp_path / "moved.ckpt")
+    places = ["--dataset_path", str(trained / "photos"), "--device_target", "CPU", "--json"]
+    run_command(["eval", "--ckpt", "moved.ckpt", *places])
+    moved = json.loads(capsys.readouterr().out)
+    assert moved["confusion_matrix"] == judges["confusion_matrix"] and moved["split"] == "test"
 
 
 def test_all_images_of_new_photographs_are_measured(trained, capsys, tmp_path):
@@ -81,6 +91,9 @@ def test_plot_and_report_know_them_too(trained, capsys, tmp_path, monkeypatch):
     page = write_report(trained / "ckpt", tmp_path / "report.html", split="val").path.read_text()
     assert "val images of ImageFolder, used to select this checkpoint" in page
     assert "<dt>Images (val)</dt>" in page
+    page = write_report(trained / "ckpt", tmp_path / "report.html").path.read_text()
+    assert "test images of ImageFolder, which neither trained the network nor selected" in page
+    assert "21 val images selected it" in page
 
 
 def test_broken_images_of_other_folders_are_left_out_where_asked(
@@ -110,7 +123,7 @@ def test_text_says_which_images(trained, capsys, tmp_path):
     ckpt = str(trained / "ckpt" / "best.ckpt")
     run_command(["eval", "--ckpt", ckpt, "--device_target", "CPU"])
     first = capsys.readouterr().out.splitlines()[0]
-    assert first.endswith("val images of ImageFolder, used to select this checkpoint")
+    assert "test images of ImageFolder, which neither trained the network nor selected" in first
     new = photos(tmp_path / "new", 3, seed=1)
     places = ["--dataset_path", str(new), "--split", "all", "--device_target", "CPU"]
     run_command(["eval", "--ckpt", ckpt, *places])
@@ -131,4 +144,40 @@ def test_a_checkpoint_of_another_run_is_not_taken_for_this_ones(trained, tmp_pat
     config = json.loads((trained / "ckpt" / "config.json").read_text())
     damaged = {**config, "dataset_path": 3, "validation_fraction": "much"}
     (tmp_path / "config.json").write_text(json.dumps(damaged))
-    assert images.settings(moved, metadata) == {"split": "val"}
+    assert images.settings(moved, metadata) == {"split": "val", "images": config["images"]}
+
+
+def test_one_figure_at_the_end_and_a_resumed_run_keeps_its_images(trained, capsys, monkeypatch):
+    monkeypatch.chdir(trained)
+    config = json.loads((trained / "ckpt" / "config.json").read_text())
+    assert (config["validation_fraction"], config["test_fraction"]) == (0.3, 0.15)
+    capsys.readouterr()
+    again = "--arch lenet5 --pretrained false --epochs 2 --batch_size 8 --lr 0.01 --resize 32"
+    run_command(["train", "photos", *again.split(), "--resume", "--device_target", "CPU"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == (
+        "28 images train, 21 (val) choose the best weights, 11 (test) judge them at the end"
+    )
+    assert lines[-1].startswith("Test accuracy: ") and "on 11 images that neither" in lines[-1]
+
+
+def test_official_test_images_judge_built_in_data(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = "--arch lenet5 --pretrained false --epochs 1 --batch_size 256 --device_target CPU"
+    run_command(["train", "digits", *flags.split()])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == (
+        "1,293 images train, 144 (val) choose the best weights, 360 (test) judge them at the end"
+    )
+    assert "on 360 images that neither" in lines[-1]
+    with pytest.raises(UserError, match="digits has test images of its own"):
+        run_command(["train", "digits", "--group", "x", "--device_target", "CPU"])
+
+
+@pytest.mark.parametrize(
+    "dataset, arch, side", [("folder", "inception_v3", 299), ("digits", "resnet50", 32)]
+)
+def test_own_images_have_the_networks_size(dataset, arch, side):
+    args = argparse.Namespace(dataset=dataset, arch=arch, resize=None)
+    settle_size(args)
+    assert args.resize == side

@@ -1,0 +1,65 @@
+"""Settles the data of `mindres train`: which images train, choose and judge, and their size."""
+
+from __future__ import annotations
+
+from mindres.errors import UserError
+
+# Parts of the training images that are held out where the data has none of their own.
+OWN_IMAGES = 0.15
+BUILT_IN_IMAGES = 0.1
+SMALL_IMAGES = 32  # pixels: the side to which images of built-in data sets are brought
+
+
+def settle_splits(args) -> tuple[str, bool]:
+    """Fill in how many images are held out; returns the split that chooses, and whether one judges.
+
+    A run that is resumed keeps what it noted. Folders of the data are respected: only what is
+    missing is held out.
+    """
+    from mindres.data import BUILT_IN, dataset_class
+    from mindres.runs.config import read_config
+    from mindres.runs.folder import RunFolder
+
+    kind = dataset_class(args.dataset)
+    missing = kind.missing_splits(args.dataset_path)
+    noted = read_config(RunFolder(args.ckpt_dir).config)[0] if args.resume else {}
+    part = BUILT_IN_IMAGES if args.dataset in BUILT_IN else OWN_IMAGES
+    if (args.test_fraction or args.group) and not kind.further_options:
+        raise UserError(
+            f"{args.dataset} has test images of its own, and no groups: leave --test_fraction and "
+            "--group out"
+        )
+    if noted:
+        _take(args, noted)
+    if args.validation_fraction is None:
+        args.validation_fraction = part if "val" in missing else 0.0
+    if args.test_fraction is None:
+        args.test_fraction = part if "test" in missing else 0.0
+    chooses = noted.get("split") or kind.validation_split(args.validation_fraction)
+    return chooses, chooses == "val" and ("test" not in missing or args.test_fraction > 0)
+
+
+def _take(args, noted: dict) -> None:
+    """Take what the run noted for what was not given; runs from before test_fraction had none."""
+    for name, default in (("validation_fraction", 0.0), ("test_fraction", 0.0), ("group", None)):
+        if getattr(args, name) is None:
+            setattr(args, name, noted.get(name, default))
+
+
+def settle_size(args) -> None:
+    """Fill in the side of the images: the network's own, small for the built-in data sets."""
+    from mindres.data import BUILT_IN
+    from mindres.models.registry import network
+
+    if args.resize is None:
+        own = network(args.arch).input_shape[-1]
+        args.resize = SMALL_IMAGES if args.dataset in BUILT_IN else own
+
+
+def parts_line(train_data, val_data, test_data) -> str:
+    """How many images do what, in one line."""
+    parts = [f"{len(train_data):,} images train"]
+    parts.append(f"{len(val_data):,} ({val_data.split}) choose the best weights")
+    if test_data is not None:
+        parts.append(f"{len(test_data):,} (test) judge them at the end")
+    return ", ".join(parts)

@@ -1,0 +1,79 @@
+"""Which images must stay together when images are held out, and whether there are enough."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from mindres.errors import UserError
+
+
+def group_keys(paths: list[Path], pattern: str | None) -> list[bytes]:
+    """A name for each file; files of one name stay together.
+
+    It is the file's own path, or what the regular expression `pattern` finds in it: its first
+    group, or all of it where it has none. Files in which it finds nothing stand alone.
+
+    Raises:
+        UserError: `pattern` is no regular expression, or finds nothing in any path.
+    """
+    own = [os.fsencode(path) for path in paths]
+    if pattern is None:
+        return own
+    try:
+        expression = re.compile(os.fsencode(pattern))
+    except re.error as error:
+        raise UserError(f"--group {pattern} is no regular expression: {error}") from None
+    found = [expression.search(name) for name in own]
+    if not any(found):
+        raise UserError(
+            f"--group {pattern} finds nothing in the images' paths, such as {paths[0]}: it must be "
+            "a regular expression for the part of the path that says what belongs together"
+        )
+    return [
+        name if match is None else b"group/" + match[min(1, expression.groups)]
+        for name, match in zip(own, found)
+    ]
+
+
+def check_class_sizes(labels, classes, keys, least: int) -> None:
+    """Raise `UserError` for a class with fewer than `least` images or groups, unless it has none.
+
+    Args:
+        labels: of the images, (N,).
+        classes: names by label.
+        keys: of the images, (N,): those of one key stay together.
+        least: how many parts the images are split into.
+    """
+    members: dict[int, set] = {}
+    singles: dict[int, int] = {}
+    for label, key in zip(labels.tolist(), keys):
+        members.setdefault(label, set()).add(key)
+        singles[label] = singles.get(label, 0) + 1
+    for label, found in sorted(members.items()):
+        if len(found) >= least:
+            continue
+        name = classes[label]
+        images = singles[label]
+        told = f"{images} image{'s' * (images > 1)}"
+        if len(found) < images:
+            told += f" in {len(found)} group{'s' * (len(found) > 1)}"
+        raise UserError(
+            f"the class {name!r} has {told}, and needs one to train on and {WORDS[least - 1]} to "
+            "hold out: add images to it, or move its folder away"
+        )
+
+
+WORDS = {0: "none", 1: "one", 2: "two"}
+
+
+def check_fractions(val: float, test: float) -> None:
+    """Raise `UserError` unless something is left to train on."""
+    if not 0 <= test < 1:
+        raise UserError(f"test_fraction must be in [0, 1), not {test}")
+    if val + test >= 1:
+        raise UserError(
+            f"validation_fraction {val} and test_fraction {test} leave no images to train on: "
+            "their sum must be below 1"
+        )

@@ -1,0 +1,35 @@
+"""The one figure at the end of a training: the best weights on images that chose nothing."""
+
+from __future__ import annotations
+
+from mindres.data.dataset import ImageDataset
+from mindres.devices import workers
+from mindres.evaluation.evaluator import evaluate
+from mindres.models.load import load_weights
+from mindres.training.history import History
+
+
+def best_on_test(net, history: History, test_data: ImageDataset | None, tta: bool = False) -> str:
+    """Put the best weights of a training into `net`, measure them, and say how good they are.
+
+    Args:
+        net: the network that was trained; it has the weights of the last epoch.
+        history: what `mindres.train` returned.
+        test_data: images that neither trained the network nor chose its weights; None for none.
+        tta: as in the training.
+    """
+    if test_data is None:
+        return (
+            "No test images: the figures above are on the images that chose the weights, and so "
+            "somewhat too good"
+        )
+    if workers.rank():
+        return ""  # the first of several workers measures
+    if history.best_ckpt_path is not None:
+        load_weights(net, history.best_ckpt_path)
+    result = evaluate(net, test_data.plain(), tta=tta and test_data.mirrored)
+    low, high = result.interval
+    return (
+        f"Test accuracy: {result.accuracy:.2%} (95% interval {low:.2%} to {high:.2%}) on "
+        f"{result.num_images:,} images that neither trained the network nor chose its weights"
+    )
