@@ -28,6 +28,7 @@ ONNX = ["onnx>=1.16.0", "onnxruntime>=1.17.0"]
 # The first with `weights_only`. Not tested: PyPI's older Linux wheels bring gigabytes of CUDA libraries.
 TORCH = ["torch>=1.13.0"]
 LINUX = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+PARQUET = ["pyarrow>=14,<20"]  # tables of images; later ones want NumPy 2
 TENSORBOARD = ["tensorboardX>=2.6.2.2"]
 
 
@@ -83,6 +84,7 @@ setup(
         "onnx": ONNX,
         "torch": TORCH,
         "tensorboard": TENSORBOARD,
+        "parquet": PARQUET,
         "benchmark": ["openvino", *ONNX, *TORCH],  # what benchmarks/cpu.py compares with
         # The releases that parity was measured with; PyPI's newer PyTorch brings gigabytes of CUDA libraries.
         "test": [
@@ -98,6 +100,7 @@ setup(
             "torch==2.13.0",
             *ONNX,
             *TENSORBOARD,
+            *PARQUET,
             # Where it has wheels; elsewhere pip would try to build it.
             f"atheris; {LINUX} and python_version >= '3.11'",
             f"atheris==2.3.0; {LINUX} and python_version < '3.11'",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from mindres.cli.training_data import parts_line, settle_size, settle_splits
+from mindres.cli.training_data import find_data, parts_line, settle_size, settle_splits
 from mindres.cli.training_flags import add_training_flags
 from mindres.cli.training_options import (
     augmentation_options,
@@ -14,7 +12,6 @@ from mindres.cli.training_options import (
     run_options,
 )
 from mindres.data import BUILT_IN
-from mindres.errors import UserError, suggestion
 from mindres.training.recipes import make_recipe
 
 
@@ -22,7 +19,8 @@ def add_flags(parser) -> None:
     parser.add_argument(
         "data",
         metavar="DATA",
-        help=f"a folder of class folders, or a built-in data set: {', '.join(BUILT_IN)}",
+        help="a folder of class folders, a table of paths and labels (.csv, .tsv, .jsonl, "
+        f".parquet), or a built-in data set: {', '.join(BUILT_IN)}",
     )
     parser.add_argument(
         "--dataset_path",
@@ -38,14 +36,16 @@ def add_flags(parser) -> None:
     parser.add_argument(
         "--group",
         metavar="PATTERN",
-        help="regular expression for the part of an image's path, such as 'patient_[0-9]+', that "
-        "says which images are never split between training and measuring",
+        help="regular expression for the part of an image's path, such as 'patient_[0-9]+', or "
+        "column of a table, that says which images are never split between training and measuring",
     )
+    parser.add_argument("--image_column", metavar="NAME", help="column of a table with the paths")
+    parser.add_argument("--label_column", metavar="NAME", help="column of a table with the labels")
     parser.set_defaults(resize=None, validation_fraction=None)
 
 
 def run(args) -> None:
-    args.dataset, args.dataset_path = _find_data(args.data, args.dataset_path)
+    args.dataset, args.dataset_path = find_data(args.data, args.dataset_path)
     recipe = make_recipe(args.recipe, **recipe_values(args))
 
     import mindres
@@ -87,21 +87,3 @@ def run(args) -> None:
         **run_options(args),
     )
     mindres.say(best_on_test(net, history, test_data, recipe.tta))
-
-
-def _find_data(data, dataset_path) -> tuple[str, str]:
-    """The name of the data set and its folder that DATA and --dataset_path stand for."""
-    if data in BUILT_IN:
-        return data, dataset_path or "./datasets"
-    if Path(data).is_dir():
-        if dataset_path:
-            raise UserError(
-                f"{data} is a folder, so --dataset_path is of no use: leave it out, or name a "
-                f"built-in data set ({', '.join(BUILT_IN)})"
-            )
-        return "folder", data
-    if Path(data).exists():
-        raise UserError(f"{data} is not a folder: name the folder that holds the class folders")
-    raise UserError(
-        f"there is no folder {data}, and no data set of that name: {suggestion(data, BUILT_IN)}"
-    )

@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
-from mindres.errors import UserError
+from pathlib import Path
+
+from mindres.data import BUILT_IN
+from mindres.errors import UserError, suggestion
 
 # Parts of the training images that are held out where the data has none of their own.
 OWN_IMAGES = 0.15
 BUILT_IN_IMAGES = 0.1
 SMALL_IMAGES = 32  # pixels: the side to which images of built-in data sets are brought
+
+
+def find_data(data, dataset_path) -> tuple[str, str]:
+    """The name of the data set and its place that DATA and --dataset_path stand for."""
+    from mindres.data.table import is_table
+
+    if data in BUILT_IN:
+        return data, dataset_path or "./datasets"
+    place = Path(data)
+    if place.exists() and dataset_path:
+        raise UserError(
+            f"{data} is your own data, so --dataset_path is of no use: leave it out, or name a "
+            f"built-in data set ({', '.join(BUILT_IN)})"
+        )
+    if place.exists() and is_table(place):
+        return "table", data
+    if place.is_dir():
+        return "folder", data
+    if place.exists():
+        raise UserError(
+            f"{data} is neither a folder nor a table: name the folder that holds the class "
+            "folders, or a .csv, .tsv, .jsonl or .parquet file of paths and labels"
+        )
+    raise UserError(
+        f"there is no folder {data}, and no data set of that name: {suggestion(data, BUILT_IN)}"
+    )
 
 
 def settle_splits(args) -> tuple[str, bool]:
@@ -16,12 +45,11 @@ def settle_splits(args) -> tuple[str, bool]:
     A run that is resumed keeps what it noted. Folders of the data are respected: only what is
     missing is held out.
     """
-    from mindres.data import BUILT_IN, dataset_class
+    from mindres.data import dataset_class
     from mindres.runs.config import read_config
     from mindres.runs.folder import RunFolder
 
     kind = dataset_class(args.dataset)
-    missing = kind.missing_splits(args.dataset_path)
     noted = read_config(RunFolder(args.ckpt_dir).config)[0] if args.resume else {}
     part = BUILT_IN_IMAGES if args.dataset in BUILT_IN else OWN_IMAGES
     if (args.test_fraction or args.group) and not kind.further_options:
@@ -31,6 +59,8 @@ def settle_splits(args) -> tuple[str, bool]:
         )
     if noted:
         _take(args, noted)
+    own = {name: getattr(args, name) for name in kind.further_options}
+    missing = kind.missing_splits(args.dataset_path, **own)
     if args.validation_fraction is None:
         args.validation_fraction = part if "val" in missing else 0.0
     if args.test_fraction is None:
@@ -41,14 +71,15 @@ def settle_splits(args) -> tuple[str, bool]:
 
 def _take(args, noted: dict) -> None:
     """Take what the run noted for what was not given; runs from before test_fraction had none."""
-    for name, default in (("validation_fraction", 0.0), ("test_fraction", 0.0), ("group", None)):
+    parts = {"validation_fraction": 0.0, "test_fraction": 0.0}
+    columns = {"group": None, "image_column": None, "label_column": None}
+    for name, default in {**parts, **columns}.items():
         if getattr(args, name) is None:
             setattr(args, name, noted.get(name, default))
 
 
 def settle_size(args) -> None:
     """Fill in the side of the images: the network's own, small for the built-in data sets."""
-    from mindres.data import BUILT_IN
     from mindres.models.registry import network
 
     if args.resize is None:

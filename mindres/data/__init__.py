@@ -16,9 +16,11 @@ DATASETS = {
     "fashion_mnist": "mindres.data.mnist:FashionMnist",
     "svhn": "mindres.data.svhn:Svhn",
     "folder": "mindres.data.folder:ImageFolder",
+    "table": "mindres.data.table:ImageTable",
 }
 
-BUILT_IN = [name for name in DATASETS if name != "folder"]  # which is the user's own images
+OWN = ("folder", "table")  # the user's own images
+BUILT_IN = [name for name in DATASETS if name not in OWN]
 
 # Automatic augmentation of training images: the functions that return the operations.
 AUTO_AUGMENT = {

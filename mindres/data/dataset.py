@@ -133,8 +133,11 @@ class ImageDataset(ImageSplit, ImageTransforms):
         return showing.as_html(self)
 
     @classmethod
-    def missing_splits(cls, path) -> tuple[str, ...]:
-        """Which of "val" and "test" the files in `path` do not have."""
+    def missing_splits(cls, path, **options) -> tuple[str, ...]:
+        """Which of "val" and "test" the files in `path` do not have.
+
+        `options` are `further_options`.
+        """
         return ("val",)
 
     @classmethod

@@ -47,7 +47,7 @@ class ImageFolder(ImageDataset):
     crop_fraction = 0.875  # torchvision's and timm's: 224 of 256
     split_rule = "path"
     splits = ("train", "val", "test", "all")
-    further_options = ("test_fraction", "group")
+    further_options: tuple[str, ...] = ("test_fraction", "group")
 
     def __init__(self, *arguments, test_fraction=0.0, group=None, **others):
         self.test_fraction = test_fraction
@@ -55,7 +55,7 @@ class ImageFolder(ImageDataset):
         super().__init__(*arguments, **others)
 
     @classmethod
-    def missing_splits(cls, path):
+    def missing_splits(cls, path, **options):
         return missing_splits(Path(os.path.expanduser(path)))
 
     @classmethod
@@ -70,9 +70,11 @@ class ImageFolder(ImageDataset):
         self.root = tree.root
         self.split = tree.split
         self.classes = tree.classes
-        self.one_tree = tree.root == path  # or all splits of several
-        if self.one_tree:
+        one_tree = tree.root == path  # or all splits of several
+        if one_tree:
             self.validation_fraction = self.validation_fraction or 0.2
+        # Whether the images are training images of which some are held out.
+        self.divided = one_tree or (bool(self.fractions()) and tree.root.name == "train")
         for sentence in tree.left_out:
             _warn(sentence)
         self.images = self._without_broken(tree.images)
@@ -105,14 +107,16 @@ class ImageFolder(ImageDataset):
     def indices(self):
         if self.split == "all":
             return None
-        if self.one_tree or (self.fractions() and self.root.name == "train"):
-            return self.parts()[self.split]
-        return None
+        return self.parts()[self.split] if self.divided else None
 
     def fractions(self) -> dict[str, float]:
         """The parts of the training images that are held out, by the split that they make."""
         shares = {"val": self.validation_fraction, "test": self.test_fraction}
         return {name: share for name, share in shares.items() if share}
+
+    def keys(self) -> list[bytes]:
+        """A name for each image by which it is held out; images of one name stay together."""
+        return group_keys([path.relative_to(self.root) for path, _ in self.images], self.group)
 
     def parts(self) -> dict[str, np.ndarray]:
         """The indices of the images of each split among the training images."""
@@ -120,7 +124,7 @@ class ImageFolder(ImageDataset):
             check_class_sizes(self.labels(), self.classes, range(len(self.images)), 2)
             train, val = self.train_and_val()
             return {"train": train, "val": val}
-        keys = group_keys([path.relative_to(self.root) for path, _ in self.images], self.group)
+        keys = self.keys()
         check_class_sizes(self.labels(), self.classes, keys, 1 + len(self.fractions()))
         return splits.split_by_path(
             self.labels(),

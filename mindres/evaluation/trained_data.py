@@ -70,7 +70,7 @@ def _as_in_training(metadata: Metadata, kind: type[ImageDataset], path) -> dict:
     if metadata.dataset in names_of(kind):
         options["split_rule"] = metadata.split_rule or "order"
         held_out = dict(metadata.held_out or {})
-        if "test" not in kind.missing_splits(path):
+        if "test" not in kind.missing_splits(path, **held_out):
             held_out.pop("test_fraction", None)  # images of another folder, which has its own
         options |= held_out
     return options

@@ -253,7 +253,7 @@ def test_train_has_every_flag_of_the_scripts():
         return {flag for action in parser._actions for flag in action.option_strings}
 
     commands = next(a for a in build_parser()._actions if isinstance(a.choices, dict)).choices
-    own = {"--test_fraction", "--group"}
+    own = {"--test_fraction", "--group", "--image_column", "--label_column"}
     assert flags(training_parser("", "")) - {"--dataset"} == flags(commands["train"]) - own
 
 
@@ -264,8 +264,11 @@ def test_train_has_every_flag_of_the_scripts():
             "cifar11",
             "there is no folder cifar11, and no data set of that name: did you mean cifar10",
         ),
-        ("file", "file is not a folder"),
-        ("photos --dataset_path elsewhere", "photos is a folder, so --dataset_path is of no use"),
+        ("file", "file is neither a folder nor a table"),
+        (
+            "photos --dataset_path elsewhere",
+            "photos is your own data, so --dataset_path is of no use",
+        ),
         ("digits --epochs 0", "epochs must be at least 1"),
         (
             "digits --auto_augment randaugmnt",

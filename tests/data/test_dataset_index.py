@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, clean_environment
 
-from mindres.data import BUILT_IN, DATASETS, create_dataset, dataset_class
+from mindres.data import BUILT_IN, DATASETS, OWN, create_dataset, dataset_class
 from mindres.data.build import checked_name, name_of
 from mindres.data.digits import Digits
 from mindres.errors import UserError
@@ -71,7 +71,7 @@ def test_every_row_is_a_class_with_what_is_said_of_it(name):
     assert kind.__doc__ and kind.__module__.startswith("mindres.data.")
     assert len(kind.mean) == len(kind.std) in (1, 3)
     assert set(kind.channel_choices) <= {1, 3}
-    assert name in BUILT_IN or name == "folder"
+    assert name in BUILT_IN or name in OWN
 
 
 def test_names_that_checkpoints_of_0_1_0_have():
