@@ -4,15 +4,9 @@ As there, the test images choose the best weights: `mindres train` keeps them ou
 """
 
 import mindres
+from mindres.cli import training_options as options
 from mindres.cli.program import run
 from mindres.cli.training_flags import training_parser
-from mindres.cli.training_options import (
-    augmentation_options,
-    image_options,
-    load_pretrained,
-    recipe_values,
-    run_options,
-)
 from mindres.data import create_dataset, dataset_class
 from mindres.training.recipes import make_recipe
 
@@ -22,15 +16,12 @@ EXAMPLE = "python examples/finetune_resnet50.py --dataset cifar10 --download --e
 def main():
     args = training_parser(__doc__, EXAMPLE).parse_args()
     # The recipe: epochs, batch size, optimizer and learning rate, with the flags in place.
-    recipe = make_recipe(args.recipe, **recipe_values(args))
-    device = mindres.set_device(args.device_target, args.device_id)
-    if args.distributed:
-        mindres.start_workers()
-    mindres.set_seed(args.seed)
+    recipe = make_recipe(args.recipe, **options.recipe_values(args))
+    device = options.start(args)  # on its device, with the other workers and the seed
 
     # The data: augmented batches to train on, and every image once to validate on.
-    images = image_options(args, recipe)
-    augmentation = augmentation_options(args, recipe)
+    images = options.image_options(args, recipe)
+    augmentation = options.augmentation_options(args, recipe)
     held_out = dataset_class(args.dataset).validation_split(args.validation_fraction)
     train_data = create_dataset(args.dataset, args.dataset_path, "train", **images, **augmentation)
     val_data = create_dataset(args.dataset, args.dataset_path, held_out, **images)
@@ -39,21 +30,20 @@ def main():
     net = mindres.create_model(
         args.arch, num_classes=len(train_data.classes), in_channels=train_data.channels
     )
-    load_pretrained(net, args)
+    options.load_pretrained(net, args)
 
     # The training: a line for each epoch; the best weights stay in best.ckpt.
-    epochs = f"{recipe.epochs} epochs in batches of {recipe.batch_size}"
-    mindres.say(f"{args.arch} on {args.dataset}, {device}: {epochs}, {args.recipe} recipe")
+    mindres.say(options.first_line(args, recipe, device))
     mindres.train(
         net,
         train_data,
         val_data,
         recipe=args.recipe,
-        **recipe_values(args),
+        **options.recipe_values(args),
         freeze=args.freeze,
         ckpt_dir=args.ckpt_dir,
         resume=args.resume,
-        **run_options(args),
+        **options.run_options(args),
     )
 
 

@@ -1,14 +1,9 @@
 """Train ResNet-20, ResNet-18 or another network from random weights on CIFAR-10."""
 
 import mindres
+from mindres.cli import training_options as options
 from mindres.cli.program import run
 from mindres.cli.training_flags import training_parser
-from mindres.cli.training_options import (
-    augmentation_options,
-    image_options,
-    recipe_values,
-    run_options,
-)
 from mindres.data import create_dataset, dataset_class
 from mindres.training.recipes import make_recipe
 
@@ -16,6 +11,7 @@ EXAMPLE = "python examples/train_cifar10.py --arch resnet20 --recipe fast --epoc
 DEFAULTS = {
     "dataset": "cifar10",
     "arch": "resnet20",
+    "pretrained": "false",
     "recipe": "fast",
     "validation_fraction": 0.1,
 }
@@ -23,35 +19,38 @@ DEFAULTS = {
 
 def main():
     args = training_parser(__doc__, EXAMPLE, **DEFAULTS).parse_args()
-    recipe = make_recipe(args.recipe, **recipe_values(args))
-    mindres.set_device(args.device_target, args.device_id)
-    mindres.set_seed(args.seed)
+    recipe = make_recipe(args.recipe, **options.recipe_values(args))
+    device = options.start(args)  # on its device, with the other workers and the seed
 
     # 45,000 images to train on, and 5,000 to choose the best weights by.
-    images = image_options(args, recipe)
-    augmentation = augmentation_options(args, recipe)
+    images = options.image_options(args, recipe)
+    augmentation = options.augmentation_options(args, recipe)
     held_out = dataset_class(args.dataset).validation_split(args.validation_fraction)
     train_data = create_dataset(args.dataset, args.dataset_path, "train", **images, **augmentation)
     val_data = create_dataset(args.dataset, args.dataset_path, held_out, **images)
 
-    net = mindres.create_model(args.arch, num_classes=len(train_data.classes))
+    classes, channels = len(train_data.classes), train_data.channels
+    net = mindres.create_model(args.arch, num_classes=classes, in_channels=channels)
+    options.load_pretrained(net, args)
+    mindres.say(options.first_line(args, recipe, device))
     mindres.train(
         net,
         train_data,
         val_data,
         recipe=args.recipe,
-        **recipe_values(args),
+        **options.recipe_values(args),
         freeze=args.freeze,
         ckpt_dir=args.ckpt_dir,
         resume=args.resume,
-        **run_options(args),
+        **options.run_options(args),
     )
 
-    # The last epoch's weights, on images that neither training nor the choice of weights has seen.
+    # The last epoch's weights, on the test images: neither training nor the choice of the best
+    # weights has seen them, where the data set has such.
     test_data = create_dataset(args.dataset, args.dataset_path, "test", **images)
     result = mindres.evaluate(net, test_data, tta=recipe.tta)
-    accuracy = f"{result.accuracy:.4f} over {result.num_images:,} images"
-    print(f"Test accuracy of the last epoch: {accuracy}")
+    measured = f"{result.num_images:,} {test_data.split} images"
+    mindres.say(f"Accuracy of the last epoch on {measured}: {result.accuracy:.4f}")
 
 
 if __name__ == "__main__":

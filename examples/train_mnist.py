@@ -1,19 +1,20 @@
 """Train the ConvNet or LeNet-5 on MNIST, validated on the test images."""
 
 import mindres
+from mindres.cli import training_options as options
 from mindres.cli.program import run
 from mindres.cli.training_flags import training_parser
-from mindres.cli.training_options import (
-    augmentation_options,
-    image_options,
-    recipe_values,
-    run_options,
-)
 from mindres.data import create_dataset, dataset_class
 from mindres.training.recipes import make_recipe
 
 EXAMPLE = "python examples/train_mnist.py --arch lenet5 --recipe fast --download"
-DEFAULTS = {"dataset": "mnist", "arch": "convnet", "recipe": "sgd_mnist", "resize": None}
+DEFAULTS = {
+    "dataset": "mnist",
+    "arch": "convnet",
+    "pretrained": "false",
+    "recipe": "sgd_mnist",
+    "resize": None,
+}
 
 
 def main():
@@ -21,27 +22,28 @@ def main():
     # LeNet-5 takes images of 32 pixels, so that strokes at the edge meet whole filters
     # (LeCun et al., section II.B).
     args.resize = args.resize or (28 if args.arch == "convnet" else 32)
-    recipe = make_recipe(args.recipe, **recipe_values(args))
-    mindres.set_device(args.device_target, args.device_id)
-    mindres.set_seed(args.seed)
+    recipe = make_recipe(args.recipe, **options.recipe_values(args))
+    device = options.start(args)  # on its device, with the other workers and the seed
 
-    images = image_options(args, recipe)
-    augmentation = augmentation_options(args, recipe)
+    images = options.image_options(args, recipe)
+    augmentation = options.augmentation_options(args, recipe)
     held_out = dataset_class(args.dataset).validation_split(args.validation_fraction)
     train_data = create_dataset(args.dataset, args.dataset_path, "train", **images, **augmentation)
     val_data = create_dataset(args.dataset, args.dataset_path, held_out, **images)
 
     net = mindres.create_model(args.arch, num_classes=10, in_channels=train_data.channels)
+    options.load_pretrained(net, args)
+    mindres.say(options.first_line(args, recipe, device))
     mindres.train(
         net,
         train_data,
         val_data,
         recipe=args.recipe,
-        **recipe_values(args),
+        **options.recipe_values(args),
         freeze=args.freeze,
         ckpt_dir=args.ckpt_dir,
         resume=args.resume,
-        **run_options(args),
+        **options.run_options(args),
     )
 
 

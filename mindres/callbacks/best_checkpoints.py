@@ -133,11 +133,15 @@ class BestCheckpoints:
     def _beside(self, path: str) -> Path:
         return self.target.with_name(Path(path).name)
 
-    def summary(self, metric_name: str) -> list[str]:
-        """Where this run's best weights are, in lines for the user; none where there are none."""
+    def summary(self, metric_name: str, images: str) -> list[str]:
+        """Where this run's best weights are, in lines for the user; none where there are none.
+
+        images: on which images the metric was measured, in words; "" where these are not known.
+        """
         if self.path is None:
             return []
-        lines = [f"Best {metric_name}: {self.best:.4f}, saved in {self.path}"]
+        measured = f"{metric_name} on {images}" if images else metric_name
+        lines = [f"Best {measured}: {self.best:.4f}, saved in {self.path}"]
         if self.path != self.target:
             why = f"{self.bar:.4f}" if self.bar < float("inf") else "of another network or dataset"
             lines.append(

@@ -77,6 +77,7 @@ class ValAccMonitor(Callback):
         self.eval_start_epoch = eval_start_epoch
         self.metric_name = metric_name
         self.select = select
+        self.images = ""  # in words, where they are known
         self.dataset_sink_mode = dataset_sink_mode
         self.network = network or model.train_network
         self.optimizer = optimizer
@@ -195,5 +196,5 @@ class ValAccMonitor(Callback):
         state = run_context.original_args()
         over = state.cur_epoch_num >= self.num_epochs or run_context.get_stop_requested()
         if self.checkpoints is not None and over and not state.get("interrupted"):
-            for line in self.checkpoints.summary(self.metric_name):
+            for line in self.checkpoints.summary(self.metric_name, self.images):
                 workers.say(line)

@@ -6,10 +6,12 @@ from mindres.cli.training_data import find_data, parts_line, settle_size, settle
 from mindres.cli.training_flags import add_training_flags
 from mindres.cli.training_options import (
     augmentation_options,
+    first_line,
     image_options,
     load_pretrained,
     recipe_values,
     run_options,
+    start,
 )
 from mindres.data import BUILT_IN
 from mindres.training.recipes import make_recipe
@@ -54,10 +56,7 @@ def run(args) -> None:
 
     settle_size(args)
     chooses, judged = settle_splits(args)
-    device = mindres.set_device(args.device_target, args.device_id)
-    if args.distributed:
-        mindres.start_workers()
-    mindres.set_seed(args.seed)
+    device = start(args)
 
     images = image_options(args, recipe)
     augmentation = augmentation_options(args, recipe)
@@ -70,10 +69,7 @@ def run(args) -> None:
         args.arch, num_classes=len(train_data.classes), in_channels=train_data.channels
     )
     load_pretrained(net, args)
-    mindres.say(
-        f"{args.arch} on {args.data}, {device}: {recipe.epochs} epochs in batches of "
-        f"{recipe.batch_size}, {args.recipe} recipe"
-    )
+    mindres.say(first_line(args, recipe, device))
     mindres.say(parts_line(train_data, val_data, test_data))
     history = mindres.train(
         net,

@@ -12,6 +12,19 @@ def recipe_values(args) -> dict:
     return {name: value for name, value in given.items() if value is not None}
 
 
+def start(args) -> str:
+    """Start on the device of the flags, with the other workers and the seed; returns the device."""
+    from mindres.devices.set_device import set_device
+    from mindres.devices.workers import start_workers
+    from mindres.training.trainer import set_seed
+
+    device = set_device(args.device_target, args.device_id)
+    if args.distributed:
+        start_workers()
+    set_seed(args.seed)
+    return device
+
+
 def image_options(args, recipe) -> dict:
     """The options of `create_dataset` for training and validation images."""
     from mindres.data import dataset_class
@@ -63,6 +76,14 @@ def run_options(args) -> dict:
     of_the_command = ("run", "data", "debug")
     config = {name: value for name, value in vars(args).items() if name not in of_the_command}
     return {**{name: getattr(args, name) for name in names}, "config": config}
+
+
+def first_line(args, recipe, device: str) -> str:
+    """What is trained on what, where and how long, in a line."""
+    data = getattr(args, "data", args.dataset)
+    epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
+    batches = f"batches of {recipe.batch_size}"
+    return f"{args.arch} on {data}, {device}: {epochs} in {batches}, {args.recipe} recipe"
 
 
 def load_pretrained(net, args) -> None:

@@ -5,6 +5,8 @@ Without `start_workers` there is one worker, and nothing here has an effect.
 
 from __future__ import annotations
 
+import sys
+
 import mindspore
 import numpy as np
 from mindspore import communication, nn, ops
@@ -47,6 +49,12 @@ def say(text: str) -> None:
     """Print a line, once for all workers."""
     if rank() == 0:
         print(text, flush=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning on standard error, once for all workers."""
+    if rank() == 0:
+        print(f"mindres: warning: {text}", file=sys.stderr, flush=True)
 
 
 def total(values: np.ndarray) -> np.ndarray:

@@ -113,10 +113,9 @@ class Evaluation:
         }
 
     def _summary(self) -> str:
-        shares = {"top-5": self.top5}
-        shares |= {METRICS[name].title.lower(): value for name, value in self.metrics.items()}
-        shares = {"accuracy": shares.pop("accuracy"), **shares}
-        parts = [f"{title} {value:.2%}" for title, value in shares.items()]
+        shares = {METRICS[name].title: value for name, value in self.metrics.items()}
+        shares = {"Accuracy": shares.pop("Accuracy"), "Top-5": self.top5, **shares}
+        parts = [f"{title[0].lower()}{title[1:]} {value:.2%}" for title, value in shares.items()]
         low, high = self.interval
         parts[0] += f" (95% interval {low:.2%} to {high:.2%})"
         return f"{', '.join(parts)}, loss {self.loss:.4f} on {self.num_images:,} images"

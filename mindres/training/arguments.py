@@ -11,7 +11,7 @@ from mindres.data.dataset import ImageDataset
 from mindres.devices import DEFAULTS, workers
 from mindres.errors import UserError, unknown
 from mindres.evaluation.metrics import METRICS
-from mindres.training.recipes import Recipe, make_recipe
+from mindres.training.recipes import Recipe, make_recipe, unused_options
 
 MODES = {"graph": mindspore.GRAPH_MODE, "pynative": mindspore.PYNATIVE_MODE}
 AMP_LEVELS = ("auto", "O0", "O1", "O2", "O3")
@@ -74,6 +74,8 @@ def settle(
         UserError: an argument is out of range.
     """
     plan = make_recipe(recipe, **overrides)
+    for sentence in unused_options(plan, overrides):
+        workers.warn(sentence)
     if max_steps is not None and max_steps < 1:
         raise UserError(f"max_steps must be at least 1, not {max_steps}")
     if mode not in MODES:

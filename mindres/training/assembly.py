@@ -16,6 +16,7 @@ from mindres.callbacks.monitor import ValAccMonitor
 from mindres.callbacks.stop_at_step import StopAtStep
 from mindres.callbacks.tensorboard import TensorBoard
 from mindres.data.as_trained import describe
+from mindres.data.dataset import ImageDataset
 from mindres.data.pipeline import batches
 from mindres.evaluation.metrics import METRICS
 from mindres.evaluation.validation import ValidationMetrics
@@ -70,6 +71,8 @@ def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
     )
     metadata = replace(describe(train_data), tta=tta)
     monitor = _monitor(model, val_batches, metadata, kept, optimizer, args)
+    if isinstance(val_data, ImageDataset):
+        monitor.images = f"{len(val_data):,} {val_data.split} images"
     last_checkpoint = _last_checkpoint(net, one_step, monitor, args, train_data, val_data)
     if args.resume:
         last_checkpoint.restore()

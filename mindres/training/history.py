@@ -11,11 +11,15 @@ from mindres.runs.history import EpochRecord
 
 @dataclass
 class History:
-    """A record of each epoch, the best validation metric, and the checkpoint that reached it."""
+    """A record of each epoch, the best validation metric, and the checkpoint that reached it.
+
+    images: on which images it was measured, in words; "" where these are not known.
+    """
 
     epochs: list[EpochRecord] = field(default_factory=list)
     best: float | None = None
     best_ckpt_path: Path | None = None
+    images: str = ""
 
     def __str__(self) -> str:
         lines = ["  ".join(f"{cell:>17}" for cell in row) for row in self._rows()]
@@ -36,8 +40,9 @@ class History:
     def _summary(self) -> str:
         if self.best is None or not self.epochs:
             return "no epoch was validated"
+        measured = f" on {self.images}" if self.images else ""
         where = f", saved in {self.best_ckpt_path}" if self.best_ckpt_path else ""
-        return f"best {self.best:.4f}{where}"
+        return f"best {self.best:.4f}{measured}{where}"
 
 
 def _cell(value: float | None) -> str:

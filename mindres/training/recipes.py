@@ -7,7 +7,9 @@ that it takes; the flag, the check and the note in `config.json` follow from the
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from mindres.errors import UserError, unknown
 from mindres.training import recipe_fields
@@ -142,9 +144,27 @@ def make_recipe(name: str = "tutorial", **overrides) -> Recipe:
     given = {key: value for key, value in overrides.items() if value is not None}
     recipe = dataclasses.replace(RECIPES[name], **given)
     recipe_fields.check(recipe)
-    if SCHEDULES[recipe.schedule].falls and not recipe.lr > recipe.min_lr:
+    if "min_lr" in SCHEDULES[recipe.schedule].takes and not recipe.lr > recipe.min_lr:
         raise UserError(
             f"the learning rate falls from lr to min_lr, so lr {recipe.lr} must be a number above "
             f"min_lr {recipe.min_lr}"
         )
     return recipe
+
+
+def unused_options(recipe: Recipe, overrides: Mapping[str, Any]) -> list[str]:
+    """A sentence for each override that only other optimizers or schedules than the recipe's use.
+
+    An override that is None is not given.
+    """
+    given = [name for name, value in overrides.items() if value is not None]
+    indexes: dict[str, Mapping[str, Any]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+    sentences = []
+    for kind, index in indexes.items():
+        chosen = getattr(recipe, kind)
+        for field in given:
+            takers = [name for name, row in index.items() if field in row.takes]
+            if takers and chosen not in takers:
+                others = " and ".join(takers)
+                sentences.append(f"the {kind} {chosen} does not use {field}: {others} would")
+    return sentences

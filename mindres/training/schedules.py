@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A row: what the schedule does, its learning rates, and whether they fall to `min_lr`.
+    """A row: what the schedule does, its learning rates, and which fields of a recipe it uses.
 
     rates: a function of the recipe and of the number of optimizer steps in an epoch.
+    takes: the fields that it uses besides `lr`; with `min_lr` the learning rate falls to that.
     """
 
     description: str
     rates: Callable[[Recipe, int], list[float]]
-    falls: bool = False
+    takes: tuple[str, ...] = ()
 
 
 def learning_rates(recipe: Recipe, batches_per_epoch: int) -> list[float]:
@@ -69,13 +70,13 @@ SCHEDULES = {
     "cosine": Schedule(
         "half a cosine from lr to min_lr, epoch by epoch, as in MindSpore's tutorial",
         _cosine,
-        falls=True,
+        ("min_lr",),
     ),
     "onecycle": Schedule(
         "step by step: up along a line for warmup of the steps, then down along half a cosine",
         _onecycle,
-        falls=True,
+        ("min_lr", "warmup"),
     ),
-    "staged": Schedule("lr, a tenth of it after each of the stages", _staged),
+    "staged": Schedule("lr, a tenth of it after each of the stages", _staged, ("stages",)),
     "constant": Schedule("lr throughout", _constant),
 }

@@ -120,8 +120,9 @@ def train(
         if run.kept is not net:
             for target, source in zip(net.get_parameters(), run.kept.get_parameters()):
                 target.set_data(source.value())
-    net.metadata = run.monitor.metadata
-    return History(run.monitor.history, run.monitor.best_res, run.monitor.best_ckpt_path)
+    monitor = run.monitor
+    net.metadata = monitor.metadata
+    return History(monitor.history, monitor.best_res, monitor.best_ckpt_path, monitor.images)
 
 
 def set_seed(seed: int) -> None:

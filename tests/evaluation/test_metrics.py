@@ -103,4 +103,4 @@ def test_misclassified_images_are_named():
 def test_a_result_shows_itself_in_a_notebook():
     logits, labels = answers(2)
     page = evaluation_of(logits, labels, ["<b>", *"bcdefg"])._repr_html_()
-    assert "&lt;b&gt;" in page and page.count("<tr>") == 8 and "macro f1" in page
+    assert "&lt;b&gt;" in page and page.count("<tr>") == 8 and "macro F1" in page

@@ -18,7 +18,7 @@ from mindres.training import (
     schedules,
     step,
 )
-from mindres.training.recipes import RECIPES, Recipe, make_recipe
+from mindres.training.recipes import RECIPES, Recipe, make_recipe, unused_options
 from mindres.training.schedules import learning_rates
 
 torch = pytest.importorskip("torch")
@@ -279,6 +279,32 @@ def test_a_new_field_is_one_line(monkeypatch):
         make_recipe(boldness=0)
     with pytest.raises(UserError, match="did you mean boldness"):
         make_recipe(boldnes=1)
+
+
+@pytest.mark.parametrize(
+    "name, overrides, told",
+    [
+        (
+            "tutorial",
+            {"optimizer": "adam", "momentum": 0.8},
+            "the optimizer adam does not use momentum: momentum would",
+        ),
+        (
+            "fast",
+            {"schedule": "cosine", "warmup": 0.1, "min_lr": 0.001},
+            "the schedule cosine does not use warmup: onecycle would",
+        ),
+        (
+            "staged_sgd",
+            {"min_lr": 0.001, "nesterov": True, "epochs": 2},
+            "the schedule staged does not use min_lr: cosine and onecycle would",
+        ),
+        ("adam_early_stop", {"nesterov": None, "lr": 0.1, "ema": 0.9}, None),
+    ],
+)
+def test_an_option_that_is_not_used_is_said(name, overrides, told):
+    sentences = unused_options(make_recipe(name, **overrides), overrides)
+    assert sentences == ([told] if told else [])
 
 
 @pytest.mark.parametrize(

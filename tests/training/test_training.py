@@ -333,6 +333,34 @@ def test_a_frozen_backbone_stays_as_it_is(tmp_path, source, recipe):
     )
 
 
+def test_the_average_of_a_classifier_on_kept_features(tmp_path):
+    """It is the one of the whole network's training: a step is a pass over all images, in any order."""
+    folder = write_cifar10_binary(
+        tmp_path / "cifar-10-batches-bin", cifar10_batches(train=20, test=10)
+    )
+    train_data, val_data = (
+        Cifar10(folder, split=split, batch_size=20, augment=False) for split in ("train", "test")
+    )
+    weights = []
+    for cached in (True, False):
+        mindres.set_seed(3)
+        net = mindres.lenet5(10, in_channels=3)
+        history = mindres.train(
+            net,
+            train_data,
+            val_data,
+            freeze="backbone",
+            epochs=3,
+            lr=0.1,
+            ema=0.9,
+            ckpt_dir=None,
+            cache_features=cached,
+        )
+        weights.append(net.head.dense.weight.asnumpy())
+    np.testing.assert_allclose(*weights, rtol=1e-4, atol=1e-6)
+    assert mindres.evaluate(net, val_data).loss == pytest.approx(history.epochs[-1].val_loss)
+
+
 class SinkingModel(mindspore.train.Model):
     """What the callbacks see on a device to which data sinks: one step an epoch, with the last step's outputs."""
 
