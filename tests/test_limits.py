@@ -11,8 +11,6 @@ LONG_FUNCTIONS: set[str] = set()
 LONG_FILES = {
     "download.py",
     "files.py",
-    "native/cpp/operators.cc",
-    "native/operators.py",
     "signals.py",
 }
 

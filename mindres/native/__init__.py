@@ -8,7 +8,8 @@ the time of a block; where they cannot be used (another device, neither wheel no
     accelerate.py   puts native cells into networks, and takes them out again
     replacements.py which cells are replaced; what a new residual network says to be among them
     networks.py     what cells become
-    operators.py    the operators and their gradients, as MindSpore calls them
+    operators.py    the operators and their gradients
+    custom.py       a C++ function as an operator of MindSpore
     geometry.py     what a convolution tells the operators: padding, shapes, groups, settings
     library.py      the compiled library: found or compiled, loaded, or why not
     build.py        the compiler

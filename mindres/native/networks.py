@@ -11,7 +11,7 @@ import functools
 
 from mindspore import nn
 
-from mindres.native import operators
+from mindres.native import custom
 
 
 @functools.cache
@@ -24,7 +24,7 @@ class NativeConv2d(nn.Cell):
     """An `nn.Conv2d` with the `operator` from `operators.convolution`."""
 
     def construct(self, x):
-        if not operators.computes(x.dtype, self.weight.dtype):
+        if not custom.computes(x.dtype, self.weight.dtype):
             x = self.conv2d(x, self.weight)
             return self.bias_add(x, self.bias) if self.has_bias else x
         if self.has_bias:

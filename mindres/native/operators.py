@@ -15,43 +15,8 @@ import functools
 import mindspore
 from mindspore import ops
 
-from mindres.native import library
+from mindres.native.custom import custom_operator
 from mindres.native.geometry import output_shape, padding_of
-
-# A tuple: MindSpore does not compile a look into a dictionary.
-DTYPES = tuple(library.ELEMENT_TYPES)
-
-
-def computes(activations, weights) -> bool:
-    """Whether the operators take activations and weights of these MindSpore types."""
-    return activations in DTYPES and weights == mindspore.float32
-
-
-def _operator(name, kind, like, bprop=None, shape=None, dtype=None):
-    """The operator `name` of the library.
-
-    Args:
-        name: name of the C++ function.
-        kind: what tells the operator from others of its name. MindSpore takes operators of equal
-            attributes for one, whatever their shapes and gradients.
-        like: for each output the number of the input whose shape and type it has.
-        bprop: the gradient, as MindSpore wants it.
-        shape: the shape of the only output, of those of the inputs, where no input has it.
-        dtype: the type of the only output, where no input has it.
-    """
-
-    def of_inputs(*inputs):
-        outputs = tuple(inputs[i] for i in like)
-        return outputs if len(outputs) > 1 else outputs[0]
-
-    def out_dtype(*_):
-        return dtype
-
-    function = f"{library.load().path}:{name}"
-    types = out_dtype if dtype else of_inputs
-    operator = ops.Custom(function, shape or of_inputs, types, "aot", bprop)
-    operator.add_prim_attr("kind", f"{kind} {dtype}")
-    return operator
 
 
 def convolution(cell, dtype=mindspore.float32):
@@ -79,15 +44,17 @@ def _convolution(stride, padding, dilation, has_bias, dtype):
             return backward_data(dout, w, settings, x), dw, ops.zeros_like(settings)
 
     shape = output_shape(stride, padding, dilation)
-    return _operator("convolution", kind, (), bprop, shape, dtype)
+    return custom_operator("convolution", kind, (), bprop, shape, dtype)
 
 
 @functools.cache
 def _convolution_gradients(kind):
     """The operators (dy, w, settings, x) to dx and (dy, x, settings, w[, bias]) to dw[, db]."""
     has_bias = kind[-1]
-    backward_weights = _operator("convolution_backward_weights", kind, (3, 4) if has_bias else (3,))
-    return _operator("convolution_backward_data", kind, (3,)), backward_weights
+    backward_weights = custom_operator(
+        "convolution_backward_weights", kind, (3, 4) if has_bias else (3,)
+    )
+    return custom_operator("convolution_backward_data", kind, (3,)), backward_weights
 
 
 def convolution_norm(cell, identity=False, dtype=mindspore.float32):
@@ -131,7 +98,7 @@ def _convolution_norm(stride, padding, dilation, identity, dtype):
 
     shape = output_shape(stride, padding, dilation)
     kind = (stride, padding, dilation, identity)
-    return _operator("convolution_norm", kind, (), bprop, shape, dtype)
+    return custom_operator("convolution_norm", kind, (), bprop, shape, dtype)
 
 
 @functools.cache
@@ -162,12 +129,12 @@ def norm(identity=False):
             dz, dgamma, dbeta = gradient(dout[0], out[0], z, gamma, out[1], out[2], settings)
             return (dz, dgamma, dbeta, *constants(moving_mean, moving_variance, settings))
 
-    return _operator("norm", identity, (0, 1, 1), bprop)
+    return custom_operator("norm", identity, (0, 1, 1), bprop)
 
 
 def _norm_gradient(name, identity):
     """The operator (dy, y, z, gamma, mean, rstd or variance, settings) to its gradients."""
-    return _operator(name, identity, (2, 3, 3, 2) if identity else (2, 3, 3))
+    return custom_operator(name, identity, (2, 3, 3, 2) if identity else (2, 3, 3))
 
 
 @functools.cache
@@ -176,8 +143,8 @@ def reorders(dtype=mindspore.float32):
 
     Each is the other's gradient.
     """
-    plain_gradient = _operator("to_plain", "gradient", (0,), None, None, mindspore.float32)
-    blocked_gradient = _operator("to_blocked", "gradient", (0,), None, None, dtype)
+    plain_gradient = custom_operator("to_plain", "gradient", (0,), None, None, mindspore.float32)
+    blocked_gradient = custom_operator("to_blocked", "gradient", (0,), None, None, dtype)
 
     def to_blocked_bprop(x, out, dout):
         return (plain_gradient(dout),)
@@ -186,8 +153,8 @@ def reorders(dtype=mindspore.float32):
         return (blocked_gradient(dout),)
 
     return (
-        _operator("to_blocked", "", (0,), to_blocked_bprop, None, dtype),
-        _operator("to_plain", "", (0,), to_plain_bprop, None, mindspore.float32),
+        custom_operator("to_blocked", "", (0,), to_blocked_bprop, None, dtype),
+        custom_operator("to_plain", "", (0,), to_plain_bprop, None, mindspore.float32),
     )
 
 
@@ -197,9 +164,9 @@ def fork():
 
     MindSpore adds the gradients of a tensor's uses itself, but not in every element type.
     """
-    add = _operator("add", "", (0,))
+    add = custom_operator("add", "", (0,))
 
     def bprop(x, out, dout):
         return (add(dout[0], dout[1]),)
 
-    return _operator("fork", "", (0, 0), bprop)
+    return custom_operator("fork", "", (0, 0), bprop)
