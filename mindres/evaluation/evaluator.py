@@ -47,7 +47,7 @@ def _answers(net, loader, tta: bool) -> tuple[np.ndarray, np.ndarray]:
             leave=False,
         ):
             restore_signal_handlers()
-            check_images(net, images.shape[2:])
+            check_images(net, images.shape[1:])
             size = max(size, len(images))
             answer = logits(net, images, size)
             if tta:

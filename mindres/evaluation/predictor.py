@@ -11,8 +11,10 @@ import numpy as np
 
 from mindres.data.as_trained import preprocess
 from mindres.data.images import read_image
+from mindres.errors import UserError
 from mindres.evaluation.inference import inference, logits
 from mindres.evaluation.probabilities import softmax
+from mindres.models.build import check_images
 from mindres.weights.metadata import Metadata
 
 BATCH_SIZE = 32
@@ -44,7 +46,8 @@ def predict(net, images, metadata: Mapping | None = None) -> Prediction:
             this process, has left in `net.metadata`.
 
     Raises:
-        UserError: a file cannot be read, or nothing says how images are to be prepared.
+        UserError: a file cannot be read, nothing says how images are to be prepared, or the network
+            takes no images of their shape.
     """
     if metadata is None:
         metadata = getattr(net, "metadata", None)
@@ -52,6 +55,9 @@ def predict(net, images, metadata: Mapping | None = None) -> Prediction:
     if names is not None:
         images = np.stack([preprocess(read_image(name), metadata or {}) for name in names])
     images = images.asnumpy() if hasattr(images, "asnumpy") else np.asarray(images, np.float32)
+    if images.ndim != 4:
+        raise UserError(f"the images must have the shape (N, C, H, W), not {images.shape}")
+    check_images(net, images.shape[1:])
     # In the caller's mode: to compile a graph takes longer than a few images do.
     with inference(net, mindspore.get_context("mode")):
         parts = [logits(net, images[i : i + BATCH_SIZE]) for i in range(0, len(images), BATCH_SIZE)]

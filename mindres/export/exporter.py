@@ -62,7 +62,7 @@ def export_model(net, path, format=None, metadata=None) -> Path:
     facts = registry.network(net.architecture["arch"])
     channels = net.architecture.get("in_channels", facts.input_shape[0])
     shape = (channels, *(metadata.input_size or facts.input_shape[1:]))
-    check_images(net, shape[1:])
+    check_images(net, shape)
     network = _exportable(net)
     # MindSpore takes no names with spaces and leaves files beside: it gets a folder of its own.
     with tempfile.TemporaryDirectory() as folder, files.replacing(path) as part:

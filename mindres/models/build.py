@@ -88,9 +88,17 @@ def reset_head(net, num_classes):
     return net
 
 
-def check_images(net, size) -> None:
-    """Raise `UserError` where `net` takes no images of this `size` (height, width).
+def check_images(net, shape) -> None:
+    """Raise `UserError` where `net` takes no images of this `shape` (channels, height, width).
 
-    The network says so itself while it is compiled, but among pages of MindSpore's.
+    MindSpore says so itself while it compiles the network, but among pages of its own; and the
+    native operators take channels that the weights do not have for groups.
     """
-    check_size((0, 0, *size), *getattr(net.backbone, "sides", (1,)))
+    channels, *size = shape
+    taken = getattr(net, "architecture", {}).get("in_channels", channels)
+    if channels != taken:
+        raise UserError(
+            f"the images have {channels} channels and the network takes {taken}: make the network "
+            "with `in_channels` or the data set with `channels` of the other one"
+        )
+    check_size((0, channels, *size), *getattr(net.backbone, "sides", (1,)))

@@ -98,7 +98,7 @@ def train(
         config=config,
     )
     if isinstance(train_data, ImageDataset):
-        check_images(net, train_data.resize)
+        check_images(net, (train_data.channels, *train_data.resize))
     frozen_stages(net, freeze)
     with contextlib.ExitStack() as ends:
         if ckpt_dir is not None and workers.rank() == 0:

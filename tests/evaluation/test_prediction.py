@@ -42,6 +42,20 @@ def test_predict_gives_pytorchs_softmax_and_the_likeliest_class():
     np.testing.assert_allclose(tensor.probabilities, answer.probabilities[:2], atol=1e-6)
 
 
+def test_images_of_other_channels_are_refused():
+    """The native operators would take them for groups, and train a network of another kind."""
+    net, colour = mindres.lenet5(10), Digits(split="test", channels=3)
+    for ask in (
+        lambda: mindres.train(net, colour, colour, ckpt_dir=None),
+        lambda: mindres.evaluate(net, colour),
+        lambda: mindres.predict(net, np.zeros((2, 3, 32, 32), np.float32)),
+    ):
+        with pytest.raises(UserError, match="images have 3 channels and the network takes 1"):
+            ask()
+    with pytest.raises(UserError, match=r"shape \(N, C, H, W\), not \(1, 32, 32\)"):
+        mindres.predict(net, np.zeros((1, 32, 32), np.float32))
+
+
 def test_predict_takes_file_names(tmp_path):
     """As arrays that were prepared by hand, for a network that was loaded."""
     net, data = network(), Digits(split="test")
