@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from mindres.cli.training_data import find_data, parts_line, settle_size, settle_splits
+from mindres.cli.training_data import (
+    few_line,
+    find_data,
+    parts_line,
+    settle_balance,
+    settle_size,
+    settle_splits,
+)
 from mindres.cli.training_flags import add_training_flags
 from mindres.cli.training_options import (
     augmentation_options,
@@ -43,7 +50,7 @@ def add_flags(parser) -> None:
     )
     parser.add_argument("--image_column", metavar="NAME", help="column of a table with the paths")
     parser.add_argument("--label_column", metavar="NAME", help="column of a table with the labels")
-    parser.set_defaults(resize=None, validation_fraction=None)
+    parser.set_defaults(resize=None, validation_fraction=None, select=None, balance=None)
 
 
 def run(args) -> None:
@@ -70,7 +77,10 @@ def run(args) -> None:
     )
     load_pretrained(net, args)
     mindres.say(first_line(args, recipe, device))
+    settle_balance(args, train_data)
     mindres.say(parts_line(train_data, val_data, test_data))
+    if told := few_line(args, train_data):
+        mindres.say(told)
     history = mindres.train(
         net,
         train_data,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mindres.data import BUILT_IN
 from mindres.errors import UserError, suggestion
+from mindres.training import balance
 
 # Parts of the training images that are held out where the data has none of their own.
 OWN_IMAGES = 0.15
@@ -73,7 +74,8 @@ def _take(args, noted: dict) -> None:
     """Take what the run noted for what was not given; runs from before test_fraction had none."""
     parts = {"validation_fraction": 0.0, "test_fraction": 0.0}
     columns = {"group": None, "image_column": None, "label_column": None}
-    for name, default in {**parts, **columns}.items():
+    classes = {"select": "accuracy", "balance": "none"}
+    for name, default in {**parts, **columns, **classes}.items():
         if getattr(args, name) is None:
             setattr(args, name, noted.get(name, default))
 
@@ -85,6 +87,22 @@ def settle_size(args) -> None:
     if args.resize is None:
         own = network(args.arch).input_shape[-1]
         args.resize = SMALL_IMAGES if args.dataset in BUILT_IN else own
+
+
+def settle_balance(args, train_data) -> None:
+    """Fill in what is done about classes of few images."""
+    counts = balance.class_counts(train_data)
+    args.balance = balance.settled(args.balance or "auto", counts)
+    if args.distributed and args.balance == "sample":
+        args.balance = "weight"
+    if args.select is None:
+        args.select = "balanced_accuracy" if balance.is_uneven(counts) else "accuracy"
+
+
+def few_line(args, train_data) -> str:
+    """What is done about classes of few images, in one line; "" where nothing is."""
+    counts = balance.class_counts(train_data)
+    return balance.line(counts, train_data.classes, args.balance, args.select)
 
 
 def parts_line(train_data, val_data, test_data) -> str:

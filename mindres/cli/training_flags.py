@@ -9,6 +9,7 @@ from mindres.cli.flags import add_device_flag, add_skip_broken_flag
 from mindres.cli.parser import ArgumentParser
 from mindres.data import AUTO_AUGMENT, DATASETS
 from mindres.evaluation.metrics import METRICS
+from mindres.training.balance import BALANCES
 from mindres.training.recipes import RECIPES, recipe_options
 from mindres.weights.publishers import PUBLISHERS
 
@@ -122,7 +123,15 @@ def _add_run_flags(parser) -> None:
         default="accuracy",
         choices=list(METRICS),
         help="validation metric that chooses the best checkpoint, and that --patience waits for "
-        "(default: %(default)s)",
+        "(default: accuracy)",
+    )
+    add(
+        "--balance",
+        default="none",
+        choices=("auto", *BALANCES),
+        help="for classes of few images: sample draws all classes equally often, weight "
+        "multiplies their losses; auto does so from a ratio of three on, as mindres train does by "
+        "default, which then selects by balanced_accuracy (default of the scripts: none)",
     )
     add("--overwrite", action="store_true", help="replace a better best.ckpt of an earlier run")
     add("--resume", action="store_true", help="continue from last.ckpt in --ckpt_dir")

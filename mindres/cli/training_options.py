@@ -70,6 +70,7 @@ def run_options(args) -> dict:
         "max_steps",
         "keep_best",
         "select",
+        "balance",
         "overwrite",
         "tensorboard",
     )

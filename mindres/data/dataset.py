@@ -56,6 +56,7 @@ class ImageDataset(ImageSplit, ImageTransforms):
     classes: tuple[str, ...] = ()
     splits: tuple[str, ...] = ("train", "val", "test")
     channel_choices: tuple[int, ...] = (3,)  # one grey channel may be repeated
+    balanced = False  # whether shuffled images are drawn so that classes come equally often
     further_options: tuple[str, ...] = ()  # arguments that other data sets do not take
 
     def __init__(

@@ -26,6 +26,11 @@ def split_indices(data) -> np.ndarray | None:
     return None
 
 
+def balanced_weights(labels) -> np.ndarray:
+    """Weights of images, (N,), with which each class is drawn equally often."""
+    return 1 / np.bincount(labels)[labels]
+
+
 def sampler(data):
     """A MindSpore sampler over the files of `data`, for its split, order and shard.
 
@@ -33,6 +38,11 @@ def sampler(data):
     so that evaluation counts each image once. Shuffled ones have one length, for equal steps.
     """
     indices = data.indices()
+    if data.balanced and data.shuffle:
+        weights = np.zeros(len(data.labels()))
+        chosen = np.arange(len(weights)) if indices is None else indices
+        weights[chosen] = balanced_weights(data.labels()[chosen])
+        return ds.WeightedRandomSampler(weights.tolist(), len(chosen))
     if data.num_shards is None:
         if indices is None:
             return ds.RandomSampler() if data.shuffle else ds.SequentialSampler()

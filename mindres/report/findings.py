@@ -47,6 +47,7 @@ class Findings:
     uris: dict[int, str]
     gradcams: dict[int, tuple[str, str]]
     stage: str
+    trained: list[int] | None = None  # training images of each class, where that is known
 
     def answer(self, position) -> Answer:
         """What the network says of the image at a position."""

@@ -110,13 +110,19 @@ def as_text(value) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def scores(rows) -> str:
-    """The table of `Evaluation.per_class`, with columns that sort."""
-    names = ("images", "precision", "recall", "F1")
+def scores(rows, trained: list[int] | None = None) -> str:
+    """The table of `Evaluation.per_class`, with columns that sort.
+
+    trained: how many images of each class the network was trained on; None where it is not known.
+    """
+    names = ["images", "precision", "recall", "F1"]
+    if trained is not None:
+        names.insert(0, "training images")
     heads = "".join(f"<th><button type=button>{name}</button></th>" for name in names)
     lines = []
-    for row in rows:
-        cells = f"<td data-value={row['support']}>{row['support']:,}</td>"
+    for k, row in enumerate(rows):
+        cells = f"<td data-value={trained[k]}>{trained[k]:,}</td>" if trained is not None else ""
+        cells += f"<td data-value={row['support']}>{row['support']:,}</td>"
         for key in ("precision", "recall", "f1"):
             share = row[key]
             cells += (

@@ -49,7 +49,7 @@ def cells(found: Findings) -> dict[str, dict]:
 
 
 def classes(found) -> Section:
-    return Section("classes", "Classes", html.scores(found.result.per_class()))
+    return Section("classes", "Classes", html.scores(found.result.per_class(), found.trained))
 
 
 def matrix(found) -> Section:

@@ -156,6 +156,7 @@ def _add_network(page, contents, dataset, dataset_path, split, **options) -> Non
     data = data.plain()
     told = images.described(data, images.use_of(data, checkpoint, metadata))
     found = examine(net, data, bool(metadata.tta))
+    found.trained = images.trained_on(checkpoint, metadata, found.result.classes)
     page.title = f"{net.architecture['arch']} on {metadata.dataset or data.name.lower()}"
     page.about = checkpoint.name
     if metadata.epoch is not None:

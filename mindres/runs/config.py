@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import mindspore
+import numpy as np
 
 from mindres import __version__
 from mindres.data.as_trained import held_out
@@ -35,6 +36,7 @@ RUN_ONLY = (
 # The default of settings that runs of earlier versions did not note.
 DEFAULTS_OF_OLD_RUNS = {
     "select": "accuracy",
+    "balance": "none",
     "split_rule": "order",
     "test_fraction": 0.0,
     "group": None,
@@ -51,13 +53,14 @@ def data_settings(train_data, val_data) -> dict:
     """What is noted of the data, under the names of the flags: its name, its place, its sizes."""
     if not isinstance(train_data, ImageDataset):
         return {"batch_size": train_data.get_batch_size()}
+    per_class = np.bincount(train_data.split_labels(), minlength=len(train_data.classes))
     height, width = train_data.resize
     counts = {data.split: len(data) for data in (train_data, val_data) if hasattr(data, "split")}
     return {
         "dataset": name_of(train_data),
         "dataset_path": None if train_data.path is None else str(train_data.path.resolve()),
         "split": getattr(val_data, "split", None),
-        "images": counts,
+        "images": {**counts, "train_of_each_class": per_class.tolist()},
         **held_out(train_data),
         "split_rule": train_data.split_rule,
         "resize": height if height == width else [height, width],

@@ -95,6 +95,13 @@ def selected_by(checkpoint, metadata) -> str:
     return f"{count:,} {split} images selected it" if isinstance(count, int) else ""
 
 
+def trained_on(checkpoint, metadata, classes) -> list[int] | None:
+    """How many images of each class a run trained on; None where that is not known."""
+    counts = settings(checkpoint, metadata).get("images", {}).get("train_of_each_class")
+    fits = isinstance(counts, list) and len(counts) == len(classes)
+    return counts if fits and all(isinstance(count, int) for count in counts) else None
+
+
 def described(data, use) -> str:
     """Which images these are, in words."""
     split = "" if data.split == "all" else f" {data.split}"

@@ -32,6 +32,7 @@ class Arguments:
     amp_level: str
     mode: str
     select: str
+    balance: str
     ckpt_dir: Any
     keep_best: int
     overwrite: bool
@@ -51,6 +52,7 @@ class Arguments:
             "freeze": self.freeze,
             "amp_level": self.amp_level,
             "select": self.select,
+            "balance": self.balance,
         }
 
     def keeps_features(self, train_data, val_data) -> bool:

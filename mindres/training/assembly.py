@@ -21,7 +21,7 @@ from mindres.data.pipeline import batches
 from mindres.evaluation.metrics import METRICS
 from mindres.evaluation.validation import ValidationMetrics
 from mindres.runs.config import data_settings
-from mindres.training import moving_average, optimizers, step
+from mindres.training import balance, moving_average, optimizers, step
 from mindres.training.arguments import Arguments
 from mindres.training.frozen_features import Tail, feature_batches
 from mindres.training.recipes import recipe_options
@@ -50,10 +50,12 @@ def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
     """Put together the run of `net` that `args` asks for; with `resume`, the last run goes on."""
     features = args.keeps_features(train_data, val_data)
     if features:
-        train_batches = feature_batches(net, train_data, shuffle=True)
+        sampled = args.balance == "sample"
+        train_batches = feature_batches(net, train_data, shuffle=True, balanced=sampled)
         val_batches = feature_batches(net, val_data, shuffle=False)
     else:
-        train_batches = batches(train_data)
+        balanced = args.balance == "sample"
+        train_batches = batches(balance.sampled(train_data) if balanced else train_data)
         val_batches = batches(val_data)
     part = Tail if features else (lambda network: network)
     steps = train_batches.get_dataset_size()
@@ -61,7 +63,7 @@ def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
     optimizer = optimizers.make_optimizer(net, recipe, learning_rates(recipe, steps))
     average = moving_average.averaged_copy(net) if recipe.ema else None
     kept = average or net
-    one_step = _one_step(part(net), net, optimizer, average, args)
+    one_step = _one_step(part(net), net, optimizer, average, args, _class_weights(train_data, args))
     tta = recipe.tta and getattr(train_data, "mirrored", True) and not features
     model = Model(
         step.MeanLoss(one_step, steps) if args.sink else one_step,
@@ -91,12 +93,20 @@ def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
     )
 
 
-def _one_step(trained, net, optimizer, average, args: Arguments):
+def _class_weights(train_data, args: Arguments):
+    if args.balance != "weight":
+        return None
+    return balance.class_weights(balance.class_counts(train_data))
+
+
+def _one_step(trained, net, optimizer, average, args: Arguments, class_weights):
     """The cell that trains a batch of `trained`, which is `net` or a part of it."""
     mixed = args.amp_level != "O0"
     if mixed:
         trained = mindspore.amp.auto_mixed_precision(trained, args.amp_level)
-    return step.training_step(trained, optimizer, args.recipe, average, mixed, averaged=net)
+    return step.training_step(
+        trained, optimizer, args.recipe, average, mixed, averaged=net, class_weights=class_weights
+    )
 
 
 def _monitor(model, val_batches, metadata, kept, optimizer, args: Arguments) -> ValAccMonitor:

@@ -14,6 +14,7 @@ from mindspore import dataset as ds, nn
 from tqdm import tqdm
 
 from mindres import files
+from mindres.data.sampling import balanced_weights
 from mindres.evaluation.inference import inference, logits
 from mindres.signals import restore_signal_handlers
 
@@ -43,14 +44,18 @@ class Tail(nn.Cell):
         return self.head(x if self.neck is None else self.neck(x))
 
 
-def feature_batches(net, data, shuffle: bool):
+def feature_batches(net, data, shuffle: bool, balanced: bool = False):
     """A MindSpore dataset of (feature, label) batches of an `ImageDataset`, not augmented.
 
     The features lie in the user's cache under a key of the body's weights, the data's files and its
-    transforms.
+    transforms. With `balanced` they are drawn so that each class comes equally often.
     """
     features, labels = features_of(net, data.plain())
-    return ds.NumpySlicesDataset((features, labels), ["image", "label"], shuffle=shuffle).batch(
+    order: dict = {"shuffle": shuffle}
+    if balanced:
+        weights = balanced_weights(labels).tolist()
+        order = {"sampler": ds.WeightedRandomSampler(weights, len(weights))}
+    return ds.NumpySlicesDataset((features, labels), ["image", "label"], **order).batch(
         data.batch_size, drop_remainder=data.drop_remainder
     )
 

@@ -41,11 +41,12 @@ class Loss(nn.Cell):
     Takes images (N, C, H, W) and labels, int (N,) or probabilities (N, classes).
     """
 
-    def __init__(self, net, label_smoothing=0.0):
+    def __init__(self, net, label_smoothing=0.0, class_weights=None):
         super().__init__(auto_prefix=False)
         self.net = net
         self.aux_weight = getattr(net, "aux_weight", 0.0)
-        self.loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+        weight = None if class_weights is None else mindspore.Tensor(class_weights)
+        self.loss = nn.CrossEntropyLoss(weight=weight, label_smoothing=label_smoothing)
 
     def construct(self, image, label):
         logits = self.net(image)
@@ -162,17 +163,25 @@ class Validation(nn.Cell):
         return 0, logits, label
 
 
-def training_step(net, optimizer, recipe, average=None, mixed_precision=False, averaged=None):
+def training_step(
+    net,
+    optimizer,
+    recipe,
+    average=None,
+    mixed_precision=False,
+    averaged=None,
+    class_weights=None,
+):
     """The cell that takes (images, labels), updates `net` and returns the loss.
 
     `average` is the network that holds the moving average of `averaged`; of `net` where that is
-    None.
+    None. `class_weights`, float32 (classes,), multiply the loss of each class's images.
 
     With `mixed_precision` the loss is scaled so that half-precision gradients keep their small
     values, and a step whose gradients overflow is left out; the cell then returns (loss,
     overflowed, scale).
     """
-    loss = Loss(net, recipe.label_smoothing)
+    loss = Loss(net, recipe.label_smoothing, class_weights)
     update = optimizer
     if recipe.clip_norm or recipe.accumulate > 1 or average is not None:
         update = Update(

@@ -6,6 +6,7 @@ from mindres.data.dataset import ImageDataset
 from mindres.devices import workers
 from mindres.evaluation.evaluator import evaluate
 from mindres.models.load import load_weights
+from mindres.training.balance import is_uneven
 from mindres.training.history import History
 
 
@@ -29,7 +30,10 @@ def best_on_test(net, history: History, test_data: ImageDataset | None, tta: boo
         load_weights(net, history.best_ckpt_path)
     result = evaluate(net, test_data.plain(), tta=tta and test_data.mirrored)
     low, high = result.interval
+    balanced = result.metrics["balanced_accuracy"]
+    uneven = is_uneven(result.confusion_matrix.sum(axis=1))
+    also = f", balanced accuracy {balanced:.2%}," if uneven else ""
     return (
-        f"Test accuracy: {result.accuracy:.2%} (95% interval {low:.2%} to {high:.2%}) on "
+        f"Test accuracy: {result.accuracy:.2%} (95% interval {low:.2%} to {high:.2%}){also} on "
         f"{result.num_images:,} images that neither trained the network nor chose its weights"
     )

@@ -13,6 +13,7 @@ from mindres.evaluation.inference import in_mode
 from mindres.models.build import check_images
 from mindres.native.accelerate import accelerated
 from mindres.runs.folder import RunFolder
+from mindres.training import balance as balancing
 from mindres.training.arguments import MODES, settle
 from mindres.training.assembly import assemble
 from mindres.training.epochs import run_epochs
@@ -39,6 +40,7 @@ def train(
     dataset_sink_mode=None,
     config=None,
     select="accuracy",
+    balance="none",
     **overrides,
 ) -> History:
     """Train `net` and keep the weights with the best validation metric in `ckpt_dir/best.ckpt`.
@@ -73,6 +75,9 @@ def train(
         config: noted in `config.json` with the recipe.
         select: the metric, of `evaluation.metrics.METRICS`, by which the best weights are kept, and
             by whose rise `patience` waits: "accuracy", "balanced_accuracy" or "macro_f1".
+        balance: makes classes of few images count as much as others: "sample" draws each class
+            equally often, "weight" multiplies their losses; "auto" does so where the largest class
+            has three times the images of the smallest.
         overrides: fields of `recipes.Recipe` by name, such as epochs=5 or lr=0.1; None leaves the
             recipe's value.
 
@@ -80,6 +85,10 @@ def train(
         UserError: an argument is out of range, another run is training in `ckpt_dir`, the
             checkpoints cannot be written or read, or the loss is no longer finite.
     """
+    balanced = balance
+    if balance == "auto":
+        balanced = balancing.settled(balance, balancing.class_counts(train_data))
+    balancing.check(balanced, train_data, getattr(train_data, "num_shards", None))
     args = settle(
         recipe,
         overrides,
@@ -87,6 +96,7 @@ def train(
         amp_level=amp_level,
         mode=mode,
         select=select,
+        balance=balanced,
         ckpt_dir=ckpt_dir,
         keep_best=keep_best,
         overwrite=overwrite,

@@ -1,0 +1,111 @@
+"""Classes of few images: what is drawn, what the loss weighs, and what is said of it."""
+
+import json
+
+import mindspore
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mindres.cli.program import run_command
+from mindres.data import Digits
+from mindres.errors import UserError
+from mindres.report.writer import write_report
+from mindres.training import balance
+from mindres.training.frozen_features import feature_batches
+from mindres.training.step import Loss
+
+
+def uneven_digits():
+    data = Digits(batch_size=16)
+    keep = np.flatnonzero((data.labels() != 3) | (np.arange(len(data)) % 10 == 0))
+    data.arrays = tuple(array[keep] for array in data.arrays)
+    return data
+
+
+def test_sampling_draws_each_class_equally_often():
+    data = uneven_digits()
+    counts = balance.class_counts(data)
+    assert balance.is_uneven(counts) and balance.settled("auto", counts) == balance.AUTO
+    mindspore.dataset.config.set_seed(1)
+    drawn = [
+        label
+        for _, labels in balance.sampled(data).run().create_tuple_iterator(output_numpy=True)
+        for label in labels
+    ]
+    assert len(drawn) == len(data) // 16 * 16
+    each = np.bincount(drawn, minlength=10)
+    wanted = len(drawn) / 10
+    assert (np.abs(each - wanted) < 5 * np.sqrt(wanted)).all()
+    plain = np.bincount(data.split_labels(), minlength=10)
+    assert plain[3] < wanted / 5
+
+
+def test_features_are_drawn_so_too(monkeypatch):
+    data = uneven_digits()
+    found = np.zeros((len(data), 4), np.float32), data.split_labels().astype(np.int32)
+    monkeypatch.setattr("mindres.training.frozen_features.features_of", lambda net, data: found)
+    batches = feature_batches(None, data, shuffle=True, balanced=True)
+    labels = np.concatenate(
+        [found for _, found in batches.create_tuple_iterator(output_numpy=True)]
+    )
+    assert np.bincount(labels, minlength=10)[3] > len(labels) / 20
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_weighted_loss_is_pytorchs(smoothing):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(12, 4)).astype(np.float32)
+    labels = rng.integers(0, 4, 12)
+    weights = balance.class_weights(np.array([40, 10, 5, 0]))
+    assert weights[:3] @ np.array([40, 10, 5]) == pytest.approx(55)
+
+    class Net(mindspore.nn.Cell):
+        def construct(self, image):
+            return image
+
+    loss = Loss(Net(), smoothing, weights)
+    mine = loss(mindspore.Tensor(logits), mindspore.Tensor(labels.astype(np.int32)))
+    reference = torch.nn.CrossEntropyLoss(torch.tensor(weights), label_smoothing=smoothing)
+    wanted = reference(torch.tensor(logits), torch.tensor(labels))
+    assert float(mine) == pytest.approx(float(wanted), rel=1e-5)
+
+
+@pytest.mark.parametrize("counts, uneven", [((30, 10), True), ((29, 10), False), ((9, 0), False)])
+def test_a_ratio_of_three_is_uneven(counts, uneven):
+    counts = np.array(counts)
+    assert balance.is_uneven(counts) == uneven
+    assert balance.settled("auto", counts) == (balance.AUTO if uneven else "none")
+    assert balance.settled("weight", counts) == "weight"
+
+
+def test_what_cannot_be_balanced():
+    with pytest.raises(UserError, match="unknown balance 'smaple': did you mean sample"):
+        balance.check("smaple", uneven_digits(), None)
+    with pytest.raises(UserError, match="takes a data set of mindres"):
+        balance.check("weight", object(), None)
+    with pytest.raises(UserError, match="several workers"):
+        balance.check("sample", uneven_digits(), 2)
+
+
+@pytest.mark.parametrize("flags, way", [([], balance.AUTO), (["--balance", "weight"], "weight")])
+def test_train_says_what_it_does_and_the_report_shows_the_numbers(
+    tmp_path, monkeypatch, capsys, flags, way
+):
+    monkeypatch.chdir(tmp_path)
+    for name, count in (("cat", 70), ("dog", 12)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(count):
+            Image.new("RGB", (8, 8)).save(tmp_path / "photos" / name / f"{i}.png")
+    lenet = "--arch lenet5 --pretrained false --epochs 1 --batch_size 8 --device_target CPU"
+    run_command(["train", "photos", *lenet.split(), *flags])
+    out = capsys.readouterr().out
+    counts = json.loads((tmp_path / "ckpt" / "config.json").read_text())["images"]
+    few, many = sorted(counts["train_of_each_class"])
+    assert f"dog has {few} training images and cat {many}: classes count alike" in out
+    assert (
+        f"(--balance {way}), and balanced accuracy chooses" in out and "Balanced accuracy: " in out
+    )
+    page = write_report(tmp_path / "ckpt").path.read_text()
+    assert "training images</button>" in page and f"<td data-value={few}>{few}</td>" in page
