@@ -30,6 +30,7 @@ def main():
     from mindres.evaluation.predictor import class_names
     from mindres.pictures.drawing import format_of, save
     from mindres.pictures.prediction_grid import prediction_grid
+    from mindres.runs.images import described, use_of
 
     format_of(args.out)
     # The checkpoint says which network it holds, and how its images were prepared.
@@ -39,17 +40,17 @@ def main():
         paths = image_files(args.images)[: args.count]
         sample = pictures.samples_from_files(paths, metadata, class_names(net, metadata))
     else:
-        sample = pictures.samples(flags.open_images(args, metadata), args.count)
+        data = flags.open_images(args, metadata)
+        sample = pictures.samples(data, args.count)
 
-    prediction = mindres.predict(net, sample.inputs)
-    names = [sample.classes[k] for k in prediction.classes]
-    probabilities = prediction.probabilities.max(axis=1)
-    save(prediction_grid(sample.shown, names, sample.names, probabilities), args.out)
-
-    right = ""
-    if sample.labels is not None:
-        right = f", {np.sum(prediction.classes == sample.labels)} of them right"
-    print(f"{len(sample.inputs)} predictions{right}: {args.out}")
+    found = mindres.predict(net, sample.inputs, metadata)
+    probabilities = found.probabilities.max(axis=1)
+    save(prediction_grid(sample.shown, found.names, sample.names, probabilities), args.out)
+    told = f"{len(sample.inputs)} predictions"
+    if not args.images:
+        print(f"Images: some of the {described(data, use_of(data, args.ckpt, metadata))}")
+        told += f", {np.sum(found.classes == sample.labels)} of them right"
+    print(f"{told}: {args.out}")
     has_screen = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY")
     if args.out.endswith(".png") and has_screen:
         Image.open(args.out).show()

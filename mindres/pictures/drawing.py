@@ -53,9 +53,11 @@ def image_grid(images, titles=(), colors="black", columns=6):
 
 
 def entitle(figure, words):
-    """Write `words` above a figure that has no title of its own."""
-    if not figure.get_suptitle():
-        figure.suptitle(words, **text(9))
+    """Write `words` above a figure, below the title that it has."""
+    own = figure.get_suptitle()
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + 0.25)
+    figure.suptitle(f"{own}\n{words}" if own else words, **text(9))
 
 
 def note(message):

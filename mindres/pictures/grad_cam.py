@@ -12,6 +12,9 @@ from mindres.pictures.heat_map import COLORS, overlay
 from mindres.pictures.prediction_grid import captions
 from mindres.pictures.sample_images import Samples
 
+NARROWEST = 5  # inches that the title takes
+SCALE = 1.1  # inches for the title and the scale
+
 
 def gradcam(net, some: Samples, stage=None):
     """The images, each beside its Grad-CAM for the class that `net` predicts.
@@ -46,6 +49,8 @@ def gradcam_grid(images, heat, titles=(), colors="black", columns=4, about=""):
         colors = [color for color in colors for _ in range(2)]
     figure = image_grid(pairs, doubled, colors, 2 * columns)
     if about:
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(max(width, NARROWEST), height + SCALE)
         figure.suptitle(about, **text(9))
         scale = ScalarMappable(Normalize(0, 1), COLORS)
         figure.colorbar(

@@ -316,9 +316,9 @@ def test_the_examples_are_thin(run, folder, tmp_path, run_example):
         "visualize_predictions.py", "--ckpt", run / "best.ckpt", "--out", "p.svg", "--count", "5"
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("5 predictions, ") and done.stdout.endswith(
-        " of them right: p.svg\n"
-    )
+    which, found = done.stdout.splitlines()
+    assert which == "Images: some of the 360 test images of Digits"
+    assert found.startswith("5 predictions, ") and found.endswith(" of them right: p.svg")
     assert (tmp_path / "p.svg").read_text().startswith("<?xml")
     done = run_example(
         "explore_dataset.py", "--dataset", "folder", "--dataset_path", folder, "--resize", "24"

@@ -195,6 +195,19 @@ def test_gradcam_shows_each_image_beside_its_heat():
     np.testing.assert_array_equal(pixels(axes[3]), overlay(IMAGES[1], heat[1]))
 
 
+def test_a_title_and_a_scale_leave_the_images_their_size():
+    heat = np.random.default_rng(0).random((2, 2, 2))
+    sizes = []
+    for about in ("", "Grad-CAM at layer3"):
+        figure = gradcam_grid(IMAGES[:2], heat, list("ab"), about=about)
+        if about:
+            drawing.entitle(figure, "2 test images")
+            assert figure.get_suptitle() == "Grad-CAM at layer3\n2 test images"
+        figure.draw_without_rendering()
+        sizes.append([axis.get_window_extent().height for axis in drawn(figure)[:4]])
+    assert min(sizes[1]) > 0.9 * max(sizes[0])
+
+
 def test_figures_are_saved_by_their_ending_and_shown_by_notebooks(tmp_path):
     figure = drawing.image_grid(IMAGES[:1], ["<script>alert(1)</script>"], "red")
     drawing.save(figure, tmp_path / "a.png")
