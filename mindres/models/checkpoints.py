@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mindres.compat import mindspore as private
 from mindres.errors import UserError
 from mindres.models.build import create_model
 from mindres.models.fitting import is_optimizer_state
@@ -58,7 +59,8 @@ def open_weights(source, **options):
             f"{shown} does not say which network it holds, and its parameters do not show it: "
             "name it with --arch"
         )
-    net = create_model(options.pop("arch"), **options)
+    with private.without_initial_values():
+        net = create_model(options.pop("arch"), **options)
     report = put_weights(net, arrays, metadata, shown)
     return net, replace(metadata, architecture=net.architecture), report
 
@@ -67,7 +69,8 @@ def _open_published(publisher, arch=None, **options):
     """As `open_weights`, for the weights that a publisher has for the network called `arch`."""
     if arch is None:
         raise UserError(f"{publisher} publishes weights of several networks: name one with --arch")
-    net = create_model(arch, **options)
+    with private.without_initial_values():
+        net = create_model(arch, **options)
     report = load_weights(net, publisher)
     metadata = net.sources[publisher].metadata()
     return net, replace(metadata, architecture=net.architecture), report

@@ -37,7 +37,7 @@ def load_weights(net, source) -> Report:
         UserError: the file cannot be had, is damaged, or belongs to another network; `net` is
             unchanged.
     """
-    path, shown = locate(net, source)
+    path, shown = local_weights(net, source)
     arrays, metadata = read_checkpoint(path)
     return put_weights(net, arrays, metadata, shown)
 
@@ -64,11 +64,12 @@ def put_weights(net, arrays: dict, metadata: Metadata, shown: str) -> Report:
         raise UserError(f"{shown} does not fit {arch}: {problems}: name other weights")
     for name, value in fitting.values.items():
         wanted[name].set_data(mindspore.Tensor(value, wanted[name].dtype))
+    private.initialise_rest(net)
     _set_pad_mode(net, noted.get("pad_mode", file_naming.pad_mode))
     return fitting.report
 
 
-def locate(net, source) -> tuple[Path, str]:
+def local_weights(net, source) -> tuple[Path, str]:
     """The local file of `source`, downloaded and verified if need be, and its name for messages."""
     if source is not True and source not in PUBLISHERS:
         return local_file(source, f", {', '.join(PUBLISHERS)}, true or false")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import importlib
 import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from mindres.compat import mindspore as private
 from mindres.errors import unknown
 from mindres.models import homes
 from mindres.weights.naming import Naming
@@ -108,12 +111,23 @@ def network_functions(networks: dict[str, Network], make: Callable) -> dict[str,
 
 
 def documented(row: Network, name: str) -> Callable[[Callable], Callable]:
-    """A decorator that gives a function the name of its network, and its docstring the row."""
+    """A decorator that gives a function the name of its network, and its docstring the row.
 
-    def decorate(function: Callable) -> Callable:
-        classes = inspect.signature(function).parameters["num_classes"].default
+    Where weights are to be loaded, the network is built without initial values.
+    """
+
+    def decorate(build: Callable) -> Callable:
+        signature = inspect.signature(build)
+
+        @functools.wraps(build)
+        def function(*arguments, **options):
+            loads = signature.bind(*arguments, **options).arguments.get("pretrained")
+            with private.without_initial_values() if loads else nullcontext():
+                return build(*arguments, **options)
+
+        classes = signature.parameters["num_classes"].default
         size = "x".join(str(number) for number in row.input_shape)
-        text = inspect.cleandoc(function.__doc__ or "")
+        text = inspect.cleandoc(build.__doc__ or "")
         function.__name__ = name
         function.__qualname__ = name
         function.__doc__ = (

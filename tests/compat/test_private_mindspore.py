@@ -1,10 +1,12 @@
 """Each private thing of MindSpore that mindres relies on: a failure here names what a release changed."""
 
 import ast
+import copy
 import ctypes
 import inspect
 import logging
 import os
+import pickle
 import subprocess
 import sys
 
@@ -114,6 +116,19 @@ def test_forget_compiled(graph_mode):
     net.factor = 5
     private.forget_compiled(net)
     assert net(x).asnumpy() == 5
+
+
+def test_without_initial_values_and_initialise_rest():
+    with private.without_initial_values():
+        net = mindspore.nn.Dense(3, 2)
+    assert net.weight.has_init and net.bias.has_init, "no value yet"
+    net.weight.set_data(mindspore.Tensor(np.full((2, 3), 5, np.float32)))
+    private.initialise_rest(net)
+    assert not net.bias.has_init and np.isfinite(net.bias.asnumpy()).all()
+    for dense in (net, copy.deepcopy(net), pickle.loads(pickle.dumps(net.weight))):
+        weight = getattr(dense, "weight", dense)
+        assert (weight.asnumpy() == 5).all()
+    assert not mindspore.nn.Dense(3, 2).weight.has_init, "outside all is as usual"
 
 
 def test_renew_graph(graph_mode):

@@ -6,6 +6,7 @@ import mindspore
 import numpy as np
 import pytest
 from mindspore import nn
+from small_networks import zero_model
 
 import mindres
 from mindres import UserError
@@ -57,13 +58,22 @@ EXACT = {
     "googlenet": 13_004_888,
     "inception_v3": 27_161_264,
 }
+# One network of every family and of every kind of block: the others are more of the same blocks.
+OF_EACH_KIND = ["resnet18", "resnet50", "resnext50_32x4d", "resnet20"]
+OF_EACH_KIND += ["lenet5", "convnet", "alexnet", "vgg16", "googlenet", "inception_v3"]
 
 
 @pytest.fixture(scope="module", params=list_models())
+def zeros(request):
+    """Each network in turn, its weights zero, for the tests in which only names and shapes count."""
+    return zero_model(request.param)
+
+
+@pytest.fixture(scope="module", params=OF_EACH_KIND)
 def net(request):
-    """Each network in turn, built once for all tests; the tests come in the order of this file."""
+    """One network of each kind in turn, built once; the tests come in the order of this file."""
     mindspore.set_seed(0)
-    return mindres.create_model(request.param)
+    return mindres.create_model(request.param, num_classes=10)
 
 
 @pytest.fixture
@@ -88,51 +98,54 @@ def names_and_shapes(net):
     return [(parameter.name, tuple(parameter.shape)) for parameter in net.get_parameters()]
 
 
-def test_exact_size_at_the_default_input(net):
-    arch = net.architecture["arch"]
+def test_exact_size_at_the_default_input(zeros):
+    arch = zeros.architecture["arch"]
     facts = network(arch)
-    found = summarize(net, facts.input_shape)
-    assert found.parameters == count_parameters(net) == facts.parameters == EXACT[arch]
+    found = summarize(zeros, facts.input_shape)
+    assert found.parameters == count_parameters(zeros) == facts.parameters == EXACT[arch]
     assert f"{EXACT[arch]:,}" in getattr(mindres, arch).__doc__
     assert found.multiply_adds == facts.multiply_adds
-    assert found.rows[-1].output_shape == (net.architecture["num_classes"],)
+    assert found.rows[-1].output_shape == (zeros.architecture["num_classes"],)
+    lines = str(found).splitlines()
+    assert max(map(len, lines)) <= 80, "it fits a terminal"
+    assert len(lines) <= 24 or arch in ("googlenet", "inception_v3")
 
 
-def test_names_are_pinned(net):
-    found = names_and_shapes(net)
+def test_names_are_pinned(zeros):
+    found = names_and_shapes(zeros)
     digest = hashlib.sha256(
         "\n".join(f"{name}:{shape}" for name, shape in sorted(found)).encode()
     ).hexdigest()[:12]
-    assert (len(found), found[0][0], found[-1][0], digest) == NAMES[net.architecture["arch"]]
+    assert (len(found), found[0][0], found[-1][0], digest) == NAMES[zeros.architecture["arch"]]
     assert (
-        net.head.dense.weight.name == "head.dense.weight"
-        and net.head.dense.bias.name == "head.dense.bias"
+        zeros.head.dense.weight.name == "head.dense.weight"
+        and zeros.head.dense.bias.name == "head.dense.bias"
     )
 
 
-def test_no_naming_gives_two_parameters_one_name(net):
-    names = [parameter.name for parameter in net.get_parameters()]
-    for publisher, naming in family(net.architecture["arch"]).namings.items():
+def test_no_naming_gives_two_parameters_one_name(zeros):
+    names = [parameter.name for parameter in zeros.get_parameters()]
+    for publisher, naming in family(zeros.architecture["arch"]).namings.items():
         assert len({naming.name(name) for name in names}) == len(names), publisher
 
 
-def test_it_is_recognised_under_each_of_its_names(net):
-    wanted = net.architecture
+def test_it_is_recognised_under_each_of_its_names(zeros):
+    wanted = zeros.architecture
     for publisher, naming in family(wanted["arch"]).namings.items():
-        file = {naming.name(parameter.name): parameter for parameter in net.get_parameters()}
+        file = {naming.name(parameter.name): parameter for parameter in zeros.get_parameters()}
         found = identify(file)
         assert {**wanted, **found} == wanted, publisher
         assert {"arch", "in_channels", "num_classes"} <= found.keys()
 
 
-def test_small_images_and_inference_by_default(net):
-    arch = net.architecture["arch"]
-    logits = net(small_images(arch))
-    assert (
-        logits.shape == (2, net.architecture["num_classes"]) and np.isfinite(logits.asnumpy()).all()
-    )
-    assert not net.training and net.phase == "predict"
-    assert not [cell for _, cell in net.cells_and_names() if cell.training]
+def test_a_new_network_infers(zeros):
+    assert not zeros.training and zeros.phase == "predict"
+    assert not [cell for _, cell in zeros.cells_and_names() if cell.training]
+
+
+def test_small_images(net):
+    logits = net(small_images(net.architecture["arch"]))
+    assert logits.shape == (2, 10) and np.isfinite(logits.asnumpy()).all()
 
 
 def test_training_lowers_the_loss(net):
@@ -166,6 +179,10 @@ def test_training_lowers_the_loss(net):
     ]
 
 
+# The formats do not depend on the network: without the largest.
+@pytest.mark.parametrize(
+    "net", [arch for arch in OF_EACH_KIND if arch not in ("alexnet", "vgg16")], indirect=True
+)
 def test_round_trip_through_both_formats(net, tmp_path):
     kept = {parameter.name: parameter.asnumpy() for parameter in net.get_parameters()}
     noted = {"architecture": net.architecture, "classes": ["a"], "epoch": 3}
@@ -217,7 +234,7 @@ def test_reset_head_replaces_every_classifier_and_nothing_else(arch):
     before = {parameter.name: parameter.asnumpy() for parameter in net.get_parameters()}
     assert mindres.reset_head(net, 5) is net
     assert net.architecture["num_classes"] == 5 and names_and_shapes(net) == names_and_shapes(
-        mindres.create_model(arch, num_classes=5)
+        zero_model(arch, num_classes=5)
     )
     changed = {
         parameter.name
@@ -242,7 +259,7 @@ def test_without_auxiliary_classifiers(arch):
     net = mindres.create_model(arch, num_classes=3, aux_logits=False)
     assert not [name for name, _ in names_and_shapes(net) if name.startswith("aux")]
     assert net.set_train(True)(small_images(arch)).shape == (2, 3)
-    full = mindres.create_model(arch, aux_logits=False)
+    full = zero_model(arch, aux_logits=False)
     assert count_parameters(full) == {"googlenet": 6_624_904, "inception_v3": 23_834_568}[arch]
     assert f"{count_parameters(full):,}" in getattr(mindres, arch).__doc__
 
@@ -258,7 +275,7 @@ def test_without_auxiliary_classifiers(arch):
     ],
 )
 def test_shortcut_a_has_no_parameters(arch, count):
-    net = mindres.create_model(arch, shortcut="A")
+    net = zero_model(arch, shortcut="A")
     assert count_parameters(net) == count == network(arch).parameters - 2_752
     assert "With shortcut A there are 2,752 parameters fewer" in getattr(mindres, arch).__doc__
     assert not [name for name, _ in names_and_shapes(net) if "down_sample" in name]
@@ -293,7 +310,7 @@ def test_images_of_other_channels(arch, channels):
 
 def test_channels_are_recognised_beside_convolutions_of_fewer():
     # The grouped convolutions of a ResNeXt have weights of 4 channels.
-    net = mindres.resnext50_32x4d(2, in_channels=12)
+    net = zero_model("resnext50_32x4d", num_classes=2, in_channels=12)
     found = identify({parameter.name: parameter for parameter in net.get_parameters()})
     assert found == {"arch": "resnext50_32x4d", "in_channels": 12, "num_classes": 2}
 
@@ -311,9 +328,7 @@ def test_images_of_a_wrong_size_are_refused_in_words(arch, size, wanted):
     with pytest.raises(
         UserError, match=f"takes images of {wanted} pixels, not {size}x{size}: resize them"
     ):
-        mindres.create_model(arch, num_classes=2)(
-            images((network(arch).input_shape[0], size, size))
-        )
+        zero_model(arch, num_classes=2)(images((network(arch).input_shape[0], size, size)))
 
 
 def test_the_list_and_its_patterns():

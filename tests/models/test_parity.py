@@ -10,7 +10,10 @@ from mindspore import nn
 
 import mindres
 from mindres import UserError
-from mindres.models.registry import list_models
+from mindres.compat import mindspore as private
+from mindres.models import FAMILIES
+from mindres.models.checkpoints import open_weights
+from mindres.models.registry import family, list_models
 from mindres.models.save import save_torch
 from mindres.models.summary import count_parameters
 
@@ -25,10 +28,15 @@ SHAPES = {
     "googlenet": (3, 65, 38),
     "inception_v3": (3, 107, 75),
 }
-CASES = [
+EVERY = [
     *((arch, "B") for arch in list_models()),
-    *((arch, "A") for arch in ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110")),
+    *((arch, "A") for arch in FAMILIES["cifar_resnet"]),
 ]
+# These have more of the same blocks as others: their names and shapes are compared, not their logits.
+MORE_OF_THE_SAME = {"resnet34", "resnet101", "resnet152"} | {*FAMILIES["cifar_resnet"]} - {
+    "resnet20"
+}
+CASES = [case for case in EVERY if case[0] not in MORE_OF_THE_SAME]
 
 
 def images(shape, seed=0):
@@ -63,12 +71,31 @@ def options_for(arch, shortcut):
     return {"shortcut": "A"} if shortcut == "A" else {}
 
 
+def loaded(path, arch, **options):
+    """A network with the weights of a file, and the report, built without initial values."""
+    net, _, report = open_weights(path, arch=arch, num_classes=11, **options)
+    return net, report
+
+
+@pytest.mark.parametrize("arch, shortcut", EVERY)
+def test_pytorchs_names_and_shapes(arch, shortcut):
+    with torch.device("meta"):
+        theirs = reference(arch, shortcut, num_classes=11).state_dict()
+    with private.without_initial_values():
+        net = mindres.create_model(arch, num_classes=11, **options_for(arch, shortcut))
+    naming = family(arch).pytorch_naming(net.architecture)
+    assert {naming.name(p.name): tuple(p.shape) for p in net.get_parameters()} == {
+        name: tuple(value.shape)
+        for name, value in theirs.items()
+        if not name.endswith("num_batches_tracked")
+    }
+
+
 @pytest.mark.parametrize("arch, shortcut", CASES)
 def test_pytorch_both_ways(arch, shortcut, tmp_path):
     theirs = reference(arch, shortcut, num_classes=11)
     safetensors.torch.save_file(theirs.state_dict(), tmp_path / "theirs.safetensors")
-    net = mindres.create_model(arch, num_classes=11, **options_for(arch, shortcut))
-    report = mindres.load_weights(net, tmp_path / "theirs.safetensors")
+    net, report = loaded(tmp_path / "theirs.safetensors", arch, **options_for(arch, shortcut))
     assert not report.missing and len(report.loaded) == len(list(net.get_parameters()))
     assert set(report.skipped.values()) <= {"a counter that nothing here uses"}
     assert repr(report) == str(report), "a notebook shows it so"
@@ -79,7 +106,6 @@ def test_pytorch_both_ways(arch, shortcut, tmp_path):
     back = safetensors.torch.load_file(tmp_path / "ours.safetensors")
     assert back.keys() == theirs.state_dict().keys()
     assert all(torch.equal(back[name], value) for name, value in theirs.state_dict().items())
-    theirs.load_state_dict(back)
     if arch == "vgg16":
         timm_has_convolutions_for_fully_connected_layers(theirs, net, x, tmp_path)
 
@@ -105,8 +131,7 @@ def timm_has_convolutions_for_fully_connected_layers(theirs, net, x, tmp_path):
 def test_auxiliary_classifiers(arch, size, tmp_path):
     theirs = reference(arch, num_classes=11)
     safetensors.torch.save_file(theirs.state_dict(), tmp_path / "theirs.safetensors")
-    net = mindres.create_model(arch, num_classes=11)
-    mindres.load_weights(net, tmp_path / "theirs.safetensors")
+    net, _ = loaded(tmp_path / "theirs.safetensors", arch)
     x = images((3, size, size))
     theirs.training = True  # the network alone, not its normalisation and dropout
     with torch.no_grad():
@@ -200,10 +225,7 @@ def mindcv_network(arch, **options):
     "arch, shape",
     [
         ("resnet18", (3, 64, 50)),
-        ("resnet34", (3, 64, 50)),
         ("resnet50", (3, 64, 50)),
-        ("resnet101", (3, 40, 34)),
-        ("resnet152", (3, 40, 34)),
         ("resnext50_32x4d", (3, 64, 50)),
         ("inception_v3", (3, 107, 80)),
         ("vgg16", (3, 224, 224)),
@@ -215,8 +237,7 @@ def test_mindcv(arch, shape, tmp_path):
     mindspore.save_checkpoint(theirs, str(path))
     expected = run(theirs, x)
     del theirs
-    net = mindres.create_model(arch, num_classes=11)
-    report = mindres.load_weights(net, path)
+    net, report = loaded(path, arch)
     assert agree(run(net, x), expected)
     assert net.architecture.get("pad_mode", "same") == "same" and not report.skipped
     if arch == "vgg16":
@@ -228,7 +249,21 @@ def test_mindcv(arch, shape, tmp_path):
         assert not report.missing
 
 
+@pytest.mark.parametrize("arch", ["resnet34", "resnet101", "resnet152"])
+def test_mindcvs_names_and_shapes(arch):
+    import mindcv
+
+    with private.without_initial_values():
+        theirs, net = mindcv.create_model(arch), mindres.create_model(arch)
+    naming = family(arch).namings["mindcv"]
+    assert {naming.name(p.name): p.shape for p in net.get_parameters()} == {
+        p.name: p.shape for p in theirs.get_parameters()
+    }
+
+
 def test_mindcv_googlenet_is_refused_with_the_reason(tmp_path):
+    import mindcv
+
     theirs = mindcv_network("googlenet", num_classes=11)
     mindspore.save_checkpoint(theirs, str(tmp_path / "theirs.ckpt"))
     net = mindres.googlenet(11)
@@ -237,7 +272,8 @@ def test_mindcv_googlenet_is_refused_with_the_reason(tmp_path):
         match=r"is MindCV's GoogLeNet, which has no batch normalisation \(6,991,272 param",
     ):
         mindres.load_weights(net, tmp_path / "theirs.ckpt")
-    assert count_parameters(mindcv_network("googlenet")) == 6_991_272
+    with private.without_initial_values():
+        assert count_parameters(mindcv.create_model("googlenet")) == 6_991_272
 
 
 @pytest.mark.parametrize(

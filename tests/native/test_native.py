@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, clean_environment
 from mindspore import nn
+from small_networks import resnet8
 
-import mindres
 from mindres.devices import cpu
 from mindres.native import build, geometry, library
 from mindres.native.accelerate import accelerated
@@ -97,7 +97,7 @@ def test_equals_mindspore(case):
 def test_a_network_in_graph_mode(mode):
     mode(mindspore.GRAPH_MODE)
     mindspore.set_seed(0)
-    net = mindres.resnet20()
+    net = resnet8()
     images, labels = (
         tensor(8, 3, 32, 32),
         mindspore.Tensor(random.integers(0, 10, 8), mindspore.int32),
@@ -385,7 +385,7 @@ for fixed in (True, False, True):
 @needs_native
 def test_new_weights_count_in_the_next_block(mode):
     mode(mindspore.GRAPH_MODE)
-    net, images = mindres.resnet20(), tensor(4, 3, 32, 32)
+    net, images = resnet8(), tensor(4, 3, 32, 32)
     for scale in (1, 0.5):
         for parameter in net.trainable_params():
             parameter.set_data(parameter * scale + 0.01)
