@@ -165,6 +165,7 @@ def unused_options(recipe: Recipe, overrides: Mapping[str, Any]) -> list[str]:
         for field in given:
             takers = [name for name, row in index.items() if field in row.takes]
             if takers and chosen not in takers:
-                others = " and ".join(takers)
-                sentences.append(f"the {kind} {chosen} does not use {field}: {others} would")
+                others = " or ".join(takers)
+                told = f"{field} has no effect with the {kind} {chosen}, only with {others}"
+                sentences.append(told)
     return sentences
