@@ -27,7 +27,7 @@ COMMANDS = {
     ),
     "train": Command(
         "train a network on a built-in data set or on a folder of images",
-        "mindres train my_photos --epochs 5",
+        "mindres train my_photos --time 20m",
     ),
     "eval": Command(
         "measure accuracy, loss, the scores of each class and the confusion matrix",

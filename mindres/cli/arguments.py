@@ -15,6 +15,18 @@ def non_negative_int(text: str) -> int:
     return _number(text, int, lambda n: n >= 0, "a whole number of at least 0")
 
 
+def duration(text: str) -> float:
+    """An argparse type: seconds of a time such as 90s, 20m or 1.5h; a bare number is minutes."""
+    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
+    try:
+        value = float(text[:-1] if unit else text) * (unit or 60)
+        if 0 < value < float("inf"):
+            return value
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"must be a time such as 90s, 20m or 2h, not {text!r}")
+
+
 def _number(text, kind, accept, wanted):
     try:
         value = kind(text)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+from mindres.cli.arguments import duration
 from mindres.cli.training_data import (
     few_line,
     find_data,
@@ -20,6 +23,7 @@ from mindres.cli.training_options import (
     run_options,
     start,
 )
+from mindres.cli.training_plan import make_plan, seconds_left, settle_batch_size, settle_time
 from mindres.data import BUILT_IN
 from mindres.training.recipes import make_recipe
 
@@ -34,6 +38,13 @@ def add_flags(parser) -> None:
     parser.add_argument(
         "--dataset_path",
         help="of a built-in data set: its folder, or the parent (default: ./datasets)",
+    )
+    parser.add_argument(
+        "--time",
+        type=duration,
+        help="how long to train, such as 90s, 20m or 2h: epochs, learning rate and the like follow "
+        "from the data and from a few steps that are tried (default: 20m where neither --epochs "
+        "nor another flag of the recipe is given)",
     )
     add_training_flags(parser)
     parser.add_argument(
@@ -54,30 +65,27 @@ def add_flags(parser) -> None:
 
 
 def run(args) -> None:
+    started = time.monotonic()
     args.dataset, args.dataset_path = find_data(args.data, args.dataset_path)
+    settle_time(args)
     recipe = make_recipe(args.recipe, **recipe_values(args))
 
     import mindres
-    from mindres.data import create_dataset
     from mindres.training.test_figure import best_on_test
 
     settle_size(args)
     chooses, judged = settle_splits(args)
     device = start(args)
-
-    images = image_options(args, recipe)
-    augmentation = augmentation_options(args, recipe)
-    train_data = create_dataset(args.dataset, args.dataset_path, "train", **images, **augmentation)
-    val_data = create_dataset(args.dataset, args.dataset_path, chooses, **images)
-    test_data = (
-        create_dataset(args.dataset, args.dataset_path, "test", **images) if judged else None
-    )
+    train_data, val_data, test_data = _open(args, recipe, chooses, judged)
     net = mindres.create_model(
         args.arch, num_classes=len(train_data.classes), in_channels=train_data.channels
     )
-    load_pretrained(net, args)
-    mindres.say(first_line(args, recipe, device))
+    has_weights = load_pretrained(net, args)
     settle_balance(args, train_data)
+    if args.time is not None:
+        make_plan(args, net, train_data, val_data, has_weights, started)
+    recipe = make_recipe(args.recipe, **recipe_values(args))
+    mindres.say(first_line(args, recipe, device))
     mindres.say(parts_line(train_data, val_data, test_data))
     if told := few_line(args, train_data):
         mindres.say(told)
@@ -90,6 +98,24 @@ def run(args) -> None:
         freeze=args.freeze,
         ckpt_dir=args.ckpt_dir,
         resume=args.resume,
+        max_seconds=seconds_left(args, started),
         **run_options(args),
     )
     mindres.say(best_on_test(net, history, test_data, recipe.tta))
+
+
+def _open(args, recipe, chooses: str, judged: bool) -> list:
+    """The images that train, choose and judge; None for the last where there are none."""
+    from mindres.data import create_dataset
+
+    images = image_options(args, recipe)
+    augmented = {**images, **augmentation_options(args, recipe)}
+    place = (args.dataset, args.dataset_path)
+    opened = [
+        create_dataset(*place, "train", **augmented),
+        create_dataset(*place, chooses, **images),
+    ]
+    if judged:
+        opened.append(create_dataset(*place, "test", **images))
+    settle_batch_size(args, recipe, *opened)
+    return opened if judged else [*opened, None]

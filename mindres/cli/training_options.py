@@ -87,8 +87,10 @@ def first_line(args, recipe, device: str) -> str:
     return f"{args.arch} on {data}, {device}: {epochs} in {batches}, {args.recipe} recipe"
 
 
-def load_pretrained(net, args) -> None:
+def load_pretrained(net, args) -> bool:
     """Load what --pretrained names; by default published weights, where they can be had.
+
+    Returns whether there were any.
 
     Raises:
         UserError: the weights that --pretrained names cannot be had; or none can, and --freeze
@@ -101,12 +103,13 @@ def load_pretrained(net, args) -> None:
 
     frozen_stages(net, args.freeze)  # a stage that is not there is said before anything is fetched
     if args.pretrained == "false":
-        return
+        return False
     if args.pretrained not in (None, "true"):
         say(str(load_weights(net, args.pretrained)))
-        return
+        return True
     try:
         say(str(load_weights(net, True)))
+        return True
     except UserError as error:
         if args.pretrained:
             raise
@@ -118,6 +121,7 @@ def load_pretrained(net, args) -> None:
                 "--freeze out, or say --pretrained false if random weights are meant"
             ) from None
         say(
-            f"training from random weights, which takes many more images and epochs than published "
+            "training from random weights, which takes many more images and epochs than published "
             f"ones: {error}"
         )
+        return False

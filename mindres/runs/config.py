@@ -32,6 +32,7 @@ RUN_ONLY = (
     "pretrained",
     "resume",
     "tensorboard",
+    "time",
 )
 # The default of settings that runs of earlier versions did not note.
 DEFAULTS_OF_OLD_RUNS = {

@@ -33,6 +33,7 @@ class Arguments:
     mode: str
     select: str
     balance: str
+    max_seconds: float | None
     ckpt_dir: Any
     keep_best: int
     overwrite: bool

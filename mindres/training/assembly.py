@@ -14,6 +14,7 @@ from mindres.callbacks.interrupt import Interrupt
 from mindres.callbacks.last_checkpoint import LastCheckpoint
 from mindres.callbacks.monitor import ValAccMonitor
 from mindres.callbacks.stop_at_step import StopAtStep
+from mindres.callbacks.stop_at_time import StopAtTime
 from mindres.callbacks.tensorboard import TensorBoard
 from mindres.data.as_trained import describe
 from mindres.data.dataset import ImageDataset
@@ -145,6 +146,8 @@ def _callbacks(args, monitor, last_checkpoint, val_data) -> list[Callback]:
     callbacks: list[Callback] = [FiniteLoss(last_checkpoint)]
     if args.max_steps:
         callbacks.append(StopAtStep(args.max_steps))
+    if args.max_seconds is not None:
+        callbacks.append(StopAtTime(args.max_seconds))
     callbacks.append(monitor)
     if args.recipe.patience:
         callbacks.append(EarlyStop(monitor, args.recipe.patience))

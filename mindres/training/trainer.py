@@ -41,6 +41,7 @@ def train(
     config=None,
     select="accuracy",
     balance="none",
+    max_seconds=None,
     **overrides,
 ) -> History:
     """Train `net` and keep the weights with the best validation metric in `ckpt_dir/best.ckpt`.
@@ -78,6 +79,7 @@ def train(
         balance: makes classes of few images count as much as others: "sample" draws each class
             equally often, "weight" multiplies their losses; "auto" does so where the largest class
             has three times the images of the smallest.
+        max_seconds: stop after this long, wherever it ends; the epoch is still validated.
         overrides: fields of `recipes.Recipe` by name, such as epochs=5 or lr=0.1; None leaves the
             recipe's value.
 
@@ -97,6 +99,7 @@ def train(
         mode=mode,
         select=select,
         balance=balanced,
+        max_seconds=max_seconds,
         ckpt_dir=ckpt_dir,
         keep_best=keep_best,
         overwrite=overwrite,

@@ -1,0 +1,79 @@
+"""`mindres train --time`: fills in what was not given by a plan for that time."""
+
+from __future__ import annotations
+
+import shlex
+import time
+
+from mindres.cli.training_options import recipe_values
+from mindres.training.recipes import recipe_options
+
+USUAL_TIME = 20 * 60  # seconds, where nothing says how long to train
+CUT_OFF = 1.03  # of the budget: training that is slower than planned ends then
+
+
+def settle_time(args) -> None:
+    """Take the recipe of the run that goes on; where nothing says how long to train, plan."""
+    from mindres.runs.config import read_config
+    from mindres.runs.folder import RunFolder
+
+    noted = read_config(RunFolder(args.ckpt_dir).config)[0] if args.resume else {}
+    if noted:
+        _take_recipe(args, noted)
+        args.time = None
+    elif args.time is None and not (args.max_steps or args.distributed or recipe_values(args)):
+        args.time = USUAL_TIME if args.recipe == "tutorial" else None
+
+
+def _take_recipe(args, noted: dict) -> None:
+    for option in recipe_options():
+        if getattr(args, option.name, None) is None:
+            setattr(args, option.name, noted.get(option.name))
+    if args.freeze == "none":
+        args.freeze = noted.get("freeze", args.freeze)
+    if args.recipe == "tutorial":
+        args.recipe = noted.get("recipe", args.recipe)
+
+
+def settle_batch_size(args, recipe, train_data, *others) -> None:
+    """Make batches smaller where nobody said how large, and there are few images."""
+    if args.batch_size is None and len(train_data) < 2 * recipe.batch_size:
+        args.batch_size = max(1, 2 ** (len(train_data).bit_length() - 2))
+        for data in (train_data, *others):
+            data.batch_size = args.batch_size
+
+
+def make_plan(args, net, train_data, val_data, has_weights: bool, started: float) -> None:
+    """Fill a plan for --time into `args`, and print it and the command that repeats it."""
+    import mindres
+    from mindres.training.plan import in_words, plan_training
+
+    mindres.say(f"planning {in_words(args.time)} (--time): a few steps are tried")
+    given = recipe_values(args)
+    spent = time.monotonic() - started
+    plan = plan_training(net, train_data, val_data, args.time, spent, has_weights)
+    options = {**plan.options, **given}
+    for name, value in options.items():
+        setattr(args, name, value)
+    args.freeze = plan.freeze if args.freeze == "none" else args.freeze
+    for line in plan.lines:
+        mindres.say(f"  {line}")
+    mindres.say(f"the same again: {_command(args, options)}")
+
+
+def seconds_left(args, started: float) -> float | None:
+    """After how many seconds training is cut off; None for never."""
+    return None if args.time is None else CUT_OFF * args.time - (time.monotonic() - started)
+
+
+def _command(args, options: dict) -> str:
+    """The command that does what was planned, without measuring anything."""
+    words = ["mindres", "train", args.data, "--arch", args.arch, "--ckpt_dir", args.ckpt_dir]
+    words += ["--pretrained", args.pretrained] if args.pretrained else []
+    words += ["--freeze", args.freeze, "--seed", str(args.seed)]
+    for name, value in options.items():
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
+    return shlex.join(words)

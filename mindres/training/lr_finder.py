@@ -1,0 +1,100 @@
+"""The learning-rate range test (arXiv:1506.01186), which also times the steps of a training."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import mindspore
+import numpy as np
+
+from mindres.callbacks.step_state import loss_of
+from mindres.data.pipeline import batches
+from mindres.evaluation.inference import in_mode
+from mindres.native.accelerate import accelerated
+from mindres.signals import restore_signal_handlers
+from mindres.training import optimizers
+from mindres.training.step import training_step
+
+LOWEST, HIGHEST = 1e-5, 1.0
+STEPS = 40
+TIMED = 4  # steps after which it is known whether there is time for all
+DIVERGED = 4  # times the lowest loss at which the test ends
+SMOOTHING = 0.8  # share of the mean of the losses so far
+BELOW_LOWEST = 10  # the suggested rate is that of the lowest loss, divided by this
+
+
+@dataclass
+class RangeTest:
+    """What a range test saw.
+
+    rates, losses: the learning rate and the training loss of each step.
+    complete: whether the rates rose to the end, or until the loss ran away.
+    first_seconds: the first step, which waits for the compiler.
+    step_seconds: the median of the others, with the preparation of their images.
+    """
+
+    rates: list[float]
+    losses: list[float]
+    complete: bool
+    first_seconds: float
+    step_seconds: float
+
+    def smoothed(self) -> np.ndarray:
+        """The running mean of the losses, with its start at zero corrected."""
+        mean = 0.0
+        found = []
+        for step, loss in enumerate(self.losses, 1):
+            mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+            found.append(mean / (1 - SMOOTHING**step))
+        return np.array(found)
+
+    @property
+    def suggestion(self) -> float:
+        """A tenth of the learning rate with the lowest smoothed loss, to one digit."""
+        rate = self.rates[int(self.smoothed().argmin())] / BELOW_LOWEST
+        digits = -math.floor(math.log10(rate))
+        return round(rate, digits)
+
+
+def range_test(net, data, recipe, seconds: float) -> RangeTest:
+    """Train `net` with a learning rate that rises with each step; its weights are put back.
+
+    Args:
+        net: a network of this package.
+        data: an `ImageDataset` to train on.
+        recipe: says the optimizer and its options.
+        seconds: where all steps take longer, only `TIMED` of them are taken.
+    """
+    before = [(each, each.value().copy()) for each in net.get_parameters()]
+    rates = np.geomspace(LOWEST, HIGHEST, STEPS).tolist()
+    step = training_step(net, optimizers.make_optimizer(net, recipe, rates), recipe)
+    step.set_train()
+    losses: list[float] = []
+    ends: list[float] = []
+    started = time.monotonic()
+    try:
+        with in_mode(mindspore.GRAPH_MODE), accelerated(step):
+            for images, labels in _repeated(data):
+                losses.append(loss_of(step(images, labels)))
+                ends.append(time.monotonic())
+                if len(losses) < TIMED:
+                    continue
+                complete = len(losses) == STEPS or not losses[-1] < DIVERGED * min(losses)
+                if complete or float(np.median(np.diff(ends))) * STEPS > seconds:
+                    break
+    finally:
+        for parameter, value in before:
+            parameter.set_data(value)
+    finite = [loss if math.isfinite(loss) else 1e9 for loss in losses]
+    between = float(np.median(np.diff(ends)))  # images are prepared meanwhile
+    return RangeTest(rates[: len(losses)], finite, complete, ends[0] - started, between)
+
+
+def _repeated(data):
+    """Batches of (images, labels) without an end."""
+    while True:
+        for images, labels in batches(data).create_tuple_iterator(num_epochs=1):
+            restore_signal_handlers()
+            yield images, mindspore.Tensor(labels)

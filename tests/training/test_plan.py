@@ -1,0 +1,149 @@
+"""A plan for a budget of time: the range test, what is decided, and what `mindres train --time` does."""
+
+import argparse
+import json
+import shlex
+
+import numpy as np
+import pytest
+
+import mindres
+from mindres.cli.arguments import duration
+from mindres.cli.program import run_command
+from mindres.cli.training_plan import settle_batch_size
+from mindres.data import Digits
+from mindres.errors import UserError
+from mindres.training import plan
+from mindres.training.lr_finder import RangeTest, range_test
+from mindres.training.recipes import make_recipe
+
+
+@pytest.fixture(scope="module")
+def parts():
+    held = {"validation_fraction": 0.1, "batch_size": 32}
+    return [Digits(split=split, **held) for split in ("train", "val")]
+
+
+def test_range_test_puts_the_weights_back_and_finds_where_the_loss_falls(parts):
+    mindres.set_seed(0)
+    net = mindres.lenet5(10, in_channels=3)
+    before = {each.name: each.asnumpy().copy() for each in net.get_parameters()}
+    found = range_test(net, parts[0], make_recipe("fast"), seconds=20)
+    for each in net.get_parameters():
+        np.testing.assert_array_equal(each.asnumpy(), before[each.name])
+    assert found.rates[0] == pytest.approx(1e-5) and len(found.rates) == len(found.losses)
+    assert (
+        0.001 < found.suggestion <= 0.1
+        and found.complete
+        and 0 < found.step_seconds < found.first_seconds
+    )
+
+
+def test_where_there_is_no_time_a_few_steps_are_timed(parts):
+    mindres.set_seed(0)
+    net = mindres.lenet5(10, in_channels=3)
+    found = range_test(net, parts[0], make_recipe("fast"), seconds=1e-6)
+    assert len(found.losses) == 4 and not found.complete
+
+
+def test_suggestion_is_a_tenth_of_the_rate_with_the_lowest_smoothed_loss():
+    rates = np.geomspace(1e-4, 1, 41).tolist()
+    losses = [(np.log10(rate) + 1) ** 2 + 1 for rate in rates]
+    found = RangeTest(rates, losses, True, 1.0, 0.1)
+    mean, weighted = 0.0, []
+    for step, loss in enumerate(losses, 1):
+        mean = 0.8 * mean + 0.2 * loss
+        weighted.append(mean / (1 - 0.8**step))
+    np.testing.assert_allclose(found.smoothed(), weighted)
+    assert found.suggestion == pytest.approx(rates[int(np.argmin(weighted))] / 10, rel=0.4)
+
+
+def planned(monkeypatch, parts, seconds, pretrained, complete=True, step_seconds=0.1):
+    found = RangeTest([1e-3, 1e-2, 1e-1], [2.0, 1.0, 3.0], complete, 2.0, step_seconds)
+    monkeypatch.setattr(plan, "range_test", lambda *_: found)
+    return plan.plan_training(None, *parts, seconds, 1.0, pretrained)
+
+
+def test_the_time_decides_what_is_trained(monkeypatch, parts):
+    # An epoch is 40 steps of 0.1 seconds, 144 images without gradients, and what is around it.
+    all_of_it = planned(monkeypatch, parts, 120, True)
+    epoch = 40 * 0.1 + 144 * 0.1 / 32 / 3 + plan.EPOCH_OVERHEAD
+    epochs = all_of_it.options["epochs"]
+    assert all_of_it.freeze == "none" and 100 < epochs * epoch < 120
+    assert all_of_it.options["optimizer"] == "adamw" and len(all_of_it.lines) == 5
+    assert planned(monkeypatch, parts, 12, True).freeze == "backbone"
+    random = planned(monkeypatch, parts, 14, False)
+    assert (random.freeze, random.options["optimizer"]) == ("none", "momentum")
+    assert random.options["epochs"] in (1, 2)
+    assert planned(monkeypatch, parts, 120, False, complete=False).options["lr"] == 0.02
+    with pytest.raises(UserError, match="give more --time, fewer pixels"):
+        planned(monkeypatch, parts, 6, False)
+
+
+@pytest.mark.parametrize(
+    "text, seconds",
+    [("90s", 90), ("20m", 1200), ("1.5h", 5400), ("2", 120), ("0m", None), ("x", None)],
+)
+def test_times(text, seconds):
+    if seconds is None:
+        with pytest.raises(argparse.ArgumentTypeError, match="must be a time such as 90s"):
+            duration(text)
+    else:
+        assert duration(text) == seconds
+
+
+def test_few_images_make_small_batches(parts):
+    args = argparse.Namespace(batch_size=None)
+    data = Digits(split="train", batch_size=32)
+    data.arrays = tuple(array[:20] for array in data.arrays)
+    settle_batch_size(args, make_recipe("tutorial"), data)
+    assert args.batch_size == data.batch_size == 8
+    args = argparse.Namespace(batch_size=None)
+    settle_batch_size(args, make_recipe("tutorial"), parts[0])
+    assert args.batch_size is None
+
+
+def test_train_says_what_it_plans_and_how_to_repeat_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plan, "MOST_EPOCHS", 2)
+    lenet = "--arch lenet5 --pretrained false --device_target CPU"
+    run_command(["train", "digits", "--time", "3m", *lenet.split()])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "planning 3 minutes (--time): a few steps are tried"
+    assert [line.split(":")[0].strip() for line in lines[1:6]] == [
+        "data",
+        "speed",
+        "train",
+        "how",
+        "rate",
+    ]
+    assert lines[-1].startswith("Test accuracy: ")
+    noted = json.loads((tmp_path / "ckpt" / "config.json").read_text())
+    assert noted["time"] == 180 and noted["epochs"] == 2 and noted["schedule"] == "onecycle"
+    again = shlex.split(lines[6].removeprefix("the same again: mindres "))
+    again[again.index("--ckpt_dir") + 1] = "again"
+    run_command([*again, "--device_target", "CPU", "--max_steps", "1"])
+    repeated = json.loads((tmp_path / "again" / "config.json").read_text())
+    for name in ("lr", "epochs", "optimizer", "schedule", "freeze", "ema", "seed", "batch_size"):
+        assert noted[name] == repeated[name], name
+
+
+def test_a_planned_run_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lenet = "--arch lenet5 --pretrained false --device_target CPU"
+    monkeypatch.setattr(plan, "MOST_EPOCHS", 2)
+    run_command(["train", "digits", "--time", "3m", "--max_steps", "3", *lenet.split()])
+    noted = json.loads((tmp_path / "ckpt" / "config.json").read_text())
+    capsys.readouterr()
+    run_command(["train", "digits", "--resume", "--max_steps", "2", *lenet.split()])
+    out = capsys.readouterr().out
+    assert "planning" not in out and "going on from ckpt/last.ckpt: epoch 1, step 4" in out
+    assert f"{noted['epochs']} epoch" in out
+
+
+def test_time_that_is_over_ends_the_run(parts, capsys):
+    mindres.set_seed(0)
+    net = mindres.lenet5(10, in_channels=3)
+    history = mindres.train(net, *parts, epochs=3, ckpt_dir=None, max_seconds=0.001)
+    assert len(history.epochs) == 1
+    assert "stopping: the time is over" in capsys.readouterr().out
