@@ -26,13 +26,11 @@ class FiniteLoss(Callback):
             return
         if not math.isfinite(loss_of(state.net_outputs)):
             rate = last_learning_rate(self.state.monitor.optimizer)
-            kept = (
-                f"; the last good state is {self.state.last}"
-                if self.state.folder and self.state.last.exists()
-                else ""
-            )
+            # A `last.ckpt` that is there before this run has saved is an earlier run's.
+            saved = self.state.config_is_written and self.state.last.exists()
+            kept = f"; the last good state is {self.state.last}" if saved else ""
             raise UserError(
                 f"the loss is {loss_of(state.net_outputs)} in epoch {self.state.epoch + 1}, step "
-                f"{self.state.step + 1}, at learning rate {rate:g}: lower --lr or set "
-                f"--clip_norm{kept}"
+                f"{self.state.step + 1}, at learning rate {rate:g}: lower `lr` or set "
+                f"`clip_norm`{kept}"
             )
