@@ -11,6 +11,7 @@ import numpy as np
 from mindspore.train import Callback
 
 from mindres import files
+from mindres.callbacks import more_epochs
 from mindres.callbacks.step_state import steps_at_once
 from mindres.devices import workers
 from mindres.errors import UserError
@@ -81,8 +82,11 @@ class LastCheckpoint(Callback):
         noted = metadata.state
         if not noted:
             raise UserError(f"{self.last} was not left by an interrupted run: it cannot be resumed")
-        self._check_config(noted["config"])
+        ended = more_epochs.ended_after(noted, self.config)
+        self._check_config(noted["config"] | ({"epochs": self.config["epochs"]} if ended else {}))
         values = self._values(arrays)
+        if ended:
+            values |= more_epochs.own_rates(self.parameters, STATE_PREFIX)
         for name, parameter in self.parameters.items():
             parameter.set_data(mindspore.Tensor(values[name], parameter.dtype))
         self.epoch = noted["epoch"]
@@ -90,11 +94,13 @@ class LastCheckpoint(Callback):
         self.seed = noted["seed"]
         self.run_id = noted["run_id"]
         config, _ = read_config(self.run_folder.config)
-        self.config_is_written = config.get("run") == self.run_id
+        self.config_is_written = config.get("run") == self.run_id and not ended
         self.monitor.note_run(self.run_id)
         history = [EpochRecord(**record) for record in noted["history"]]
         self.monitor.restore(history, noted)
         workers.say(f"going on from {self.last}: epoch {self.epoch + 1}, step {self.step + 1}")
+        if ended:
+            workers.say(more_epochs.sentence(ended, self.config["epochs"]))
 
     def _check_config(self, theirs: dict) -> None:
         changed = difference(self.config, theirs, self.defaults)

@@ -67,7 +67,7 @@ def add_flags(parser) -> None:
 def run(args) -> None:
     started = time.monotonic()
     args.dataset, args.dataset_path = find_data(args.data, args.dataset_path)
-    settle_time(args)
+    planned = settle_time(args)
     recipe = make_recipe(args.recipe, **recipe_values(args))
 
     import mindres
@@ -82,7 +82,7 @@ def run(args) -> None:
     )
     has_weights = load_pretrained(net, args)
     settle_balance(args, train_data)
-    if args.time is not None:
+    if planned:
         make_plan(args, net, train_data, val_data, has_weights, started)
     recipe = make_recipe(args.recipe, **recipe_values(args))
     mindres.say(first_line(args, recipe, device))

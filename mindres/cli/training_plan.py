@@ -9,20 +9,42 @@ from mindres.cli.training_options import recipe_values
 from mindres.training.recipes import recipe_options
 
 USUAL_TIME = 20 * 60  # seconds, where nothing says how long to train
+SHARE_OF_EPOCHS = 0.85  # of the time for a run that goes on: it starts, compiles and is measured
 CUT_OFF = 1.03  # of the budget: training that is slower than planned ends then
 
 
-def settle_time(args) -> None:
-    """Take the recipe of the run that goes on; where nothing says how long to train, plan."""
+def settle_time(args) -> bool:
+    """Fill in how long to train; returns whether that is to be planned.
+
+    A run that goes on has its recipe already; a finished one gets as many more epochs as --time
+    has room for.
+    """
     from mindres.runs.config import read_config
     from mindres.runs.folder import RunFolder
 
     noted = read_config(RunFolder(args.ckpt_dir).config)[0] if args.resume else {}
     if noted:
+        if args.time is not None and args.epochs is None:
+            args.epochs = _more_epochs(args, noted)
         _take_recipe(args, noted)
-        args.time = None
-    elif args.time is None and not (args.max_steps or args.distributed or recipe_values(args)):
-        args.time = USUAL_TIME if args.recipe == "tutorial" else None
+        return False
+    says_how_long = args.max_steps or args.distributed or recipe_values(args)
+    if args.time is None and not says_how_long and args.recipe == "tutorial":
+        args.time = USUAL_TIME
+    return args.time is not None
+
+
+def _more_epochs(args, noted: dict) -> int | None:
+    """How many epochs a finished run has once --time is over; None where it is not finished."""
+    from mindres.runs.folder import RunFolder
+    from mindres.runs.history import read_history
+
+    history = RunFolder(args.ckpt_dir).history
+    done = read_history(history) if history.is_file() else {"epoch": [0], "seconds": []}
+    if done["epoch"][-1] < noted.get("epochs", 0):
+        return None
+    seconds = sorted(done["seconds"])[len(done["seconds"]) // 2]
+    return int(done["epoch"][-1]) + max(1, int(SHARE_OF_EPOCHS * args.time / seconds))
 
 
 def _take_recipe(args, noted: dict) -> None:

@@ -22,6 +22,8 @@ STEPS = 40
 TIMED = 4  # steps after which it is known whether there is time for all
 DIVERGED = 4  # times the lowest loss at which the test ends
 SMOOTHING = 0.8  # share of the mean of the losses so far
+FIRST = 5  # steps whose mean is the loss at the start
+CLEARLY = 0.95  # of the loss at the start
 BELOW_LOWEST = 10  # the suggested rate is that of the lowest loss, divided by this
 
 
@@ -49,6 +51,11 @@ class RangeTest:
             mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
             found.append(mean / (1 - SMOOTHING**step))
         return np.array(found)
+
+    @property
+    def falls(self) -> bool:
+        """Whether the loss fell clearly: otherwise its lowest value is a matter of chance."""
+        return self.smoothed().min() < CLEARLY * float(np.mean(self.losses[:FIRST]))
 
     @property
     def suggestion(self) -> float:

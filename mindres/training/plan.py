@@ -17,7 +17,8 @@ SHARE_OF_TEST = 0.1  # of the budget, for the range test
 ENOUGH_EPOCHS = 3  # below it only the classifier is trained, if there are published weights
 CLASSIFIER_EPOCHS = 30
 CLASSIFIER_RATE = 0.003
-USUAL_RATES = {"adamw": 0.0005, "momentum": 0.02}  # where there is no time for a range test
+USUAL_RATES = {"adamw": 0.0005, "momentum": 0.05}  # without a range test
+LIKELY = 10  # times the usual rate, or a part of it: no rate beyond is taken
 MOST_EPOCHS = 200
 INFERENCE = 1 / 3  # of the time of a training step that the same images take without gradients
 EPOCH_OVERHEAD = 0.4  # seconds: to begin and end an epoch, and to write its checkpoint
@@ -95,12 +96,18 @@ def in_words(seconds: float) -> str:
 
 def _rate(found: RangeTest, optimizer: str) -> tuple[float, str]:
     """The learning rate, and why it is this one."""
+    rate = USUAL_RATES[optimizer]
     if not found.complete:
-        rate = USUAL_RATES[optimizer]
         return rate, f"learning rate {rate:g}, usual for {optimizer}: no time for a range test"
+    if not found.falls:
+        why = f"usual for {optimizer}: the loss did not fall clearly in a range test"
+        return rate, f"learning rate {rate:g}, {why}"
     lowest = found.rates[int(found.smoothed().argmin())]
     why = f"a tenth of {lowest:.2g}, where the loss was lowest in a range test"
-    return found.suggestion, f"learning rate {found.suggestion:g}, {why}"
+    near = min(max(found.suggestion, rate / LIKELY), rate * LIKELY)
+    if near != found.suggestion:
+        why += f", but within {LIKELY} times of the usual"
+    return near, f"learning rate {near:g}, {why}"
 
 
 def _lines(options, what, rate, found, data, seconds) -> list[str]:

@@ -13,9 +13,11 @@ from mindres.cli.program import run_command
 from mindres.cli.training_plan import settle_batch_size
 from mindres.data import Digits
 from mindres.errors import UserError
+from mindres.runs.history import read_history
 from mindres.training import plan
 from mindres.training.lr_finder import RangeTest, range_test
 from mindres.training.recipes import make_recipe
+from mindres.training.schedules import learning_rates
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,7 @@ def test_the_time_decides_what_is_trained(monkeypatch, parts):
     random = planned(monkeypatch, parts, 14, False)
     assert (random.freeze, random.options["optimizer"]) == ("none", "momentum")
     assert random.options["epochs"] in (1, 2)
-    assert planned(monkeypatch, parts, 120, False, complete=False).options["lr"] == 0.02
+    assert planned(monkeypatch, parts, 120, False, complete=False).options["lr"] == 0.05
     with pytest.raises(UserError, match="give more --time, fewer pixels"):
         planned(monkeypatch, parts, 6, False)
 
@@ -147,3 +149,72 @@ def test_time_that_is_over_ends_the_run(parts, capsys):
     history = mindres.train(net, *parts, epochs=3, ckpt_dir=None, max_seconds=0.001)
     assert len(history.epochs) == 1
     assert "stopping: the time is over" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("longer", [["--epochs", "4"], ["--time", "5m"]])
+def test_a_finished_run_takes_more_epochs(tmp_path, monkeypatch, capsys, longer):
+    monkeypatch.chdir(tmp_path)
+    lenet = [
+        "--arch",
+        "lenet5",
+        "--pretrained",
+        "false",
+        "--device_target",
+        "CPU",
+        "--batch_size",
+        "256",
+    ]
+    first = ["--epochs", "2", "--optimizer", "adamw", "--schedule", "onecycle", "--min_lr", "0"]
+    run_command(["train", "digits", *lenet, *first])
+    before = read_history("ckpt/history.csv")
+    capsys.readouterr()
+    monkeypatch.setattr(
+        "mindres.cli.training_plan.SHARE_OF_EPOCHS", 2 * max(before["seconds"]) / 300
+    )
+    run_command(["train", "digits", *lenet, "--resume", *longer])
+    out = capsys.readouterr().out
+    epochs = json.loads((tmp_path / "ckpt" / "config.json").read_text())["epochs"]
+    assert epochs == 4 if longer[0] == "--epochs" else epochs > 2
+    assert (
+        f"ended after 2 epochs; the learning rate is from now on that of a run of {epochs}" in out
+    )
+    after = read_history("ckpt/history.csv")
+    assert after["loss"][:2] == before["loss"] and len(after["epoch"]) == epochs
+    rates = learning_rates(make_recipe(epochs=epochs, schedule="onecycle", min_lr=0.0), 5)
+    assert after["lr"] == pytest.approx([before["lr"][0], 0, *rates[14::5]], abs=1e-6)
+
+
+def test_an_unfinished_run_keeps_its_epochs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lenet = [
+        "--arch",
+        "lenet5",
+        "--pretrained",
+        "false",
+        "--device_target",
+        "CPU",
+        "--batch_size",
+        "256",
+    ]
+    run_command(["train", "digits", *lenet, "--epochs", "3", "--max_steps", "5"])
+    with pytest.raises(UserError, match="was left by a run with --epochs 3, not 5"):
+        run_command(["train", "digits", *lenet, "--epochs", "5", "--resume"])
+
+
+@pytest.mark.parametrize(
+    "losses, rate, told",
+    [
+        # Noise has its lowest value anywhere; here after two steps, at a rate that learns nothing.
+        ([2.3, 2.2, *[2.3] * 38], 0.05, "did not fall clearly"),
+        ([*np.linspace(2.3, 0.5, 30), *[5.0] * 10], None, "a tenth of"),
+        ([2.3, *[0.5] * 4, *np.linspace(2.4, 9, 35)], 0.005, "within 10 times of the usual"),
+    ],
+)
+def test_a_range_test_that_says_nothing_is_not_believed(losses, rate, told):
+    rates = np.geomspace(1e-5, 1, 40).tolist()
+    found = RangeTest(rates, list(losses), True, 1.0, 0.1)
+    if "within" in told:
+        found.losses[:5] = [2.3, 2.3, 0.1, 2.3, 2.3]
+    chosen, why = plan._rate(found, "momentum")
+    assert told in why and chosen == (found.suggestion if rate is None else rate)
+    assert 0.005 <= chosen <= 0.5
