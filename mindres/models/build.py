@@ -10,7 +10,7 @@ from mindspore.common.initializer import HeNormal, initializer
 from mindres.compat import mindspore as private
 from mindres.errors import UserError
 from mindres.models import registry
-from mindres.models.layers import check_size
+from mindres.models.layers import check_channels, check_size
 from mindres.models.load import load_weights
 
 MOST_CLASSES = 1_000_000  # the most that a classifier may tell apart
@@ -91,14 +91,8 @@ def reset_head(net, num_classes):
 def check_images(net, shape) -> None:
     """Raise `UserError` where `net` takes no images of this `shape` (channels, height, width).
 
-    MindSpore says so itself while it compiles the network, but among pages of its own; and the
-    native operators take channels that the weights do not have for groups.
+    MindSpore says so itself while it compiles the network, but among pages of its own.
     """
-    channels, *size = shape
-    taken = getattr(net, "architecture", {}).get("in_channels", channels)
-    if channels != taken:
-        raise UserError(
-            f"the images have {channels} channels and the network takes {taken}: make the network "
-            "with `in_channels` or the data set with `channels` of the other one"
-        )
-    check_size((0, channels, *size), *getattr(net.backbone, "sides", (1,)))
+    shape = (0, *shape)
+    check_channels(shape, getattr(net, "architecture", {}).get("in_channels", shape[1]))
+    check_size(shape, *getattr(net.backbone, "sides", (1,)))

@@ -29,6 +29,20 @@ def check_size(shape, least, most=None):
         )
 
 
+@ops.constexpr(check=False)
+def check_channels(shape, taken):
+    """Refuse images (N, C, H, W) of other channels than those `taken`, as `check_size` does.
+
+    Raises:
+        UserError: the images have other channels.
+    """
+    if shape[1] != taken:
+        raise UserError(
+            f"the images have {shape[1]} channels and the network takes {taken}: make the network "
+            "with `in_channels` or the data set with `channels` of the other one"
+        )
+
+
 class ConvNorm(nn.Cell):
     """Convolution, batch normalisation, ReLU; `features` as in MindVision's `ConvNormActivation`.
 

@@ -11,6 +11,7 @@ import functools
 
 from mindspore import nn
 
+from mindres.models.layers import check_channels
 from mindres.native import custom
 
 
@@ -21,9 +22,13 @@ def stand_in(native, kind):
 
 
 class NativeConv2d(nn.Cell):
-    """An `nn.Conv2d` with the `operator` from `operators.convolution`."""
+    """An `nn.Conv2d` with the `operator` from `operators.convolution`.
+
+    The operator would take channels that the weights do not have for groups.
+    """
 
     def construct(self, x):
+        check_channels(x.shape, self.in_channels)
         if not custom.computes(x.dtype, self.weight.dtype):
             x = self.conv2d(x, self.weight)
             return self.bias_add(x, self.bias) if self.has_bias else x
@@ -47,6 +52,7 @@ class NativeConvNorm(nn.Cell):
 
         `identity` is a tuple of one tensor, or of none.
         """
+        check_channels(x.shape, self.features[0].in_channels)
         weight, norm = self.features[0].weight, self.features[1]
         statistics = (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
         of_the_batch = norm.use_batch_statistics

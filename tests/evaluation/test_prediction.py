@@ -46,6 +46,7 @@ def test_images_of_other_channels_are_refused():
     """The native operators would take them for groups, and train a network of another kind."""
     net, colour = mindres.lenet5(10), Digits(split="test", channels=3)
     for ask in (
+        lambda: mindres.train(net, colour.run(), colour.run(), epochs=1, ckpt_dir=None),
         lambda: mindres.train(net, colour, colour, ckpt_dir=None),
         lambda: mindres.evaluate(net, colour),
         lambda: mindres.predict(net, np.zeros((2, 3, 32, 32), np.float32)),
