@@ -32,6 +32,7 @@ _HOMES = {
         "callbacks.monitor": ["ValAccMonitor"],
         "callbacks.loss_monitor": ["LossMonitor"],
         "training.trainer": ["History", "set_seed", "train"],
+        "cli.fit": ["fit"],
         "evaluation.evaluator": ["evaluate"],
         "evaluation.predictor": ["predict"],
         "export.exporter": ["export_model"],

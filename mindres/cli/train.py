@@ -65,6 +65,14 @@ def add_flags(parser) -> None:
 
 
 def run(args) -> None:
+    train(args)
+
+
+def train(args) -> tuple:
+    """Do what the flags ask for: the network with its best weights, its history, and the result.
+
+    The result is the sentence on the test images.
+    """
     started = time.monotonic()
     args.dataset, args.dataset_path = find_data(args.data, args.dataset_path)
     planned = settle_time(args)
@@ -101,7 +109,9 @@ def run(args) -> None:
         max_seconds=seconds_left(args, started),
         **run_options(args),
     )
-    mindres.say(best_on_test(net, history, test_data, recipe.tta))
+    result = best_on_test(net, history, test_data, recipe.tta)
+    mindres.say(result)
+    return net, history, result
 
 
 def _open(args, recipe, chooses: str, judged: bool) -> list:

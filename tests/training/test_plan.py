@@ -218,3 +218,20 @@ def test_a_range_test_that_says_nothing_is_not_believed(losses, rate, told):
     chosen, why = plan._rate(found, "momentum")
     assert told in why and chosen == (found.suggestion if rate is None else rate)
     assert 0.005 <= chosen <= 0.5
+
+
+def test_fit_is_the_command_and_its_result_shows_itself(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(plan, "MOST_EPOCHS", 2)
+    options = {"arch": "lenet5", "pretrained": "false", "device_target": "CPU", "nesterov": False}
+    run = mindres.fit("digits", minutes=3, ckpt_dir=tmp_path / "run", **options)
+    assert len(run.history.epochs) == 2 and (run.folder / "best.ckpt").is_file()
+    assert run.result in capsys.readouterr().out and "on 360 images" in run.result
+    config = json.loads((run.folder / "config.json").read_text())
+    assert (config["time"], config["nesterov"]) == (180, False)
+    shown = run._repr_html_()
+    assert "data:image/png;base64,iVBOR" in shown and "<table>" in shown and run.result in shown
+    best = mindres.load_model(run.folder / "best.ckpt")[0]
+    for mine, theirs in zip(run.net.get_parameters(), best.get_parameters()):
+        np.testing.assert_array_equal(mine.asnumpy(), theirs.asnumpy())
+    with pytest.raises(UserError, match="--learning_rate"):
+        mindres.fit("digits", learning_rate=0.1)
