@@ -128,6 +128,26 @@ class Inputs:
     def net(self):
         return self._loaded[0]
 
+    @property
+    def range_test(self):
+        """A range test of --arch, or of the weights of --ckpt, on the training images."""
+        import mindres
+        from mindres.devices.set_device import set_device
+        from mindres.training.lr_finder import MINUTE, range_test
+        from mindres.training.recipes import make_recipe
+
+        set_device(self.args.device_target)
+        self.args.dataset = self.args.dataset or "digits"
+        data = open_images(self.args, {}, "train", augment=True)
+        if self.args.ckpt:
+            net = self.net
+        elif self.args.arch:
+            channels = {"in_channels": data.channels}
+            net = mindres.create_model(self.args.arch, num_classes=len(data.classes), **channels)
+        else:
+            raise UserError("mindres plot lr_finder needs a network: name it with --arch or --ckpt")
+        return range_test(net, data, make_recipe("fast"), 10 * MINUTE)
+
     @cached_property
     def evaluated_images(self):
         from mindres.runs.images import described, use_of

@@ -61,6 +61,9 @@ PICTURES = {
         ("net", "samples"),
         ("stage",),
     ),
+    "lr_finder": Picture(
+        "mindres.pictures.range_test", "a learning-rate range test", ("range_test",)
+    ),
     "gradcam": Picture(
         "mindres.pictures.grad_cam",
         "images beside their Grad-CAM heat maps",

@@ -18,6 +18,7 @@ from mindres.training import optimizers
 from mindres.training.step import training_step
 
 LOWEST, HIGHEST = 1e-5, 1.0
+MINUTE = 60.0  # seconds
 STEPS = 40
 TIMED = 4  # steps after which it is known whether there is time for all
 DIVERGED = 4  # times the lowest loss at which the test ends

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import mindres
+from mindres import pictures
 from mindres.cli.arguments import duration
 from mindres.cli.program import run_command
 from mindres.cli.training_plan import settle_batch_size
@@ -235,3 +236,16 @@ def test_fit_is_the_command_and_its_result_shows_itself(tmp_path, monkeypatch, c
         np.testing.assert_array_equal(mine.asnumpy(), theirs.asnumpy())
     with pytest.raises(UserError, match="--learning_rate"):
         mindres.fit("digits", learning_rate=0.1)
+
+
+def test_plot_draws_the_range_test(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run_command(["plot", "lr_finder", "--arch", "lenet5", "--device_target", "CPU"])
+    assert capsys.readouterr().out.split() == ["lr_finder.png"]
+    assert (tmp_path / "lr_finder.png").stat().st_size > 10_000
+    found = RangeTest([1e-3, 1e-2, 1e-1], [2.0, 1.0, 3.0], True, 1.0, 0.1)
+    axis = pictures.lr_finder(found).axes[0]
+    np.testing.assert_allclose(axis.lines[1].get_ydata(), found.smoothed())
+    assert axis.lines[2].get_xdata()[0] == found.suggestion
+    with pytest.raises(UserError, match="name it with --arch or --ckpt"):
+        run_command(["plot", "lr_finder", "--device_target", "CPU"])
