@@ -9,6 +9,17 @@ from mindres.cli.training_options import recipe_values
 from mindres.training.recipes import recipe_options
 
 USUAL_TIME = 20 * 60  # seconds, where nothing says how long to train
+# Flags of the images that the command repeats, beside those of the recipe.
+OF_IMAGES = (
+    "resize",
+    "validation_fraction",
+    "test_fraction",
+    "group",
+    "image_column",
+    "label_column",
+    "balance",
+    "select",
+)
 SHARE_OF_EPOCHS = 0.85  # of the time for a run that goes on: it starts, compiles and is measured
 CUT_OFF = 1.03  # of the budget: training that is slower than planned ends then
 
@@ -93,6 +104,8 @@ def _command(args, options: dict) -> str:
     words = ["mindres", "train", args.data, "--arch", args.arch, "--ckpt_dir", args.ckpt_dir]
     words += ["--pretrained", args.pretrained] if args.pretrained else []
     words += ["--freeze", args.freeze, "--seed", str(args.seed)]
+    of_images = {name: getattr(args, name) for name in OF_IMAGES}
+    options = {**{name: value for name, value in of_images.items() if value}, **options}
     for name, value in options.items():
         if isinstance(value, bool):
             words.append(f"--{name}" if value else f"--no-{name}")

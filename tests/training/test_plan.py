@@ -127,7 +127,19 @@ def test_train_says_what_it_plans_and_how_to_repeat_it(tmp_path, monkeypatch, ca
     again[again.index("--ckpt_dir") + 1] = "again"
     run_command([*again, "--device_target", "CPU", "--max_steps", "1"])
     repeated = json.loads((tmp_path / "again" / "config.json").read_text())
-    for name in ("lr", "epochs", "optimizer", "schedule", "freeze", "ema", "seed", "batch_size"):
+    for name in (
+        "resize",
+        "validation_fraction",
+        "select",
+        "lr",
+        "epochs",
+        "optimizer",
+        "schedule",
+        "freeze",
+        "ema",
+        "seed",
+        "batch_size",
+    ):
         assert noted[name] == repeated[name], name
 
 
