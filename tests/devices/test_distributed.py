@@ -168,31 +168,19 @@ def test_two_hosts_with_a_worker_each(tmp_path, own_cache, hosts):
 EXAMPLE = [
     ROOT / "examples" / "finetune_resnet50.py",
     *["--distributed", "--device_target", "CPU", "--dataset", "digits", "--pretrained", "false"],
-    *["--batch_size", "32", "--lr", "0.02", "--arch"],
+    *["--batch_size", "96", "--lr", "0.02", "--arch"],
 ]
 
 
 def test_the_example_counts_every_image_once_and_goes_on(tmp_path, own_cache):
     folder = tmp_path / "ckpt"
-    out, _ = start(
-        tmp_path,
-        own_cache,
-        *EXAMPLE,
-        "resnet20",
-        "--epochs",
-        "2",
-        "--max_steps",
-        "22",
-        "--ckpt_dir",
-        folder,
-    ).communicate(timeout=300)
+    example = [*EXAMPLE, "resnet20", "--resize", "16", "--epochs", "2", "--ckpt_dir", folder]
+    out, _ = start(tmp_path, own_cache, *example, "--max_steps", "7").communicate(timeout=300)
     assert out.count("Train Loss") == 1, "one worker speaks for all:\n" + out[-2000:]
-    out, _ = start(
-        tmp_path, own_cache, *EXAMPLE, "resnet20", "--epochs", "2", "--resume", "--ckpt_dir", folder
-    ).communicate(timeout=300)
+    out, _ = start(tmp_path, own_cache, *example, "--resume").communicate(timeout=300)
     assert "going on from" in out and out.count("Train Loss") == 1
     net, metadata = mindres.load_model(folder / "best.ckpt")
-    alone = mindres.evaluate(net, Digits(split="test", batch_size=60))
+    alone = mindres.evaluate(net, Digits(split="test", batch_size=60, resize=16))
     assert alone.accuracy == pytest.approx(metadata["metric"], abs=1e-6)
     # The confusion matrices and losses of the workers are added up.
     history = read_history(folder / "history.csv")
