@@ -14,14 +14,12 @@ def recipe_values(args) -> dict:
 
 def start(args) -> str:
     """Start on the device of the flags, with the other workers and the seed; returns the device."""
-    from mindres.devices.set_device import set_device
-    from mindres.devices.workers import start_workers
-    from mindres.training.trainer import set_seed
+    import mindres  # its names load MindSpore when they are used: after the device is set
 
-    device = set_device(args.device_target, args.device_id)
+    device = mindres.set_device(args.device_target, args.device_id)
     if args.distributed:
-        start_workers()
-    set_seed(args.seed)
+        mindres.start_workers()
+    mindres.set_seed(args.seed)
     return device
 
 
