@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 
-import mindspore
 from mindspore.train import Callback
 
 from mindres import files
@@ -61,7 +60,7 @@ class TensorBoard(Callback):
 
     def _predictions(self):
         net, classes = self.monitor.network, self.data.classes
-        with inference(net, mindspore.get_context("mode")):
+        with inference(net, mode=None):
             shares = softmax(logits(net, self.images))
         return prediction_grid(
             denormalize(self.images, self.data.mean, self.data.std),

@@ -17,7 +17,8 @@ from mindres.signals import restore_signal_handlers
 def evaluate(net, data, classes=None, tta=False) -> Evaluation:
     """Measure `net` on every image of `data` once.
 
-    MindSpore runs in graph mode meanwhile; the caller's mode is set back afterwards.
+    MindSpore runs in graph mode meanwhile; the caller's mode is set back afterwards. Threads
+    take turns, as with `mindres.predict`.
 
     Args:
         net: a network of this package.

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 
 import mindspore
 import numpy as np
 
 from mindres.native.accelerate import accelerated
 from mindres.signals import deferred_signals, kept_signal_handlers
+
+# MindSpore's graph mode ends the process with a segmentation fault where two threads run networks
+# at once, and its PyNative mode gives wrong answers. Blocks of one thread may nest.
+one_at_a_time = threading.RLock()
 
 
 def logits(net, images: np.ndarray, size: int = 0) -> np.ndarray:
@@ -27,24 +32,29 @@ def logits(net, images: np.ndarray, size: int = 0) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def in_mode(mode):
-    """In this block MindSpore runs in `mode`; the mode of before is set back afterwards."""
-    before = mindspore.get_context("mode")
-    mindspore.set_context(mode=mode)
-    try:
-        yield
-    finally:
-        mindspore.set_context(mode=before)
+def in_mode(mode=None):
+    """In this block MindSpore runs in `mode`; the mode of before is set back afterwards.
+
+    None leaves the mode as it is. One thread at a time is in such a block; others wait.
+    """
+    with one_at_a_time:
+        before = mindspore.get_context("mode")
+        mindspore.set_context(mode=before if mode is None else mode)
+        try:
+            yield
+        finally:
+            mindspore.set_context(mode=before)
 
 
 @contextlib.contextmanager
 def inference(net, mode=mindspore.GRAPH_MODE):
     """In this block `net` infers and MindSpore runs in `mode`; both are set back afterwards.
 
-    On CPU its convolutions are the native ones where they can be had.
+    None leaves the mode as it is. On CPU its convolutions are the native ones where they can be
+    had. Threads take turns, as `in_mode` says.
     """
-    training = net.training
     with kept_signal_handlers(), in_mode(mode):
+        training = net.training
         net.set_train(False)
         try:
             with accelerated(net, fixed=True):

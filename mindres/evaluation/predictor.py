@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import mindspore
 import numpy as np
 
 from mindres.data.as_trained import preprocess
@@ -37,6 +36,9 @@ class Prediction:
 def predict(net, images, metadata: Mapping | None = None) -> Prediction:
     """The class and the probabilities that `net` gives each image.
 
+    Safe to call from several threads: whatever of mindres runs a network takes turns, so that a
+    call waits while another thread predicts, evaluates, trains or exports.
+
     Args:
         net: a network of this package.
         images: normalised images, a float array or tensor (N, C, H, W), as the data sets of
@@ -59,7 +61,7 @@ def predict(net, images, metadata: Mapping | None = None) -> Prediction:
         raise UserError(f"the images must have the shape (N, C, H, W), not {images.shape}")
     check_images(net, images.shape[1:])
     # In the caller's mode: to compile a graph takes longer than a few images do.
-    with inference(net, mindspore.get_context("mode")):
+    with inference(net, mode=None):
         parts = [logits(net, images[i : i + BATCH_SIZE]) for i in range(0, len(images), BATCH_SIZE)]
     probabilities = softmax(np.concatenate(parts))
     classes = probabilities.argmax(axis=1)

@@ -7,12 +7,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import mindspore
 import numpy as np
 from mindspore import ops
 
 from mindres import files
-from mindres.evaluation.inference import inference, logits
+from mindres.evaluation.inference import in_mode, inference, logits
 from mindres.export import FORMATS, format_of
 from mindres.models import registry
 from mindres.models.build import check_images
@@ -65,7 +64,7 @@ def export_model(net, path, format=None, metadata=None) -> Path:
     check_images(net, shape)
     network = _exportable(net)
     # MindSpore takes no names with spaces and leaves files beside: it gets a folder of its own.
-    with tempfile.TemporaryDirectory() as folder, files.replacing(path) as part:
+    with in_mode(), tempfile.TemporaryDirectory() as folder, files.replacing(path) as part:
         draft = Path(folder) / f"network{FORMATS[format].ending}"
         with deferred_signals():  # MindSpore's compiler leaves files behind where it is stopped
             kind.write(network, draft, shape, metadata)
@@ -89,7 +88,7 @@ def _check(run, net, shape, path) -> None:
     random = np.random.default_rng(0)
     for batch in BATCH_SIZES:
         images = random.standard_normal((batch, *shape), np.float32)
-        with inference(net, mindspore.get_context("mode")):
+        with inference(net, mode=None):
             expected = logits(net, images)
         difference = np.abs(run(images) - expected).max()
         if not difference <= TOLERANCE * np.abs(expected).max():

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 
-import mindspore
 import numpy as np
 from mindspore import dataset as ds, nn
 from tqdm import tqdm
@@ -84,7 +83,7 @@ def _compute(body, data) -> tuple[np.ndarray, np.ndarray]:
     """The features and labels of all images of `data`, from the network's body."""
     loader = data.run()
     found, labels = [], []
-    with inference(body, mindspore.get_context("mode")):
+    with inference(body, mode=None):
         for images, batch_labels in tqdm(
             loader.create_tuple_iterator(num_epochs=1, output_numpy=True),
             unit="batch",
