@@ -31,6 +31,14 @@ LENET = [
     "--pretrained",
     "false",
 ]
+
+
+def on_folder(data, epochs) -> list:
+    """The flags that train on the class folders in `data`, two images at a time."""
+    flags = ["--dataset", "folder", "--dataset_path", data, "--batch_size", "2"]
+    return [*flags, "--epochs", str(epochs)]
+
+
 # Whoever may do everything, as root may, gives that up.
 AS_ANYONE = "import ctypes; ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())"
 SMALL_FILES = (
@@ -297,14 +305,7 @@ def vanishing_images(attempt) -> None:
             attempt.folder,
             [
                 *LENET,
-                "--dataset",
-                "folder",
-                "--dataset_path",
-                data,
-                "--batch_size",
-                "2",
-                "--epochs",
-                "2000",
+                *on_folder(data, epochs=2000),
                 "--ckpt_dir",
                 f"run{number}",
             ],
@@ -393,14 +394,7 @@ def strange_names(attempt) -> None:
         for command in (
             [
                 *LENET,
-                "--dataset",
-                "folder",
-                "--dataset_path",
-                data,
-                "--batch_size",
-                "2",
-                "--epochs",
-                "1",
+                *on_folder(data, epochs=1),
                 "--ckpt_dir",
                 folder / "run",
             ],
@@ -437,14 +431,7 @@ def locale(attempt) -> None:
         [
             "train",
             *LENET[1:],
-            "--dataset",
-            "folder",
-            "--dataset_path",
-            data,
-            "--batch_size",
-            "2",
-            "--epochs",
-            "1",
+            *on_folder(data, epochs=1),
         ],
         [COMMAND, "predict", data / "val" / "猫" / "0.png", "--ckpt", "ckpt/best.ckpt"],
         [COMMAND, "report", "ckpt"],
