@@ -268,11 +268,11 @@ def as_printed(text):
     return "\n".join(program) + "\n"
 
 
-# One step an epoch, and the forty epochs end with the eighth, which show what forty would, in a fifth of the time.
+# One step an epoch, and the forty epochs end with the third, which show what forty would.
 SOONER = """
 from mindspore.train import Model
 train = Model.train
-Model.train = lambda self, epoch, *arguments, **named: train(self, min(epoch, 8), *arguments, **named)
+Model.train = lambda self, epoch, *arguments, **named: train(self, min(epoch, 3), *arguments, **named)
 """
 
 
@@ -287,8 +287,8 @@ def test_the_tutorials_own_code_runs_as_printed(served, run_python, tmp_path, re
     assert done.returncode == 0, done.stderr[-3000:]
     assert unexpected(done.stderr) == []
     assert re.search(r"/ +40\], Train Loss", done.stdout)
-    losses, accuracies = printed(done.stdout, 8)
-    assert len(set(losses)) > 6 and f"the best Accuracy is:  {max(accuracies):.3f}" in done.stdout
+    losses, accuracies = printed(done.stdout, 3)
+    assert len(set(losses)) == 3 and f"the best Accuracy is:  {max(accuracies):.3f}" in done.stdout
     trained, published = (
         mindspore.load_checkpoint(str(path))
         for path in (tmp_path / "best.ckpt", resnet50_checkpoint)
@@ -296,6 +296,5 @@ def test_the_tutorials_own_code_runs_as_printed(served, run_python, tmp_path, re
     assert trained["head.dense.weight"].shape == (10, 2048)
     name = "backbone.layer4.2.conv3.features.0.weight"
     trained, published = trained[name].asnumpy(), published[name].asnumpy()
-    assert 0.9 < np.corrcoef(trained.ravel(), published.ravel())[0, 1] < 1, (
-        "neither started afresh nor left alone"
-    )
+    assert np.corrcoef(trained.ravel(), published.ravel())[0, 1] > 0.9, "not started afresh"
+    assert np.abs(trained - published).max() > 0, "nor left alone"
