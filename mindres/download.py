@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from mindres import settings
 from mindres.errors import UserError
-from mindres.files import reason, replacing, verify
+from mindres.files import atomic_write, reason, verify
 
 TIMEOUT_S = 30
 
@@ -56,7 +56,7 @@ def download(
         raise UserError(f"that is no address to download from: {error}") from None
     if scheme not in ("http", "https"):
         raise UserError(f"{shown} is not an http or https address")
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         transfer = _Transfer(url, part, path.name, verified=bool(md5 or sha256), hub=hub)
         in_vain = 0
         for attempt in range(1, MOST_ATTEMPTS + 1):

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from mindres.compat.mindspore import NO_MEMORY, NO_REASON, pipeline_reason
 
 # Where an argument of the Python interface has another name than the flag for it.
-FLAGS = {"target": "device_target"}
+FLAGS = {"target": "device_target", "path": "dataset_path"}
 LESS_MEMORY = "lower `batch_size` or `resize`, or end other programs"
 
 
@@ -30,7 +30,7 @@ class UserError(Exception):
 
     def on_command_line(self) -> str:
         """The message with flags for arguments: --batch_size for `batch_size`."""
-        return re.sub(r"`([a-z][a-z_]*)(=[\w./-]+)?`", _flag, str(self))
+        return re.sub(r"`([a-z][a-z_]*)(=[^`\s]+)?`", _flag, str(self))
 
 
 def _flag(found: re.Match) -> str:

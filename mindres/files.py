@@ -137,9 +137,6 @@ def _publish(temporary: Path, path: Path) -> None:
     os.replace(temporary, path)
 
 
-replacing = atomic_write
-
-
 @contextmanager
 def locked(folder: Path | str) -> Iterator[None]:
     """Let one process at a time into the block; where the file system has no locks, all of them."""

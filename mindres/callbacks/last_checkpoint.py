@@ -107,9 +107,9 @@ class LastCheckpoint(Callback):
         if changed:
             before = theirs.get(changed, self.defaults.get(changed))
             raise UserError(
-                f"{self.last} was left by a run with --{changed} {before}, not "
+                f"{self.last} was left by a run with `{changed}={before}`, not "
                 f"{self.config[changed]}: resume with the same values, or start anew in another "
-                "--ckpt_dir"
+                "`ckpt_dir`"
             )
 
     def _values(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -120,7 +120,7 @@ class LastCheckpoint(Callback):
         if unknown:
             raise UserError(
                 f"{self.last} does not fit this run: it differs in {min(unknown)}; resume with the "
-                "same network and options, or start anew in another --ckpt_dir"
+                "same network and options, or start anew in another `ckpt_dir`"
             )
         return arrays
 
@@ -166,11 +166,11 @@ class LastCheckpoint(Callback):
         }
         with contextlib.ExitStack() as together:
             if not self.config_is_written:
-                config = together.enter_context(files.replacing(self.run_folder.config))
+                config = together.enter_context(files.atomic_write(self.run_folder.config))
                 text = text_of_config(self.config, self.run_id, self.seed)
                 config.write_text(text, encoding="utf-8")
             if records:
-                history = together.enter_context(files.replacing(self.run_folder.history))
+                history = together.enter_context(files.atomic_write(self.run_folder.history))
                 write_history(history, records)
             self._save_last(noted)
         self.config_is_written = True

@@ -74,11 +74,11 @@ def image_size(resize) -> tuple[int, int]:
 def existing_folder(path: Path | None, name: str) -> Path:
     """The folder `path` of the data set `name`; `UserError` where there is none."""
     if path is None:
-        raise UserError(f"{name} needs the folder of its files (--dataset_path)")
+        raise UserError(f"{name} needs the folder of its files (`path`)")
     if not path.exists():
         raise UserError(
-            f"the dataset folder {path} does not exist: correct --dataset_path, or add --download"
+            f"the dataset folder {path} does not exist: correct `path`, or add `download`"
         )
     if not path.is_dir():
-        raise UserError(f"{path} is not a folder: correct --dataset_path")
+        raise UserError(f"{path} is not a folder: correct `path`")
     return path

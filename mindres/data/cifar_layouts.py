@@ -57,8 +57,7 @@ def find_layout(root: Path, layouts: tuple[Layout, ...], name: str) -> tuple[Pat
     if not found:
         expected = " or ".join(layout.folder for layout in layouts)
         raise UserError(
-            f"{root} holds no {name}: expected {expected} in it; correct --dataset_path, "
-            "or add --download"
+            f"{root} holds no {name}: expected {expected} in it; correct `path`, or add `download`"
         )
     problem = None
     for folder, layout in found:
@@ -71,6 +70,6 @@ def find_layout(root: Path, layouts: tuple[Layout, ...], name: str) -> tuple[Pat
         if not lacking:
             return folder, layout
         problem = problem or (
-            f"{folder} lacks {lacking[0]}: copy it there, or delete the folder and add --download"
+            f"{folder} lacks {lacking[0]}: copy it there, or delete the folder and add `download`"
         )
     raise UserError(problem)

@@ -88,7 +88,7 @@ class ImageFolder(ImageDataset):
         if broken:
             told = broken_images(self.root, paths, broken)
             if not self.skip_broken:
-                raise UserError(f"{told}; delete it, or leave broken images out with --skip_broken")
+                raise UserError(f"{told}; delete it, or leave broken images out with `skip_broken`")
             counted = "1 broken image" if len(broken) == 1 else f"{len(broken)} broken images"
             _warn(f"left out of {len(paths)} images: {counted}: {told}")
         return [image for i, image in enumerate(found) if i not in broken]

@@ -92,8 +92,7 @@ class Mnist(ImageDataset):
         path = find_idx(self._folders(), name)
         if path is None:
             raise UserError(
-                f"{self.path} holds no {name} or {name}.gz: correct --dataset_path, "
-                "or add --download"
+                f"{self.path} holds no {name} or {name}.gz: correct `path`, or add `download`"
             )
         return path
 

@@ -41,9 +41,7 @@ class Svhn(ImageDataset):
         name = "test_32x32.mat" if self.split == "test" else "train_32x32.mat"
         path = self._locate(name)
         if path is None:
-            raise UserError(
-                f"{self.path} holds no {name}: correct --dataset_path, or add --download"
-            )
+            raise UserError(f"{self.path} holds no {name}: correct `path`, or add `download`")
         self._files = [path]
         self._images, self._labels = read_svhn(path)
 

@@ -42,7 +42,7 @@ class ImageTable(ImageFolder):
     def prepare(self):
         check_fractions(self.validation_fraction, self.test_fraction)
         if self.path is None:
-            raise UserError("a table needs its file (--dataset_path)")
+            raise UserError("a table needs its file (`path`)")
         rows = _rows(self.path, self.image_column, self.label_column, self.group)
         self.root = tables_in(self.path)[0].parent
         self.classes = _class_names(rows)

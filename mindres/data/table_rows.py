@@ -148,7 +148,7 @@ def _label_column(path: Path, records, columns, taken) -> str:
     if not found:
         raise UserError(
             f"which column of {path} has the labels is not clear ({', '.join(left) or 'none'} "
-            "could be it): name it with --label_column"
+            "could be it): name it with `label_column`"
         )
     return found[0]
 

@@ -11,12 +11,14 @@ or `MINDRES_DEVICE_TARGET` has named by the time that MindSpore is imported, els
 from __future__ import annotations
 
 import atexit
+import os
 import sys
 from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder
 
 from mindres import settings
 from mindres.devices import cpu, gpu
+from mindres.errors import UserError
 from mindres.signals import deferred_signals
 
 # The device that `set_device` was asked for before MindSpore was imported.
@@ -54,12 +56,23 @@ def prepare() -> None:
         gpu.prepare()
 
 
+def _check_working_directory() -> None:
+    """MindSpore's import aborts Python in a folder that has been deleted."""
+    try:
+        os.getcwd()
+    except OSError:
+        raise UserError(
+            "the working directory has been deleted: change to a folder that is there"
+        ) from None
+
+
 class _BeforeMindSpore(MetaPathFinder):
     """Calls `prepare` when MindSpore is about to be imported, and lets no signal cut its import."""
 
     def find_spec(self, fullname, path=None, target=None):
         if fullname != "mindspore":
             return None
+        _check_working_directory()
         prepare()
         spec = PathFinder.find_spec(fullname, path, target)
         if spec:

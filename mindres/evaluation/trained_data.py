@@ -40,7 +40,7 @@ def open_data(metadata: Mapping, dataset=None, path="./datasets", split="test", 
     name = dataset or metadata.dataset
     if name is None:
         raise UserError(
-            "the checkpoint does not say which dataset it was trained on: name one with --dataset "
+            "the checkpoint does not say which dataset it was trained on: name one with `dataset` "
             f"({', '.join(DATASETS)})"
         )
     kind = dataset_class(name)

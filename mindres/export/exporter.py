@@ -64,7 +64,7 @@ def export_model(net, path, format=None, metadata=None) -> Path:
     check_images(net, shape)
     network = _exportable(net)
     # MindSpore takes no names with spaces and leaves files beside: it gets a folder of its own.
-    with in_mode(), tempfile.TemporaryDirectory() as folder, files.replacing(path) as part:
+    with in_mode(), tempfile.TemporaryDirectory() as folder, files.atomic_write(path) as part:
         draft = Path(folder) / f"network{FORMATS[format].ending}"
         with deferred_signals():  # MindSpore's compiler leaves files behind where it is stopped
             kind.write(network, draft, shape, metadata)

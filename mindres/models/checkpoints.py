@@ -57,7 +57,7 @@ def open_weights(source, **options):
     if "arch" not in options:
         raise UserError(
             f"{shown} does not say which network it holds, and its parameters do not show it: "
-            "name it with --arch"
+            "name it with `arch`"
         )
     with private.without_initial_values():
         net = create_model(options.pop("arch"), **options)
@@ -68,7 +68,7 @@ def open_weights(source, **options):
 def _open_published(publisher, arch=None, **options):
     """As `open_weights`, for the weights that a publisher has for the network called `arch`."""
     if arch is None:
-        raise UserError(f"{publisher} publishes weights of several networks: name one with --arch")
+        raise UserError(f"{publisher} publishes weights of several networks: name one with `arch`")
     with private.without_initial_values():
         net = create_model(arch, **options)
     report = load_weights(net, publisher)

@@ -104,7 +104,7 @@ def _check_network(wanted: dict, noted: dict, arrays: dict, shown: str) -> None:
     arch = likely.get("arch", wanted["arch"])
     says = f"{shown} {'holds' if noted else 'looks like'} a {arch}"
     if arch != wanted["arch"]:
-        raise UserError(f"{says}, not a {wanted['arch']}: use --arch {arch}, or other weights")
+        raise UserError(f"{says}, not a {wanted['arch']}: use `arch={arch}`, or other weights")
     for option in ("shortcut", "in_channels"):
         if option in wanted and likely.get(option, wanted[option]) != wanted[option]:
             raise UserError(

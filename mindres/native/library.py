@@ -115,7 +115,7 @@ def _compiled() -> Path:
         # replaced: MindSpore would load the new one as well, which was never opened, and crash.
         with files.locked(library.parent):
             if not library.exists():
-                with files.replacing(library) as part:
+                with files.atomic_write(library) as part:
                     build.compile_operators(compiler, part)
     return library
 
@@ -131,6 +131,6 @@ def _onednn() -> Path:
     name = f"libdnnl-{version('mindspore')}-{original.stat().st_size}.so"
     copy = files.cache_dir() / "native" / name
     if not copy.exists():
-        with files.replacing(copy) as part:
+        with files.atomic_write(copy) as part:
             shutil.copyfile(original, part)
     return copy

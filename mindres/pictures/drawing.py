@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure as _Figure
 
 from mindres.errors import UserError
-from mindres.files import replacing
+from mindres.files import atomic_write
 from mindres.pictures import fonts
 
 FORMATS = ("png", "svg", "pdf")
@@ -108,7 +108,7 @@ def show(axis, image):
 def save(figure, path):
     """Write `figure` as PNG, SVG or PDF by the ending of `path`, whole or not at all."""
     kind = format_of(path)
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, dpi=150, format=kind)
 
 

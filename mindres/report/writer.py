@@ -69,7 +69,7 @@ def write_report(
     """
     run = RunFolder(run_dir)
     if not run.path.is_dir():
-        raise UserError(f"there is no run in {run_dir}: name the --ckpt_dir of a training")
+        raise UserError(f"there is no run in {run_dir}: name the `ckpt_dir` of a training")
     contents = _contents(run, Path(ckpt) if ckpt else run.best)
     page = _Page(contents.missing)
     if contents.checkpoint:
@@ -85,7 +85,7 @@ def write_report(
     written = time.strftime("%Y-%m-%d %H:%M")
     page.about += f", written {written} in {run.path.resolve()}"
     out = Path(out) if out else run.report
-    with files.replacing(out) as part:
+    with files.atomic_write(out) as part:
         part.write_text(page.text(), encoding="utf-8", errors="backslashreplace")
     return Report(out)
 
@@ -134,7 +134,7 @@ def _contents(run, checkpoint) -> _Contents:
     if checkpoint == run.best and not checkpoint.is_file():
         if history is None and not config:
             raise UserError(
-                f"{run} holds no best.ckpt, no history.csv and no config.json: name the --ckpt_dir "
+                f"{run} holds no best.ckpt, no history.csv and no config.json: name the `ckpt_dir` "
                 "of a training"
             )
         missing.append("best.ckpt is not in the folder, so nothing could be evaluated.")

@@ -97,7 +97,7 @@ def _missing(path: Path) -> list[Path]:
     return [folder for folder in (path, *path.parents) if not folder.exists()]
 
 
-def _lock(path: Path, remedy: str = "name another --ckpt_dir") -> int | None:
+def _lock(path: Path, remedy: str = "name another `ckpt_dir`") -> int | None:
     """Lock the folder for one run; close the returned descriptor to release it.
 
     None where there are no locks.

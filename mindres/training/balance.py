@@ -42,7 +42,7 @@ def check(balance: str, train_data, shards) -> None:
     if balance != "none" and not hasattr(train_data, "split_labels"):
         raise UserError("balance takes a data set of mindres.data, which knows its labels")
     if balance == "sample" and shards is not None:
-        raise UserError("several workers cannot draw balanced samples: say --balance weight")
+        raise UserError("several workers cannot draw balanced samples: say `balance=weight`")
 
 
 def class_weights(counts) -> np.ndarray:

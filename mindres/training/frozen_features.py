@@ -74,7 +74,7 @@ def features_of(net, data) -> tuple[np.ndarray, np.ndarray]:
     # own too.
     archive = io.BytesIO()
     np.savez(archive, features=features, labels=labels)
-    with files.replacing(path) as part:
+    with files.atomic_write(path) as part:
         part.write_bytes(archive.getbuffer())
     return features, labels
 

@@ -163,7 +163,7 @@ def test_a_broken_image_is_named_or_left_out(tmp_path, capsys, damage, suffix):
     path = tmp_path / "train" / "cat" / f"2{suffix}"
     path.write_bytes(BROKEN[damage](path.read_bytes()))
     for _ in range(2):  # the second time the answer comes from the cache
-        with pytest.raises(UserError, match=rf"cat/2{suffix} cannot be read: .*--skip_broken"):
+        with pytest.raises(UserError, match=rf"cat/2{suffix} cannot be read: .*`skip_broken`"):
             ImageFolder(tmp_path, "train", resize=16)
     data = ImageFolder(tmp_path, "train", resize=16, batch_size=11, skip_broken=True)
     assert "left out of 12 images: 1 broken image: " in capsys.readouterr().err

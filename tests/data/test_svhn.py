@@ -162,7 +162,7 @@ def test_flipped_bytes_give_one_line_or_the_arrays(tmp_path, compressed):
 
 
 def test_what_is_missing_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"holds no test_32x32\.mat: .*--download"):
+    with pytest.raises(UserError, match=r"holds no test_32x32\.mat: .*`download`"):
         Svhn(tmp_path, split="test")
     with pytest.raises(UserError, match="does not exist"):
         Svhn(tmp_path / "none")

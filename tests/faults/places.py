@@ -16,7 +16,7 @@ from pathlib import Path
 
 import mistakes
 import numpy as np
-from fault import Broken, Fault, clean_environment, expect, one_line_error
+from fault import ROOT, Broken, Fault, clean_environment, expect, one_line_error
 from forks import EXAMPLES, forks, zombie
 from PIL import Image
 
@@ -249,6 +249,18 @@ def full_disk(folder, names):
         yield ""
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def deleted_working_directory(attempt) -> None:
+    """A command is run where its working directory has been deleted."""
+    for command in (["summary", "lenet5"], ["eval", "--ckpt", "missing.ckpt"]):
+        attempt.tries += 1
+        code = (
+            "import os, sys; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone');"
+            f"sys.path.insert(0, {str(ROOT)!r}); from mindres.cli import program;"
+            f"program.main({command!r})"
+        )
+        one_line_error(attempt.run("-c", code), "the working directory has been deleted")
 
 
 def vanish(attempt) -> None:
@@ -526,6 +538,7 @@ FAULTS = [
         "they are said and are no classes",
         odd_class_folders,
     ),
+    Fault("working directory deleted", "one line", deleted_working_directory),
     Fault("checkpoints deleted while training", "the run goes on and writes them again", vanish),
     Fault(
         "images deleted or damaged while training",

@@ -110,7 +110,7 @@ def test_broken_images_of_other_folders_are_left_out_where_asked(
     measured = ["eval", "--ckpt", str(kept), "--json", "--device_target", "CPU", *of_new]
     told = ["report", str(trained / "ckpt"), "--ckpt", str(kept), "--out", "report.html", *of_new]
     for command in (drawn, measured, told):
-        with pytest.raises(UserError, match=r"gone.png cannot be read: .*--skip_broken"):
+        with pytest.raises(UserError, match=r"gone.png cannot be read: .*`skip_broken`"):
             run_command(command)
         capsys.readouterr()
         run_command([*command, "--skip_broken"])

@@ -89,7 +89,7 @@ def test_resuming_without_a_run_starts_one(tmp_path, capsys, whole):
 
 def test_another_recipe_is_no_continuation(tmp_path):
     train(tmp_path, max_steps=2)
-    with pytest.raises(UserError, match=r"--lr 0\.05, not 0\.1"):
+    with pytest.raises(UserError, match=r"`lr=0\.05`, not 0\.1"):
         train(tmp_path, resume=True, lr=0.1)
 
 
@@ -242,7 +242,7 @@ def test_the_best_is_selected_by_another_metric(tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "Accuracy: 0.2000, Macro F1: 0.5000, Val Loss: [" in out
     assert "stopping early: no better Macro F1 in 3 epochs" in out
-    with pytest.raises(UserError, match="--select macro_f1, not accuracy"):
+    with pytest.raises(UserError, match="`select=macro_f1`, not accuracy"):
         train(tmp_path, epochs=5, patience=3, resume=True)
     with pytest.raises(UserError, match="did you mean accuracy"):
         train(tmp_path, select="acuracy")

@@ -300,13 +300,13 @@ OTHER_NETWORKS = [
         "resnet18",
         {},
         "resnet34",
-        "looks like a resnet18, not a resnet34: use --arch resnet18, or other weights",
+        "looks like a resnet18, not a resnet34: use `arch=resnet18`, or other weights",
     ),
     (
         "resnet34",
         {},
         "resnet50",
-        "looks like a resnet34, not a resnet50: use --arch resnet34, or other weights",
+        "looks like a resnet34, not a resnet50: use `arch=resnet34`, or other weights",
     ),
     ("resnet50", {"num_classes": 2}, "wide_resnet50_2", "looks like a resnet50, not a wide_re"),
     ("wide_resnet50_2", {"num_classes": 2}, "resnet50", "looks like a wide_resnet50_2, not a"),
@@ -348,7 +348,7 @@ def test_a_checkpoint_of_ours_says_which_network_it_is(tmp_path):
     mindres.save_checkpoint(mindres.resnet20(shortcut="A"), tmp_path / "file.ckpt")
     with pytest.raises(
         UserError,
-        match=r"file.ckpt holds a resnet20, not a resnet18: use --arch resnet20, or other",
+        match=r"file.ckpt holds a resnet20, not a resnet18: use `arch=resnet20`, or other",
     ):
         mindres.load_weights(mindres.resnet18(10), tmp_path / "file.ckpt")
     with pytest.raises(

@@ -57,7 +57,7 @@ def write_checkpoint(arrays: dict, path: Path | str, metadata: Metadata) -> Path
             f"cannot tell the format of {path}: name a file that ends in "
             f"{' or '.join(sorted(endings))}"
         )
-    with files.replacing(path) as part:
+    with files.atomic_write(path) as part:
         _reserve(part, sum(value.nbytes for value in arrays.values()))
         _module(endings[path.suffix]).write(arrays, metadata, part)
     return path
