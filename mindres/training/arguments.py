@@ -77,7 +77,7 @@ def settle(
         UserError: an argument is out of range.
     """
     plan = make_recipe(recipe, **overrides)
-    for sentence in unused_options(plan, overrides):
+    for sentence in unused_options(recipe, overrides):
         workers.warn(sentence)
     if max_steps is not None and max_steps < 1:
         raise UserError(f"max_steps must be at least 1, not {max_steps}")

@@ -152,12 +152,19 @@ def make_recipe(name: str = "tutorial", **overrides) -> Recipe:
     return recipe
 
 
-def unused_options(recipe: Recipe, overrides: Mapping[str, Any]) -> list[str]:
+def unused_options(name: str, overrides: Mapping[str, Any]) -> list[str]:
     """A sentence for each override that only other optimizers or schedules than the recipe's use.
 
-    An override that is None is not given.
+    An override that is None is not given, and one that is the recipe `name`'s own value changes
+    nothing: a run that is resumed hands on all of them.
     """
-    given = [name for name, value in overrides.items() if value is not None]
+    own = RECIPES[name]
+    recipe = make_recipe(name, **overrides)
+    given = [
+        field
+        for field, value in overrides.items()
+        if value is not None and value != getattr(own, field)
+    ]
     indexes: dict[str, Mapping[str, Any]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
     sentences = []
     for kind, index in indexes.items():

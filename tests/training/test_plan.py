@@ -210,7 +210,7 @@ def test_an_unfinished_run_keeps_its_epochs(tmp_path, monkeypatch):
         "256",
     ]
     run_command(["train", "digits", *lenet, "--epochs", "3", "--max_steps", "5"])
-    with pytest.raises(UserError, match="was left by a run with --epochs 3, not 5"):
+    with pytest.raises(UserError, match="was left by a run with `epochs=3`, not 5"):
         run_command(["train", "digits", *lenet, "--epochs", "5", "--resume"])
 
 

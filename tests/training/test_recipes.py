@@ -18,7 +18,7 @@ from mindres.training import (
     schedules,
     step,
 )
-from mindres.training.recipes import RECIPES, Recipe, make_recipe, unused_options
+from mindres.training.recipes import RECIPES, Recipe, make_recipe, recipe_options, unused_options
 from mindres.training.schedules import learning_rates
 
 torch = pytest.importorskip("torch")
@@ -303,8 +303,14 @@ def test_a_new_field_is_one_line(monkeypatch):
     ],
 )
 def test_an_option_that_is_not_used_is_said(name, overrides, told):
-    sentences = unused_options(make_recipe(name, **overrides), overrides)
+    sentences = unused_options(name, overrides)
     assert sentences == ([told] if told else [])
+
+
+def test_a_recipes_own_values_are_no_unused_options():
+    for name, recipe in RECIPES.items():
+        own = {option.name: getattr(recipe, option.name) for option in recipe_options()}
+        assert unused_options(name, own) == []
 
 
 @pytest.mark.parametrize(
