@@ -6,6 +6,7 @@ import argparse
 
 from mindres.cli.arguments import positive_int
 from mindres.cli.flags import (
+    add_amp_flag,
     add_data_flags,
     add_json_flag,
     add_network_flags,
@@ -17,6 +18,7 @@ from mindres.cli.flags import (
 
 def add_flags(parser) -> None:
     add_network_flags(parser)
+    add_amp_flag(parser)
     add_data_flags(parser)
     parser.add_argument(
         "--batch_size", type=positive_int, default=64, help="images at a time (default: 64)"
@@ -47,7 +49,7 @@ def run(args) -> None:
     resize = {"resize": args.resize} if args.resize else {}
     data = open_images(args, metadata, batch_size=args.batch_size, **resize)
     tta = bool(metadata.tta) if args.tta is None else args.tta
-    result = evaluate(net, data, tta=tta)
+    result = evaluate(net, data, tta=tta, amp_level=args.amp_level)
     use = images.use_of(data, args.ckpt, metadata)
     if args.json:
         print_json(

@@ -9,7 +9,7 @@ import json
 
 from mindres.cli.arguments import positive_int
 from mindres.data import DATASETS
-from mindres.devices import DEVICES
+from mindres.devices import AMP_LEVELS, DEVICES
 
 SPLITS = ("test", "val", "train", "all")
 
@@ -25,6 +25,16 @@ def print_json(document) -> None:
 
 def add_device_flag(parser, help="where to run the network (default: auto)") -> None:
     parser.add_argument("--device_target", default="auto", choices=DEVICES, help=help)
+
+
+def add_amp_flag(parser, default="O0") -> None:
+    parser.add_argument(
+        "--amp_level",
+        default=default,
+        choices=AMP_LEVELS,
+        help="mixed precision: on CPU O0 is float32, O2 bfloat16, and auto O0; elsewhere the "
+        "levels are MindSpore's, and auto is O2 (default: %(default)s)",
+    )
 
 
 def add_ckpt_flag(parser, required=True) -> None:

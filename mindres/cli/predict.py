@@ -8,7 +8,13 @@ import sys
 from pathlib import Path
 
 from mindres.cli.arguments import positive_int
-from mindres.cli.flags import add_json_flag, add_network_flags, load_network, print_json
+from mindres.cli.flags import (
+    add_amp_flag,
+    add_json_flag,
+    add_network_flags,
+    load_network,
+    print_json,
+)
 from mindres.errors import UserError
 
 
@@ -20,6 +26,7 @@ def add_flags(parser) -> None:
         help="image files, folders of them, or - for standard input",
     )
     add_network_flags(parser)
+    add_amp_flag(parser)
     parser.add_argument(
         "--top_k", type=positive_int, default=3, help="how many classes of each image (default: 3)"
     )
@@ -41,7 +48,7 @@ def run(args) -> int:
     errors: list[str] = []
     for batch in _batches(args.images, metadata, drawer is not None, errors):
         names, inputs, visible = batch
-        found = predictor.predict(net, inputs).probabilities
+        found = predictor.predict(net, inputs, amp_level=args.amp_level).probabilities
         for i, (name, probabilities) in enumerate(zip(names, found)):
             answer = {"image": name, "predictions": _best(probabilities, classes, args.top_k)}
             if drawer:

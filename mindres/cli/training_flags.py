@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mindres.cli.arguments import non_negative_int, positive_int
-from mindres.cli.flags import add_device_flag, add_skip_broken_flag
+from mindres.cli.flags import add_amp_flag, add_device_flag, add_skip_broken_flag
 from mindres.cli.parser import ArgumentParser
 from mindres.data import AUTO_AUGMENT, DATASETS
 from mindres.evaluation.metrics import METRICS
@@ -47,12 +47,7 @@ def _add_device_flags(parser) -> None:
         type=non_negative_int,
         help="which GPU or Ascend processor, from 0 (default: MindSpore's)",
     )
-    parser.add_argument(
-        "--amp_level",
-        default="auto",
-        choices=("auto", "O0", "O1", "O2", "O3"),
-        help="mixed precision (default: auto: O0 on CPU, O2 elsewhere)",
-    )
+    add_amp_flag(parser, "auto")
     parser.add_argument(
         "--mode",
         default="graph",

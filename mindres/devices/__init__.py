@@ -20,11 +20,14 @@ class Defaults(NamedTuple):
 
 
 # With data sinking the steps of an epoch stay on the device, without a return to Python; a CPU has
-# no device to sink to. O2 trains in half precision and keeps batch normalisation in single.
+# no device to sink to. O2 trains in half precision and keeps batch normalisation in single. On CPU
+# that is bfloat16, which has to be asked for.
 DEFAULTS = {
     "CPU": Defaults("graph", False, "O0"),
     "GPU": Defaults("graph", True, "O2"),
     "Ascend": Defaults("graph", True, "O2"),
 }
+# What `--amp_level` and `amp_level` accept; `native.precision` says what a level is.
+AMP_LEVELS = ("auto", "O0", "O1", "O2", "O3")
 # What `--device_target` and `set_device` accept.
 DEVICES = ("auto", *DEFAULTS)

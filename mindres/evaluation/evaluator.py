@@ -14,7 +14,7 @@ from mindres.models.build import check_images
 from mindres.signals import restore_signal_handlers
 
 
-def evaluate(net, data, classes=None, tta=False) -> Evaluation:
+def evaluate(net, data, classes=None, tta=False, amp_level="O0") -> Evaluation:
     """Measure `net` on every image of `data` once.
 
     MindSpore runs in graph mode meanwhile; the caller's mode is set back afterwards. Threads
@@ -25,20 +25,23 @@ def evaluate(net, data, classes=None, tta=False) -> Evaluation:
         data: an `ImageDataset`, or a MindSpore dataset of (image, label) batches.
         classes: the classes' names; None takes the data's, or numbers.
         tta: average the logits of an image and of its mirror image.
+        amp_level: mixed precision, as in `mindres.train`. With "O0" logits are those of PyTorch to
+            1e-4.
 
     Raises:
-        UserError: there are no images, or a label is not one of the network's classes.
+        UserError: there are no images, a label is not one of the network's classes, or there is no
+            such `amp_level` on this device.
     """
-    scores, labels = _answers(net, batches(data), tta)
+    scores, labels = _answers(net, batches(data), tta, amp_level)
     names = _class_names(scores.shape[1], labels, classes or getattr(data, "classes", None))
     return evaluation_of(scores, labels, names, _image_names(data))
 
 
-def _answers(net, loader, tta: bool) -> tuple[np.ndarray, np.ndarray]:
+def _answers(net, loader, tta: bool, amp_level: str) -> tuple[np.ndarray, np.ndarray]:
     """The logits, float64 (N, classes), and the labels of all images."""
     answers, labels = [], []
     size = 0
-    with inference(net):
+    with inference(net, amp_level=amp_level) as inferring:
         for images, batch_labels in tqdm(
             loader.create_tuple_iterator(num_epochs=1, output_numpy=True),
             total=loader.get_dataset_size(),
@@ -50,9 +53,9 @@ def _answers(net, loader, tta: bool) -> tuple[np.ndarray, np.ndarray]:
             restore_signal_handlers()
             check_images(net, images.shape[1:])
             size = max(size, len(images))
-            answer = logits(net, images, size)
+            answer = logits(inferring, images, size)
             if tta:
-                answer = (answer + logits(net, images[..., ::-1], size)) / 2
+                answer = (answer + logits(inferring, images[..., ::-1], size)) / 2
             answers.append(answer)
             labels.append(batch_labels)
     if not labels:

@@ -9,6 +9,7 @@ import mindspore
 import numpy as np
 
 from mindres.native.accelerate import accelerated
+from mindres.native.precision import element_type, for_inference, resolve_amp
 from mindres.signals import deferred_signals, kept_signal_handlers
 
 # MindSpore's graph mode ends the process with a segmentation fault where two threads run networks
@@ -47,17 +48,25 @@ def in_mode(mode=None):
 
 
 @contextlib.contextmanager
-def inference(net, mode=mindspore.GRAPH_MODE):
+def inference(net, mode=mindspore.GRAPH_MODE, amp_level="O0"):
     """In this block `net` infers and MindSpore runs in `mode`; both are set back afterwards.
 
     None leaves the mode as it is. On CPU its convolutions are the native ones where they can be
     had. Threads take turns, as `in_mode` says.
+
+    Yields:
+        the network to call: `net`, or where mixed precision takes one a copy of it.
+
+    Raises:
+        UserError: there is no such `amp_level` on this device.
     """
+    level = resolve_amp(amp_level)
     with kept_signal_handlers(), in_mode(mode):
         training = net.training
         net.set_train(False)
         try:
-            with accelerated(net, fixed=True):
-                yield
+            inferring = for_inference(net, level)
+            with accelerated(inferring, fixed=True, dtype=element_type(level)):
+                yield inferring
         finally:
             net.set_train(training)

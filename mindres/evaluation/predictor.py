@@ -33,7 +33,7 @@ class Prediction:
     names: list[str]
 
 
-def predict(net, images, metadata: Mapping | None = None) -> Prediction:
+def predict(net, images, metadata: Mapping | None = None, amp_level="O0") -> Prediction:
     """The class and the probabilities that `net` gives each image.
 
     Safe to call from several threads: whatever of mindres runs a network takes turns, so that a
@@ -46,10 +46,12 @@ def predict(net, images, metadata: Mapping | None = None) -> Prediction:
             which are prepared as the network's training images were.
         metadata: what `load_model` returned with the network; None for what it, or the training of
             this process, has left in `net.metadata`.
+        amp_level: mixed precision, as in `mindres.train`. With "O0" logits are those of PyTorch to
+            1e-4.
 
     Raises:
-        UserError: a file cannot be read, nothing says how images are to be prepared, or the network
-            takes no images of their shape.
+        UserError: a file cannot be read, nothing says how images are to be prepared, the network
+            takes no images of their shape, or there is no such `amp_level` on this device.
     """
     if metadata is None:
         metadata = getattr(net, "metadata", None)
@@ -61,8 +63,9 @@ def predict(net, images, metadata: Mapping | None = None) -> Prediction:
         raise UserError(f"the images must have the shape (N, C, H, W), not {images.shape}")
     check_images(net, images.shape[1:])
     # In the caller's mode: to compile a graph takes longer than a few images do.
-    with inference(net, mode=None):
-        parts = [logits(net, images[i : i + BATCH_SIZE]) for i in range(0, len(images), BATCH_SIZE)]
+    with inference(net, mode=None, amp_level=amp_level) as inferring:
+        starts = range(0, len(images), BATCH_SIZE)
+        parts = [logits(inferring, images[i : i + BATCH_SIZE]) for i in starts]
     probabilities = softmax(np.concatenate(parts))
     classes = probabilities.argmax(axis=1)
     known = Metadata.of(metadata).classes or []

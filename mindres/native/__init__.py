@@ -10,6 +10,7 @@ the time of a block; where they cannot be used (another device, neither wheel no
     networks.py     what cells become
     operators.py    the operators and their gradients
     custom.py       a C++ function as an operator of MindSpore
+    precision.py    mixed precision: what an `amp_level` is on each device
     geometry.py     what a convolution tells the operators: padding, shapes, groups, settings
     library.py      the compiled library: found or compiled, loaded, or why not
     build.py        the compiler

@@ -95,6 +95,12 @@ def noted_split_rule(path: Path) -> str | None:
     return config.get("split_rule", DEFAULTS_OF_OLD_RUNS["split_rule"]) if config else None
 
 
+def noted_amp_level(path: Path) -> str | None:
+    """The `amp_level` of the run of a config.json; None where there is no such run."""
+    config, _ = read_config(path)
+    return config.get("amp_level")
+
+
 def read_config(path: Path) -> tuple[dict, str]:
     """The contents of a config.json, and what is wrong with it.
 

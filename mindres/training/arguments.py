@@ -11,10 +11,12 @@ from mindres.data.dataset import ImageDataset
 from mindres.devices import DEFAULTS, workers
 from mindres.errors import UserError, unknown
 from mindres.evaluation.metrics import METRICS
+from mindres.native.precision import resolve_amp
+from mindres.runs.config import noted_amp_level
+from mindres.runs.folder import RunFolder
 from mindres.training.recipes import Recipe, make_recipe, unused_options
 
 MODES = {"graph": mindspore.GRAPH_MODE, "pynative": mindspore.PYNATIVE_MODE}
-AMP_LEVELS = ("auto", "O0", "O1", "O2", "O3")
 
 
 @dataclass
@@ -93,7 +95,7 @@ def settle(
     return Arguments(
         recipe_name=recipe,
         recipe=plan,
-        amp_level=resolve_amp(amp_level),
+        amp_level=_amp_level(amp_level, resume, ckpt_dir),
         mode=mode,
         select=select,
         ckpt_dir=ckpt_dir,
@@ -105,11 +107,11 @@ def settle(
     )
 
 
-def resolve_amp(level: str) -> str:
-    """The `amp_level` that "auto" stands for on the present device."""
-    if level not in AMP_LEVELS:
-        raise unknown("amp_level", level, AMP_LEVELS)
-    return DEFAULTS[_device()].amp_level if level == "auto" else level
+def _amp_level(level: str, resume: bool, ckpt_dir) -> str:
+    """The level of a training; "auto" is that of the run that goes on, or the device's."""
+    if level == "auto" and resume and (noted := noted_amp_level(RunFolder(ckpt_dir).config)):
+        level = noted
+    return resolve_amp(level)
 
 
 def _device() -> str:

@@ -21,6 +21,7 @@ from mindres.data.dataset import ImageDataset
 from mindres.data.pipeline import batches
 from mindres.evaluation.metrics import METRICS
 from mindres.evaluation.validation import ValidationMetrics
+from mindres.native.precision import element_type
 from mindres.runs.config import data_settings
 from mindres.training import balance, moving_average, optimizers, step
 from mindres.training.arguments import Arguments
@@ -52,8 +53,10 @@ def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
     features = args.keeps_features(train_data, val_data)
     if features:
         sampled = args.balance == "sample"
-        train_batches = feature_batches(net, train_data, shuffle=True, balanced=sampled)
-        val_batches = feature_batches(net, val_data, shuffle=False)
+        train_batches = feature_batches(
+            net, train_data, True, balanced=sampled, amp_level=args.amp_level
+        )
+        val_batches = feature_batches(net, val_data, False, amp_level=args.amp_level)
     else:
         balanced = args.balance == "sample"
         train_batches = batches(balance.sampled(train_data) if balanced else train_data)
@@ -102,7 +105,8 @@ def _class_weights(train_data, args: Arguments):
 
 def _one_step(trained, net, optimizer, average, args: Arguments, class_weights):
     """The cell that trains a batch of `trained`, which is `net` or a part of it."""
-    mixed = args.amp_level != "O0"
+    # In bfloat16, where the native operators compute in it, losses need no scaling.
+    mixed = args.amp_level != "O0" and element_type(args.amp_level) == mindspore.float32
     if mixed:
         trained = mindspore.amp.auto_mixed_precision(trained, args.amp_level)
     return step.training_step(

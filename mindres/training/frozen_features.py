@@ -43,13 +43,14 @@ class Tail(nn.Cell):
         return self.head(x if self.neck is None else self.neck(x))
 
 
-def feature_batches(net, data, shuffle: bool, balanced: bool = False):
+def feature_batches(net, data, shuffle: bool, balanced: bool = False, amp_level="O0"):
     """A MindSpore dataset of (feature, label) batches of an `ImageDataset`, not augmented.
 
-    The features lie in the user's cache under a key of the body's weights, the data's files and its
-    transforms. With `balanced` they are drawn so that each class comes equally often.
+    The features lie in the user's cache under a key of the body's weights, the data's files, its
+    transforms, and the level of mixed precision. With `balanced` they are drawn so that each class
+    comes equally often.
     """
-    features, labels = features_of(net, data.plain())
+    features, labels = features_of(net, data.plain(), amp_level)
     order: dict = {"shuffle": shuffle}
     if balanced:
         weights = balanced_weights(labels).tolist()
@@ -59,17 +60,18 @@ def feature_batches(net, data, shuffle: bool, balanced: bool = False):
     )
 
 
-def features_of(net, data) -> tuple[np.ndarray, np.ndarray]:
+def features_of(net, data, amp_level="O0") -> tuple[np.ndarray, np.ndarray]:
     """Features, float32 (N, ...), and labels, int32 (N,), of all images; the cache keeps them."""
     body = Body(net)
-    key = hashlib.sha256(data.fingerprint().encode())
+    precision = "" if amp_level == "O0" else amp_level
+    key = hashlib.sha256(data.fingerprint().encode() + precision.encode())
     for parameter in body.get_parameters():
         key.update(parameter.name.encode() + parameter.asnumpy().tobytes())
     path = files.cache_dir() / "features" / f"{key.hexdigest()[:32]}.npz"
     if path.exists():
         with np.load(path) as saved:
             return saved["features"], saved["labels"]
-    features, labels = _compute(body, data)
+    features, labels = _compute(body, data, amp_level)
     # In one piece: where the disk is full, a zip file that is written bit by bit complains on its
     # own too.
     archive = io.BytesIO()
@@ -79,11 +81,11 @@ def features_of(net, data) -> tuple[np.ndarray, np.ndarray]:
     return features, labels
 
 
-def _compute(body, data) -> tuple[np.ndarray, np.ndarray]:
+def _compute(body, data, amp_level) -> tuple[np.ndarray, np.ndarray]:
     """The features and labels of all images of `data`, from the network's body."""
     loader = data.run()
     found, labels = [], []
-    with inference(body, mode=None):
+    with inference(body, mode=None, amp_level=amp_level) as body:
         for images, batch_labels in tqdm(
             loader.create_tuple_iterator(num_epochs=1, output_numpy=True),
             unit="batch",

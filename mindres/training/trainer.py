@@ -12,6 +12,7 @@ from mindres.errors import UserError
 from mindres.evaluation.inference import in_mode
 from mindres.models.build import check_images
 from mindres.native.accelerate import accelerated
+from mindres.native.precision import element_type
 from mindres.runs.folder import RunFolder
 from mindres.training import balance as balancing
 from mindres.training.arguments import MODES, settle
@@ -57,8 +58,9 @@ def train(
         recipe: a name of `recipes.RECIPES`.
         freeze: "none"; "backbone" to train the classifier alone; or the last stage that stays as it
             is, "conv1" to "layer4", normalisation statistics included.
-        amp_level: mixed precision as in `mindspore.amp`: "O0" to "O3"; "auto" is O0 on CPU, O2
-            elsewhere.
+        amp_level: mixed precision. On CPU "O0" is float32, and "O2" bfloat16 with float32 weights;
+            "auto" is O0. Elsewhere "O0" to "O3" of `mindspore.amp`; "auto" is O2. A run that goes
+            on with "auto" stays as it was.
         mode: "graph", or "pynative" to step through the network with a debugger.
         ckpt_dir: folder of the checkpoints; None keeps none. One run at a time trains in it.
         keep_best: how many checkpoints to keep by the metric; those after the first are called
@@ -121,7 +123,7 @@ def train(
             freeze_stages(net, freeze)
             run = assemble(net, train_data, val_data, args)
         ends.enter_context(run.interrupt.listening())
-        with accelerated(run.step, run.kept):
+        with accelerated(run.step, run.kept, dtype=element_type(args.amp_level)):
             run_epochs(
                 run.model,
                 run.batches,

@@ -406,7 +406,7 @@ def test_how_each_device_is_trained_on():
 def test_auto_mixed_precision_is_the_devices(monkeypatch, device):
     import mindspore
 
-    from mindres.training.arguments import resolve_amp
+    from mindres.native.precision import resolve_amp
 
     monkeypatch.setattr(mindspore, "get_context", lambda name: device)
     assert resolve_amp("auto") == DEFAULTS[device].amp_level

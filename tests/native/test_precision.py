@@ -1,0 +1,126 @@
+"""What an `amp_level` is on CPU: bfloat16 by the native operators, or a refusal in one line."""
+
+import json
+
+import mindspore
+import numpy as np
+import pytest
+
+import mindres
+from mindres.cli.program import main, run_command
+from mindres.data.digits import Digits
+from mindres.devices import cpu
+from mindres.errors import UserError
+from mindres.native import library, precision
+from mindres.weights.formats import read_checkpoint
+
+NO_BFLOAT16 = library.why_not(mindspore.bfloat16)
+needs_bfloat16 = pytest.mark.skipif(NO_BFLOAT16 is not None, reason=f"no bfloat16: {NO_BFLOAT16}")
+
+
+def digits(split):
+    return Digits(split=split, batch_size=32)
+
+
+def train(folder, network="resnet20", seed=3, **options):
+    mindres.set_seed(seed)
+    net = mindres.create_model(network, num_classes=10, in_channels=3)
+    options = {"epochs": 1, "lr": 0.05, "max_steps": 3, "amp_level": "O2", **options}
+    history = mindres.train(net, digits("train"), digits("test"), ckpt_dir=folder, **options)
+    return net, history
+
+
+def weights(net):
+    return {name: value.asnumpy().copy() for name, value in net.parameters_dict().items()}
+
+
+@pytest.mark.parametrize("level", ["O1", "O3"])
+def test_levels_that_a_cpu_does_not_have(level):
+    with pytest.raises(UserError, match=f"{level} does not exist on CPU: choose O0"):
+        precision.resolve_amp(level)
+
+
+def test_o2_without_bfloat16_or_operators_is_refused(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(cpu, "instruction_sets", lambda: {"avx512f"})
+    with pytest.raises(UserError, match="no bfloat16"):
+        precision.resolve_amp("O2")
+    monkeypatch.setenv("MINDRES_NATIVE", "0")
+    command = ["train", "digits", "--arch", "lenet5", "--epochs", "1", "--amp_level", "O2"]
+    with pytest.raises(SystemExit) as end:
+        main([*command, "--ckpt_dir", str(tmp_path / "run")])
+    assert end.value.code == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("mindres: error: --amp_level O2 is bfloat16 on CPU")
+    assert "MINDRES_NATIVE=0" in error and "\n" not in error
+    assert not (tmp_path / "run").exists()
+
+
+@needs_bfloat16
+def test_a_run_in_bfloat16_goes_on_to_the_last_bit(tmp_path):
+    options = {"ema": 0.9, "accumulate": 2, "clip_norm": 1.0}
+    once, _ = train(tmp_path / "once", max_steps=6, **options)
+    train(tmp_path / "twice", max_steps=3, **options)
+    twice, _ = train(tmp_path / "twice", seed=5, max_steps=3, resume=True, **options)
+    first, second = weights(once), weights(twice)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    arrays, _ = read_checkpoint(tmp_path / "twice" / "last.ckpt")
+    assert {value.dtype for value in arrays.values()} <= {np.dtype("float32"), np.dtype("int32")}
+
+
+@needs_bfloat16
+def test_a_run_that_goes_on_with_auto_stays_as_it_was(tmp_path):
+    train(tmp_path, "lenet5")
+    train(tmp_path, "lenet5", resume=True, amp_level="auto")
+    assert json.loads((tmp_path / "config.json").read_text())["amp_level"] == "O2"
+    with pytest.raises(UserError, match="`amp_level=O2`, not O0"):
+        train(tmp_path, "lenet5", resume=True, amp_level="O0")
+
+
+@needs_bfloat16
+def test_features_in_bfloat16_are_kept_apart(own_cache):
+    for level in ("O0", "O2"):
+        train(None, "lenet5", freeze="backbone", amp_level=level)
+    assert len(list((own_cache / "features").iterdir())) == 4
+
+
+@needs_bfloat16
+def test_frozen_stages_stay_as_they_are_in_bfloat16():
+    mindres.set_seed(3)
+    before = weights(mindres.resnet20(10))
+    after = weights(train(None, freeze="layer1", max_steps=1)[0])
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    stages = {name.split(".")[1] for name in changed if name.startswith("backbone")}
+    assert stages == {"layer2", "layer3"}
+
+
+@needs_bfloat16
+def test_evaluate_and_predict_in_bfloat16(tmp_path, capsys):
+    net, _ = train(tmp_path, max_steps=2)
+    data = digits("test")
+    exact, rounded = (mindres.evaluate(net, data, amp_level=level) for level in ("O0", "O2"))
+    default = mindres.evaluate(net, data)
+    assert np.array_equal(default.probabilities, exact.probabilities), "float32 is the default"
+    assert not np.array_equal(exact.probabilities, rounded.probabilities)
+    np.testing.assert_allclose(rounded.probabilities, exact.probabilities, atol=0.01)
+    images, _ = next(data.run().create_tuple_iterator(num_epochs=1, output_numpy=True))
+    for level, probabilities in (("O0", exact.probabilities), ("O2", rounded.probabilities)):
+        found = mindres.predict(net, images, amp_level=level)
+        np.testing.assert_allclose(found.probabilities, probabilities[: len(images)], atol=0.01)
+    command = ["eval", "--ckpt", str(tmp_path / "best.ckpt"), "--json", "--amp_level", "O2"]
+    capsys.readouterr()
+    run_command(command)
+    document = json.loads(capsys.readouterr().out)
+    assert document["loss"] == pytest.approx(rounded.loss, rel=0.02)
+
+
+def test_elsewhere_inference_runs_a_copy_of_mindspores_precision(monkeypatch):
+    """The device's part is played by the CPU, which can compute in float16, too."""
+    monkeypatch.setattr(precision, "_on_cpu", lambda: False)
+    mindres.set_seed(0)
+    net = mindres.lenet5(10, in_channels=3)
+    data = digits("test")
+    exact, rounded = (mindres.evaluate(net, data, amp_level=level) for level in ("O0", "O2"))
+    assert not np.array_equal(exact.probabilities, rounded.probabilities)
+    np.testing.assert_allclose(rounded.probabilities, exact.probabilities, atol=0.01)
+    again = mindres.evaluate(net, data)
+    assert np.array_equal(again.probabilities, exact.probabilities), "the network is as before"
