@@ -83,9 +83,10 @@ def deferred_signals() -> Iterator[None]:
 def _deferred(afterwards: dict[int, Any]) -> Iterator[None]:
     """Note the signals of this block, and have the first handled by the handlers `afterwards`."""
     seen = []
+    handler = afterwards[signal.SIGINT]
     try:
         for number in NUMBERS:
-            signal.signal(number, lambda number, _: seen.append(intended(number)))
+            signal.signal(number, lambda number, _: seen.append(intended(number, handler)))
         _remember_pythons_handler()
         yield
     finally:
@@ -111,9 +112,15 @@ def restore_signal_handlers() -> None:
                 signal.signal(number, handler)
 
 
-def intended(number: int) -> int:
-    """The signal that was sent: Ctrl-C where SIGTERM is how MindSpore's handler passes it on."""
+def intended(number: int, handler=None) -> int:
+    """The signal that was sent: Ctrl-C where SIGTERM is how MindSpore's handler passes it on.
+
+    `handler` is what will answer Ctrl-C; None for what is installed now. Where it is to ignore
+    Ctrl-C, as in a job in the background of a script, SIGTERM is SIGTERM and ends the job.
+    """
     if number != signal.SIGTERM or _delivering:
+        return number
+    if (signal.getsignal(signal.SIGINT) if handler is None else handler) == signal.SIG_IGN:
         return number
     if _keeper is None:
         passed_on = _is_foreign(signal.SIGINT)

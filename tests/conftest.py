@@ -2,11 +2,16 @@
 
 import gc
 import os
+import signal
 
 import pytest
 
 # Nothing here is fetched from elsewhere, whatever proxy the machine has.
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
+
+# A shell script's background jobs ignore Ctrl-C, and so would the programs that tests start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before anything imports MindSpore.
 from cuda_stubs import machine, stubs  # noqa: F401

@@ -75,6 +75,12 @@ def test_sigterm_in_evaluate_ends_a_script_as_everywhere(run_python):
     assert done.returncode in (-signal.SIGTERM, -signal.SIGINT)
 
 
+def test_sigterm_ends_a_script_that_ignores_ctrl_c(run_python):
+    """As every job in the background of a shell script does."""
+    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)" + ONCE.format(number=15)
+    assert run_python("-c", code).returncode == -signal.SIGTERM
+
+
 def test_ctrl_c_in_evaluate_ends_a_script_with_its_own_status(run_python):
     done = run_python("-c", ONCE.format(number=2))
     assert done.returncode == -signal.SIGINT and "KeyboardInterrupt" in done.stderr
