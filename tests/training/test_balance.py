@@ -45,7 +45,7 @@ def test_sampling_draws_each_class_equally_often():
 def test_features_are_drawn_so_too(monkeypatch):
     data = uneven_digits()
     found = np.zeros((len(data), 4), np.float32), data.split_labels().astype(np.int32)
-    monkeypatch.setattr("mindres.training.frozen_features.features_of", lambda net, data: found)
+    monkeypatch.setattr("mindres.training.frozen_features.features_of", lambda *_: found)
     batches = feature_batches(None, data, shuffle=True, balanced=True)
     labels = np.concatenate(
         [found for _, found in batches.create_tuple_iterator(output_numpy=True)]
