@@ -1,6 +1,6 @@
 """The environment variables that mindres reads: one row each, and the one place that reads them.
 
-To add one, add a row. `mindres doctor` and the README's table follow from the rows.
+To add one, add a row. `mindres doctor` and docs/reference/settings.md follow from the rows.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def present() -> dict[str, str]:
 
 
 def markdown() -> str:
-    """The table of all variables in the README."""
+    """The table of all variables in docs/reference/settings.md."""
     rows = [
         f"| `{name}` | {setting.default} | {setting.meaning} |"
         for name, setting in SETTINGS.items()

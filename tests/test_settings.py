@@ -1,4 +1,4 @@
-"""Every environment variable is a row of one table: read through it, in the README, in doctor."""
+"""Every environment variable is a row of one table: read through it, in docs/, in doctor."""
 
 import re
 from pathlib import Path
@@ -10,11 +10,12 @@ import mindres
 from mindres import settings
 
 PACKAGE = Path(mindres.__file__).parent
+PAGE = ROOT / "docs" / "reference" / "settings.md"
 
 
 def test_every_variable_named_in_the_package_has_a_row():
     named = set()
-    for path in [*PACKAGE.rglob("*.py"), ROOT / "README.md"]:
+    for path in [*PACKAGE.rglob("*.py"), *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         named |= set(re.findall(r"\bMINDRES_[A-Z_]+", path.read_text(encoding="utf-8")))
     assert named == {name for name in settings.SETTINGS if name.startswith("MINDRES_")}
 
@@ -27,15 +28,15 @@ def test_they_are_read_through_the_table_alone():
 
 
 def documented():
-    return settings.markdown() in (ROOT / "README.md").read_text(encoding="utf-8")
+    return settings.markdown() in PAGE.read_text(encoding="utf-8")
 
 
-def test_the_readme_has_the_table():
-    assert documented(), f"put this into the README:\n{settings.markdown()}"
+def test_the_page_has_the_table():
+    assert documented(), f"put this into {PAGE}:\n{settings.markdown()}"
 
 
 def test_a_row_that_is_not_documented_is_found(monkeypatch):
-    row = settings.Setting("nothing", "a row that the README does not have")
+    row = settings.Setting("nothing", "a row that the page does not have")
     monkeypatch.setitem(settings.SETTINGS, "MINDRES_FAKE", row)
     assert not documented() and "MINDRES_FAKE" in settings.markdown()
 
