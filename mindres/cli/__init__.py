@@ -22,15 +22,15 @@ COMMANDS = {
         "mindres models 'resnet*'",
     ),
     "summary": Command(
-        "show the layers of a network with parameters, multiply-adds and receptive fields",
+        "show a network's layers with parameters and multiply-adds",
         "mindres summary resnet50 --input 3,224,224",
     ),
     "train": Command(
-        "train a network on a built-in data set or on a folder of images",
+        "train a network on your images or on a built-in data set",
         "mindres train my_photos --time 20m",
     ),
     "eval": Command(
-        "measure accuracy, loss, the scores of each class and the confusion matrix",
+        "measure accuracy, the scores of each class, the confusion matrix",
         "mindres eval --ckpt ckpt/best.ckpt --plots pictures",
     ),
     "predict": Command(
@@ -38,15 +38,15 @@ COMMANDS = {
         "mindres predict photo.jpg --ckpt ckpt/best.ckpt",
     ),
     "plot": Command(
-        "draw data, predictions, learning curves, filters or Grad-CAM",
+        "draw data, predictions, learning curves, filters, Grad-CAM",
         "mindres plot gradcam --ckpt ckpt/best.ckpt --out gradcam.svg",
     ),
     "report": Command(
-        "write an HTML report of a training run: curves, mistakes and what caused them",
+        "write an HTML report of a training: curves, classes, mistakes",
         "mindres report ckpt",
     ),
     "convert": Command(
-        "convert weights of PyTorch, MindCV or MindVision to mindres's or torchvision's format",
+        "convert weights from and to PyTorch, MindCV and MindVision",
         "mindres convert resnet20.th resnet20.ckpt --arch resnet20 --shortcut A",
     ),
     "export": Command(

@@ -95,26 +95,27 @@ def load_network(args):
 
 def add_data_flags(parser, split="test") -> None:
     """Which labelled images; `split` is the default as the help shows it."""
-    parser.add_argument(
+    images = parser.add_argument_group("images")
+    images.add_argument(
         "--dataset",
         choices=DATASETS,
         help="data set (default: the one that the checkpoint was trained on)",
     )
-    parser.add_argument(
+    images.add_argument(
         "--dataset_path",
         help="folder of the data set or its parent (default: the training's, else ./datasets)",
     )
-    parser.add_argument(
+    images.add_argument(
         "--split",
         choices=SPLITS,
         help=f"part of the data set; all is every image of a folder (default: {split})",
     )
-    parser.add_argument(
+    images.add_argument(
         "--validation_fraction",
         type=float,
         help="part of the training images that is the split val (default: the training's, else 0)",
     )
-    add_skip_broken_flag(parser)
+    add_skip_broken_flag(images)
 
 
 def add_skip_broken_flag(parser, default=" (default: as in the training)") -> None:

@@ -6,7 +6,7 @@ import argparse
 import importlib
 
 from mindres import __version__
-from mindres.cli import COMMANDS
+from mindres.cli import COMMANDS, first_screen
 from mindres.errors import UserError, suggestion
 
 # Whether --debug was given: every error then shows its traceback.
@@ -19,19 +19,42 @@ class _Debug(argparse.Action):
         debug = True
 
 
+class _HelpAll(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None):
+        print(parser.format_everything(), end="")
+        parser.exit()
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """argparse with mindres's error line, help layout, suggestions, and `--debug`.
 
-    Flags cannot be abbreviated.
+    `--help` fits a screen, `--help-all` explains every flag. Flags cannot be abbreviated.
     """
 
     def __init__(self, *args, **kwargs):
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)
+        self.add_argument("--help-all", action=_HelpAll, nargs=0, help="explain every flag")
         self.add_argument(
             "--debug", action=_Debug, nargs=0, help="show where in the program an error came from"
         )
+
+    def add_argument_group(self, title=None, *args, **kwargs):
+        """The group of this title, a new one where there is none yet."""
+        there = (group for group in self._action_groups if title and group.title == title)
+        return next(there, None) or super().add_argument_group(title, *args, **kwargs)
+
+    def format_help(self) -> str:
+        """The whole help where that is short, else its first screen."""
+        everything = self.format_everything()
+        short = everything.count("\n") <= first_screen.LINES
+        return everything if short else first_screen.first_screen(self)
+
+    def format_everything(self) -> str:
+        """The help with every flag explained."""
+        self.usage = first_screen.usage(self)
+        return super().format_help()
 
     def _check_value(self, action, value):
         if action.choices is not None and value not in action.choices:

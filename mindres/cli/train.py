@@ -36,10 +36,6 @@ def add_flags(parser) -> None:
         f".parquet), or a built-in data set: {', '.join(BUILT_IN)}",
     )
     parser.add_argument(
-        "--dataset_path",
-        help="of a built-in data set: its folder, or the parent (default: ./datasets)",
-    )
-    parser.add_argument(
         "--time",
         type=duration,
         help="how long to train, such as 90s, 20m or 2h: epochs, learning rate and the like follow "
@@ -47,21 +43,30 @@ def add_flags(parser) -> None:
         "nor another flag of the recipe is given)",
     )
     add_training_flags(parser)
-    parser.add_argument(
+    _add_image_flags(parser.add_argument_group("images"))
+    parser.set_defaults(resize=None, validation_fraction=None, select=None, balance=None)
+
+
+def _add_image_flags(group) -> None:
+    add = group.add_argument
+    add(
+        "--dataset_path",
+        help="of a built-in data set: its folder, or the parent (default: ./datasets)",
+    )
+    add(
         "--test_fraction",
         type=float,
         help="part of the training images that is held out as test images (default: 0.15 where "
         "there are none)",
     )
-    parser.add_argument(
+    add(
         "--group",
         metavar="PATTERN",
         help="regular expression for the part of an image's path, such as 'patient_[0-9]+', or "
         "column of a table, that says which images are never split between training and measuring",
     )
-    parser.add_argument("--image_column", metavar="NAME", help="column of a table with the paths")
-    parser.add_argument("--label_column", metavar="NAME", help="column of a table with the labels")
-    parser.set_defaults(resize=None, validation_fraction=None, select=None, balance=None)
+    add("--image_column", metavar="NAME", help="column of a table with the paths")
+    add("--label_column", metavar="NAME", help="column of a table with the labels")
 
 
 def run(args) -> None:

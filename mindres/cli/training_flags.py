@@ -32,11 +32,12 @@ def training_parser(description: str, example: str, **defaults) -> ArgumentParse
 
 def add_training_flags(parser) -> None:
     """Every flag of a training but for the name and the folder of its data set."""
-    _add_device_flags(parser)
-    _add_image_flags(parser)
     _add_network_flags(parser)
-    _add_run_flags(parser)
-    _add_augmentation_flags(parser.add_argument_group("augmentation of training images"))
+    _add_folder_flags(parser)
+    _add_image_flags(parser.add_argument_group("images"))
+    _add_run_flags(parser.add_argument_group("run"))
+    _add_device_flags(parser.add_argument_group("device"))
+    _add_augmentation_flags(parser.add_argument_group("augmentation"))
     _add_recipe_flags(parser.add_argument_group("recipe", "each flag replaces the recipe's value"))
 
 
@@ -104,9 +105,14 @@ def _add_network_flags(parser) -> None:
     )
 
 
-def _add_run_flags(parser) -> None:
+def _add_folder_flags(parser) -> None:
     add = parser.add_argument
     add("--ckpt_dir", default="ckpt", help="folder of the checkpoints (default: %(default)s)")
+    add("--resume", action="store_true", help="continue from last.ckpt in --ckpt_dir")
+
+
+def _add_run_flags(parser) -> None:
+    add = parser.add_argument
     add(
         "--keep_best",
         type=positive_int,
@@ -129,7 +135,6 @@ def _add_run_flags(parser) -> None:
         "default, which then selects by balanced_accuracy (default of the scripts: none)",
     )
     add("--overwrite", action="store_true", help="replace a better best.ckpt of an earlier run")
-    add("--resume", action="store_true", help="continue from last.ckpt in --ckpt_dir")
     add(
         "--seed",
         type=int,

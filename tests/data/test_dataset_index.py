@@ -48,7 +48,7 @@ def with_flowers(tmp_path):
 
 
 def test_a_new_row_is_in_help_lists_suggestions_and_errors(with_flowers):
-    for arguments in (["train", "--help"], ["eval", "--help"], ["report", "--help"]):
+    for arguments in (["train", "--help-all"], ["eval", "--help-all"], ["report", "--help-all"]):
         assert "flowers" in with_flowers(*arguments).stdout
     near = with_flowers("train", "flower")
     assert near.returncode == 2 and "did you mean flowers?" in near.stderr
