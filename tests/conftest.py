@@ -22,6 +22,7 @@ from small_data import (  # noqa: F401
     SHARED,
     Python2Pickler,
     cifar10_batches,
+    made_once,
     packed,
     python2_pickle,
     realdata,
@@ -79,7 +80,8 @@ def resnet50_checkpoint(tmp_path_factory):
     """A ResNet-50 of random weights for 1000 classes, saved by MindSpore under MindVision's parameter names."""
     import mindspore
 
-    mindspore.set_seed(50)
-    path = tmp_path_factory.mktemp("published") / "resnet50_224.ckpt"
-    mindspore.save_checkpoint(mindres.resnet50(), str(path))
-    return path
+    def make(path):
+        mindspore.set_seed(50)
+        mindspore.save_checkpoint(mindres.resnet50(), str(path))
+
+    return made_once(tmp_path_factory, "resnet50_224.ckpt", make)

@@ -1,6 +1,8 @@
 """Small data sets in their publishers' layouts: random CIFAR-10, and real images where they are at hand."""
 
+import fcntl
 import io
+import os
 import pickle
 import subprocess
 import sys
@@ -14,28 +16,34 @@ SHARED = ROOT.parent / "shared"
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
+def made_once(tmp_path_factory, name, make):
+    """The path of what `make(path)` writes, for all pytest-xdist workers together."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    path = base / name
+    with open(base / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            partial = base / f"partial-{name}"
+            make(partial)
+            partial.rename(path)
+    return path
+
+
 @pytest.fixture(scope="session")
 def realdata(tmp_path_factory):
     """Real CIFAR-10 and MNIST images, 20 + 10 of each CIFAR-10 class, in their publishers' layouts."""
     unpack = SHARED / "data" / "unpack.py"
     if not unpack.is_file():
         pytest.skip("the real image data is not here")
-    folder = tmp_path_factory.mktemp("realdata")
-    subprocess.run(
-        [
-            sys.executable,
-            str(unpack),
-            "--to",
-            str(folder),
-            "--train-per-class",
-            "20",
-            "--test-per-class",
-            "10",
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return folder
+    counts = ["--train-per-class", "20", "--test-per-class", "10"]
+
+    def make(folder):
+        command = [sys.executable, str(unpack), "--to", str(folder), *counts]
+        subprocess.run(command, check=True, capture_output=True)
+
+    return made_once(tmp_path_factory, "realdata", make)
 
 
 def cifar10_batches(train=30, test=12, seed=0):

@@ -21,7 +21,7 @@ from mindres.data import Digits
 
 random.seed(1)
 net = mindres.create_model("lenet5", num_classes=10, in_channels=3)
-data = Digits(split="test", batch_size=4)
+data = Digits(split="test", batch_size=12)
 handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 started = time.monotonic()
 timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
@@ -104,7 +104,7 @@ TRAIN = [
         "--recipe",
         "sgd_mnist",
         "--batch_size",
-        "8",
+        "32",
         "--epochs",
         "50",
         "--ckpt_dir",

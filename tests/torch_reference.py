@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+# Of both hidden layers of AlexNet's and VGG-16's classifiers.
+WIDTH = 4096
+
 
 class Residual(nn.Module):
     """Two 3x3 convolutions, or 1x1, 3x3, 1x1 around `groups` of `base_width`, beside a shortcut."""
@@ -158,12 +161,12 @@ def alexnet(num_classes=1000, in_channels=3):
         6,
         [
             nn.Dropout(),
-            nn.Linear(9216, 4096),
+            nn.Linear(9216, WIDTH),
             nn.ReLU(),
             nn.Dropout(),
-            nn.Linear(4096, 4096),
+            nn.Linear(WIDTH, WIDTH),
             nn.ReLU(),
-            nn.Linear(4096, num_classes),
+            nn.Linear(WIDTH, num_classes),
         ],
     )
 
@@ -181,13 +184,13 @@ def vgg16(num_classes=1000, in_channels=3):
         features,
         7,
         [
-            nn.Linear(25088, 4096),
+            nn.Linear(25088, WIDTH),
             nn.ReLU(),
             nn.Dropout(),
-            nn.Linear(4096, 4096),
+            nn.Linear(WIDTH, WIDTH),
             nn.ReLU(),
             nn.Dropout(),
-            nn.Linear(4096, num_classes),
+            nn.Linear(WIDTH, num_classes),
         ],
     )
 

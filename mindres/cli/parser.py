@@ -65,6 +65,20 @@ class ArgumentParser(argparse.ArgumentParser):
         raise UserError(f"{message} (see {self.prog} --help)")
 
 
+class _CommandParser(ArgumentParser):
+    """The parser of the command called `command`, whose file is loaded when it has to parse."""
+
+    def __init__(self, *args, command: str, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.command = command
+
+    def parse_known_args(self, args=None, namespace=None):
+        file = importlib.import_module(f"mindres.cli.{self.command}")
+        file.add_flags(self)
+        self.set_defaults(run=file.run)
+        return super().parse_known_args(args, namespace)
+
+
 def build_parser() -> ArgumentParser:
     """The parser of all commands; the parsed arguments have the command's function as `run`."""
     parser = ArgumentParser(
@@ -74,15 +88,15 @@ def build_parser() -> ArgumentParser:
         "mindres COMMAND --help explains a command.",
     )
     parser.add_argument("--version", action="version", version=f"mindres {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=_CommandParser
+    )
     for name, row in COMMANDS.items():
-        command = commands.add_parser(
+        commands.add_parser(
             name,
+            command=name,
             help=row.does,
             description=f"{row.does[0].upper()}{row.does[1:]}.",
             epilog=f"example:\n  {row.example}",
         )
-        file = importlib.import_module(f"mindres.cli.{name}")
-        file.add_flags(command)
-        command.set_defaults(run=file.run)
     return parser

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -58,6 +56,8 @@ METRICS = {
 
 def confusion_matrix(labels: NDArray, predicted: NDArray, classes: int) -> NDArray:
     """Counts of images by true and by predicted class: int64 (classes, classes)."""
+    import numpy as np  # here, as `--help` shows the rows and needs no NumPy
+
     counts = np.bincount(labels.astype(np.int64) * classes + predicted, minlength=classes**2)
     return counts.reshape(classes, classes)
 

@@ -15,6 +15,9 @@ from mindres.models.registry import Family, Network, documented
 from mindres.weights.naming import Naming
 from mindres.weights.publishers import sources
 
+# Of both hidden layers of the classifier.
+WIDTH = 4096
+
 NETWORKS = {
     "alexnet": Network(
         input_shape=(3, 224, 224),
@@ -73,12 +76,12 @@ def alexnet(num_classes=1000, pretrained=False, in_channels=3):
             pool=AdaptivePool(6),
             flatten=nn.Flatten(),
             drop6=nn.Dropout(p=0.5),
-            fc6=nn.Dense(256 * 6 * 6, 4096, activation="relu"),
+            fc6=nn.Dense(256 * 6 * 6, WIDTH, activation="relu"),
             drop7=nn.Dropout(p=0.5),
-            fc7=nn.Dense(4096, 4096, activation="relu"),
+            fc7=nn.Dense(WIDTH, WIDTH, activation="relu"),
         )
     )
-    net = BaseClassifier(AlexNet(in_channels), neck, DenseHead(4096, num_classes))
+    net = BaseClassifier(AlexNet(in_channels), neck, DenseHead(WIDTH, num_classes))
     architecture = {"arch": "alexnet", "num_classes": num_classes, "in_channels": in_channels}
     return finish(net, architecture, pretrained, NETWORKS["alexnet"].weights)
 

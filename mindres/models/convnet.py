@@ -7,7 +7,7 @@ from mindvision.classification.models.classifiers import BaseClassifier
 from mindvision.classification.models.head import DenseHead
 
 from mindres.models.build import finish
-from mindres.models.layers import check_size
+from mindres.models.layers import TwoConvolutions
 from mindres.models.registry import Family, Network, documented
 from mindres.weights.naming import Naming
 
@@ -16,22 +16,13 @@ NETWORKS = {
 }
 
 
-class ConvNet(nn.Cell):
+class ConvNet(TwoConvolutions):
     """The backbone: (N, in_channels, 28, 28) images to (N, 16, 7, 7) features."""
 
-    sides = (28, 28)
+    side = 28
 
     def __init__(self, in_channels=1):
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, 8, 3, pad_mode="same", has_bias=True)
-        self.conv2 = nn.Conv2d(8, 16, 3, pad_mode="same", has_bias=True)
-        self.relu = nn.ReLU()
-        self.max_pool = nn.MaxPool2d(kernel_size=2, stride=2)
-
-    def construct(self, x):
-        check_size(x.shape, *self.sides)
-        x = self.max_pool(self.relu(self.conv1(x)))
-        return self.max_pool(self.relu(self.conv2(x)))
+        super().__init__(in_channels, (8, 16), kernel_size=3, pad_mode="same")
 
 
 @documented(NETWORKS["convnet"], "convnet")

@@ -43,6 +43,30 @@ def check_channels(shape, taken):
         )
 
 
+class TwoConvolutions(nn.Cell):
+    """A backbone of two convolutions, each followed by ReLU and 2x2 max-pooling.
+
+    Takes images (N, in_channels, side, side), with the `side` of the subclass. `channels` are those
+    after each convolution.
+    """
+
+    side: int
+
+    def __init__(self, in_channels, channels, kernel_size, pad_mode):
+        super().__init__()
+        first, second = channels
+        options = {"kernel_size": kernel_size, "pad_mode": pad_mode, "has_bias": True}
+        self.conv1 = nn.Conv2d(in_channels, first, **options)
+        self.conv2 = nn.Conv2d(first, second, **options)
+        self.relu = nn.ReLU()
+        self.max_pool = nn.MaxPool2d(kernel_size=2, stride=2)
+
+    def construct(self, x):
+        check_size(x.shape, self.side, self.side)
+        x = self.max_pool(self.relu(self.conv1(x)))
+        return self.max_pool(self.relu(self.conv2(x)))
+
+
 class ConvNorm(nn.Cell):
     """Convolution, batch normalisation, ReLU; `features` as in MindVision's `ConvNormActivation`.
 

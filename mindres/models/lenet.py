@@ -9,7 +9,7 @@ from mindvision.classification.models.classifiers import BaseClassifier
 from mindvision.classification.models.head import DenseHead
 
 from mindres.models.build import finish
-from mindres.models.layers import check_size
+from mindres.models.layers import TwoConvolutions
 from mindres.models.registry import Family, Network, documented
 from mindres.weights.naming import Naming
 from mindres.weights.publishers import sources
@@ -31,22 +31,13 @@ NETWORKS = {
 }
 
 
-class LeNet5(nn.Cell):
+class LeNet5(TwoConvolutions):
     """The backbone: (N, in_channels, 32, 32) images to (N, 16, 5, 5) features."""
 
-    sides = (32, 32)
+    side = 32
 
     def __init__(self, in_channels=1):
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, 6, 5, pad_mode="valid", has_bias=True)
-        self.conv2 = nn.Conv2d(6, 16, 5, pad_mode="valid", has_bias=True)
-        self.relu = nn.ReLU()
-        self.max_pool = nn.MaxPool2d(kernel_size=2, stride=2)
-
-    def construct(self, x):
-        check_size(x.shape, *self.sides)
-        x = self.max_pool(self.relu(self.conv1(x)))
-        return self.max_pool(self.relu(self.conv2(x)))
+        super().__init__(in_channels, (6, 16), kernel_size=5, pad_mode="valid")
 
 
 @documented(NETWORKS["lenet5"], "lenet5")

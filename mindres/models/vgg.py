@@ -18,6 +18,9 @@ from mindres.models.registry import Family, Network, network_functions
 from mindres.weights.naming import Naming
 from mindres.weights.publishers import sources
 
+# Of both hidden layers of the classifier.
+WIDTH = 4096
+
 # `design` is the number of convolutions in each of the five stages.
 NETWORKS = {
     "vgg16": Network(
@@ -78,13 +81,13 @@ def _function(name, network):
             OrderedDict(
                 pool=AdaptivePool(7),
                 flatten=nn.Flatten(),
-                fc6=nn.Dense(512 * 7 * 7, 4096, activation="relu"),
+                fc6=nn.Dense(512 * 7 * 7, WIDTH, activation="relu"),
                 drop6=nn.Dropout(p=0.5),
-                fc7=nn.Dense(4096, 4096, activation="relu"),
+                fc7=nn.Dense(WIDTH, WIDTH, activation="relu"),
             )
         )
         backbone = VGG(network.design, in_channels)
-        net = BaseClassifier(backbone, neck, DenseHead(4096, num_classes, keep_prob=0.5))
+        net = BaseClassifier(backbone, neck, DenseHead(WIDTH, num_classes, keep_prob=0.5))
         architecture = {"arch": name, "num_classes": num_classes, "in_channels": in_channels}
         return finish(net, architecture, pretrained, network.weights)
 

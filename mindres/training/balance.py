@@ -1,24 +1,29 @@
 """Makes classes of few images count as much as those of many.
 
 `sample` draws the images of an epoch so that each class comes equally often; `weight` takes every
-image once, and multiplies its loss by what its class lacks.
+image once, and multiplies its loss by what its class lacks. NumPy is imported where it is used:
+`--help` needs it not.
 """
 
 from __future__ import annotations
 
 import copy
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from mindres.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 BALANCES = ("none", "sample", "weight")
 RATIO = 3  # of the largest to the smallest class, from which on classes are balanced
 AUTO = "sample"
 
 
-def class_counts(data) -> np.ndarray:
+def class_counts(data) -> NDArray:
     """The number of the split's images of each class, int (classes,)."""
+    import numpy as np
+
     return np.bincount(data.split_labels(), minlength=len(data.classes))
 
 
@@ -45,8 +50,10 @@ def check(balance: str, train_data, shards) -> None:
         raise UserError("several workers cannot draw balanced samples: say `balance=weight`")
 
 
-def class_weights(counts) -> np.ndarray:
+def class_weights(counts) -> NDArray:
     """What the loss of each class is multiplied by, float32 (classes,), 1 in the mean of images."""
+    import numpy as np
+
     there = np.maximum(counts, 1)
     return (counts.sum() / (np.count_nonzero(counts) * there)).astype(np.float32)
 
@@ -62,7 +69,7 @@ def line(counts, classes, balance: str, select: str) -> str:
     """What is done about classes of few images, in one line; "" where nothing is."""
     if balance == "none" or not counts.any():
         return ""
-    few = int(np.where(counts > 0, counts, counts.max() + 1).argmin())
+    few = min(range(len(counts)), key=lambda number: counts[number] or float("inf"))
     many = int(counts.argmax())
     return (
         f"{classes[few]} has {counts[few]:,} training images and {classes[many]} {counts[many]:,}: "

@@ -53,7 +53,7 @@ for line in ("--help", "summary --help", "summary", "nothing", "--version", "con
             program.main(line.split())
         except SystemExit as end:
             status = end.code or 0
-    print(status, {"mindspore", "matplotlib"} & set(sys.modules))
+    print(status, {"mindspore", "matplotlib", "numpy"} & set(sys.modules))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=clean_environment()

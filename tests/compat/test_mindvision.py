@@ -234,7 +234,7 @@ def test_the_tutorial_runs_to_its_last_line(
     best = max(printed(done.stdout, 2)[1])
     assert f"the best Accuracy is:  {best:.3f}" in done.stdout
     published = mindspore.load_checkpoint(str(resnet50_checkpoint))
-    name = "backbone.layer4.2.conv3.features.0.weight"
+    name = "backbone.layer4.0.conv3.features.0.weight"
     np.testing.assert_array_equal(np.load(tmp_path / "loaded.npy"), published[name].asnumpy())
     trained = mindspore.load_checkpoint(str(tmp_path / "best.ckpt"))
     assert trained["head.dense.weight"].shape == (10, 2048)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, clean_environment
+from small_networks import add_resnet8
 
 import mindres
 from mindres.data.digits import Digits
@@ -23,7 +24,7 @@ MSRUN = Path(sys.executable).with_name("msrun")
 pytestmark = pytest.mark.skipif(not MSRUN.exists(), reason="msrun is not beside this Python")
 
 WORKER = """
-import sys, mindres
+import sys, mindres, small_networks
 import numpy as np
 from pathlib import Path
 from mindspore import Tensor, nn
@@ -32,22 +33,22 @@ from mindres.devices import workers as distributed
 from mindres.training import optimizers, step as steps
 from mindres.training.recipes import make_recipe
 from mindres.training.schedules import learning_rates
-folder, workers, arch = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+folder, workers = Path(sys.argv[1]), int(sys.argv[2])
 mindres.set_device("CPU")
 if workers > 1:
     mindres.start_workers()
 mindres.set_seed(5)
 mindspore.set_context(mode=mindspore.GRAPH_MODE)
-net = mindres.create_model(arch, num_classes=10, in_channels=3)
+net = small_networks.resnet8()
 for _, cell in net.cells_and_names():
     if isinstance(cell, nn.BatchNorm2d):
         cell.use_batch_statistics = False
 recipe = make_recipe(epochs=1, lr=0.05, schedule="constant")
 step = steps.training_step(net, optimizers.make_optimizer(net, recipe, learning_rates(recipe, 4)), recipe)
 step.set_train()
-random, side = np.random.default_rng(0), 32 if arch == "lenet5" else 16
+random = np.random.default_rng(0)
 for _ in range(4):
-    x = random.standard_normal((8, 3, side, side)).astype(np.float32)
+    x = random.standard_normal((8, 3, 16, 16)).astype(np.float32)
     y = random.integers(0, 10, 8).astype(np.int32)
     mine = slice(distributed.rank(), None, workers)
     step(Tensor(x[mine]), Tensor(y[mine]))
@@ -64,7 +65,10 @@ def free_port():
 def start(tmp_path, cache, script, *arguments, local=2, flags=(), within=(), **environment):
     """`msrun` for two workers, `local` of them here; `within` is a command that puts it into another network."""
     environment = clean_environment(
-        MINDRES_CACHE=str(cache), PATH=f"{MSRUN.parent}:{os.environ['PATH']}", **environment
+        MINDRES_CACHE=str(cache),
+        PATH=f"{MSRUN.parent}:{os.environ['PATH']}",
+        PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}",
+        **environment,
     )
     return subprocess.Popen(
         [
@@ -91,22 +95,15 @@ def start(tmp_path, cache, script, *arguments, local=2, flags=(), within=(), **e
     )
 
 
-def test_two_workers_with_half_the_batch_are_one_with_the_whole(tmp_path, own_cache, monkeypatch):
-    script = tmp_path / "worker.py"
-    script.write_text(WORKER)
-    out, _ = start(tmp_path, own_cache, script, tmp_path, 2, "resnet20").communicate(timeout=300)
-    assert (tmp_path / "2-1.npz").exists(), out[-2000:]
-    monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path), "1", "resnet20"])
-    runpy.run_path(str(script))
-    one, first, second = (np.load(tmp_path / name) for name in ("1-0.npz", "2-0.npz", "2-1.npz"))
-    for name in one:
-        assert np.array_equal(first[name], second[name]), name
-        np.testing.assert_allclose(first[name], one[name], rtol=1e-5, atol=1e-5)
-
-
 @pytest.fixture
 def hosts():
-    """Two networks with a cable between them: commands that run something in each, and the first one's address."""
+    """Two networks with a cable between them: commands that run something in each, and the first one's address.
+
+    None where they cannot be made, which takes iproute2 and root.
+    """
+    if not shutil.which("ip") or os.geteuid():
+        yield None
+        return
     names = [f"mindres-{os.getpid()}-{i}" for i in range(2)]
     setup = [
         f"netns add {names[0]}",
@@ -121,59 +118,66 @@ def hosts():
         ]
     try:
         for command in setup:
-            done = subprocess.run(["ip", *command.split()], capture_output=True, text=True)
-            if done.returncode:
-                pytest.skip(f"no networks can be made here: {done.stderr.strip()}")
+            if subprocess.run(["ip", *command.split()], capture_output=True).returncode:
+                yield None
+                return
         yield [["ip", "netns", "exec", name] for name in names], "10.77.0.1"
     finally:
         for name in names:
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
 
-@pytest.mark.skipif(
-    not shutil.which("ip") or os.geteuid(), reason="needs iproute2 and root to make networks"
-)
-def test_two_hosts_with_a_worker_each(tmp_path, own_cache, hosts):
+def test_two_workers_with_half_the_batch_are_one_with_the_whole(
+    tmp_path, own_cache, hosts, monkeypatch
+):
+    """On two hosts with a worker each, where two networks can be made; else on one."""
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
     jobs = []
-    for rank, within in enumerate(hosts[0]):
+    for rank, within in enumerate(hosts[0] if hosts else [()]):
         (tmp_path / str(rank)).mkdir()
-        flags = ["--master_addr", hosts[1], "--master_port", "8118", "--node_rank", str(rank)]
-        jobs.append(
-            start(
-                tmp_path / str(rank),
-                own_cache,
-                script,
-                tmp_path,
-                2,
-                "lenet5",
-                local=1,
-                flags=flags,
-                within=within,
-            )
-        )
-    out = [job.communicate(timeout=300)[0] for job in jobs]
-    assert [job.returncode for job in jobs] == [0, 0], out[0][-2000:] + out[1][-2000:]
-    first, second = (np.load(tmp_path / f"2-{rank}.npz") for rank in range(2))
-    for name in first:
+        place = {}
+        if hosts:
+            flags = ["--master_addr", hosts[1], "--master_port", "8118", "--node_rank", str(rank)]
+            place = {"local": 1, "flags": flags, "within": within}
+        jobs.append(start(tmp_path / str(rank), own_cache, script, tmp_path, 2, **place))
+    out = "".join(job.communicate(timeout=300)[0][-2000:] for job in jobs)
+    assert not any(job.returncode for job in jobs), out
+    monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path), "1"])
+    runpy.run_path(str(script))
+    one, first, second = (np.load(tmp_path / name) for name in ("1-0.npz", "2-0.npz", "2-1.npz"))
+    for name in one:
         assert np.array_equal(first[name], second[name]), name
+        np.testing.assert_allclose(first[name], one[name], rtol=1e-5, atol=1e-5)
 
 
-EXAMPLE = [
-    ROOT / "examples" / "finetune_resnet50.py",
+EXAMPLE = """
+import runpy, mindres, pytest, small_networks
+small_networks.add_resnet8(pytest.MonkeyPatch())
+runpy.run_path({path!r}, run_name="__main__")
+"""
+FLAGS = [
     *["--distributed", "--device_target", "CPU", "--dataset", "digits", "--pretrained", "false"],
     *["--batch_size", "96", "--lr", "0.02", "--arch"],
 ]
 
 
-def test_the_example_counts_every_image_once_and_goes_on(tmp_path, own_cache):
+@pytest.fixture
+def example(tmp_path):
+    """The path of a script: the example as it is, which knows one small network more."""
+    script = tmp_path / "finetune.py"
+    script.write_text(EXAMPLE.format(path=str(ROOT / "examples" / "finetune_resnet50.py")))
+    return script
+
+
+def test_the_example_counts_every_image_once_and_goes_on(tmp_path, own_cache, example, monkeypatch):
     folder = tmp_path / "ckpt"
-    example = [*EXAMPLE, "resnet20", "--resize", "16", "--epochs", "2", "--ckpt_dir", folder]
+    example = [example, *FLAGS, "resnet8", "--resize", "16", "--epochs", "2", "--ckpt_dir", folder]
     out, _ = start(tmp_path, own_cache, *example, "--max_steps", "7").communicate(timeout=300)
     assert out.count("Train Loss") == 1, "one worker speaks for all:\n" + out[-2000:]
     out, _ = start(tmp_path, own_cache, *example, "--resume").communicate(timeout=300)
     assert "going on from" in out and out.count("Train Loss") == 1
+    add_resnet8(monkeypatch)
     net, metadata = mindres.load_model(folder / "best.ckpt")
     alone = mindres.evaluate(net, Digits(split="test", batch_size=60, resize=16))
     assert alone.accuracy == pytest.approx(metadata["metric"], abs=1e-6)
@@ -184,9 +188,9 @@ def test_the_example_counts_every_image_once_and_goes_on(tmp_path, own_cache):
         assert history[name][epoch] == pytest.approx(value, rel=1e-5), name
 
 
-def test_a_worker_that_dies_ends_the_job(tmp_path, own_cache):
+def test_a_worker_that_dies_ends_the_job(tmp_path, own_cache, example):
     folder = tmp_path / "ckpt"
-    arguments = [*EXAMPLE, "lenet5", "--epochs", "5000", "--ckpt_dir", folder]
+    arguments = [example, *FLAGS, "lenet5", "--epochs", "5000", "--ckpt_dir", folder]
     # Seconds without a heartbeat after which MindSpore's scheduler takes a worker for dead.
     job = start(tmp_path, own_cache, *arguments, MS_NODE_TIMEOUT="10")
     for line in job.stdout:

@@ -7,6 +7,7 @@ import safetensors.torch
 import torch
 import torch_reference
 from mindspore import nn
+from small_networks import narrow_classifiers
 
 import mindres
 from mindres import UserError
@@ -37,6 +38,14 @@ MORE_OF_THE_SAME = {"resnet34", "resnet101", "resnet152"} | {*FAMILIES["cifar_re
     "resnet20"
 }
 CASES = [case for case in EVERY if case[0] not in MORE_OF_THE_SAME]
+NARROW = 96
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """Small hidden layers on both sides; names and shapes are also compared of the networks as they are."""
+    narrow_classifiers(monkeypatch, NARROW)
+    monkeypatch.setattr(torch_reference, "WIDTH", NARROW)
 
 
 def images(shape, seed=0):
@@ -92,7 +101,7 @@ def test_pytorchs_names_and_shapes(arch, shortcut):
 
 
 @pytest.mark.parametrize("arch, shortcut", CASES)
-def test_pytorch_both_ways(arch, shortcut, tmp_path):
+def test_pytorch_both_ways(arch, shortcut, tmp_path, narrow):
     theirs = reference(arch, shortcut, num_classes=11)
     safetensors.torch.save_file(theirs.state_dict(), tmp_path / "theirs.safetensors")
     net, report = loaded(tmp_path / "theirs.safetensors", arch, **options_for(arch, shortcut))
@@ -111,12 +120,12 @@ def test_pytorch_both_ways(arch, shortcut, tmp_path):
 
 
 def timm_has_convolutions_for_fully_connected_layers(theirs, net, x, tmp_path):
-    """The weights of VGG-16 once more, as timm writes them: part of the test above, for their size."""
+    """The weights of VGG-16 once more, as timm writes them."""
     state = theirs.state_dict()
     for name, timm, shape in (
-        ("classifier.0", "pre_logits.fc1", (4096, 512, 7, 7)),
-        ("classifier.3", "pre_logits.fc2", (4096, 4096, 1, 1)),
-        ("classifier.6", "head.fc", (11, 4096)),
+        ("classifier.0", "pre_logits.fc1", (NARROW, 512, 7, 7)),
+        ("classifier.3", "pre_logits.fc2", (NARROW, NARROW, 1, 1)),
+        ("classifier.6", "head.fc", (11, NARROW)),
     ):
         state[f"{timm}.weight"] = state.pop(f"{name}.weight").reshape(shape)
         state[f"{timm}.bias"] = state.pop(f"{name}.bias")
@@ -221,6 +230,23 @@ def mindcv_network(arch, **options):
     return net
 
 
+@pytest.fixture
+def narrow_in_mindcv(narrow, monkeypatch):
+    """MindCV's VGG-16 with hidden layers as small."""
+    from mindcv.models.vgg import VGG
+
+    initialise = VGG._initialize_weights
+
+    def narrowed(self):
+        widths = {0: (512 * 7 * 7, NARROW), 3: (NARROW, NARROW), 6: (NARROW, 11)}
+        for place, (inputs, outputs) in widths.items():
+            self.classifier[place] = nn.Dense(inputs, outputs)
+        self.classifier.update_parameters_name("classifier.")
+        initialise(self)
+
+    monkeypatch.setattr(VGG, "_initialize_weights", narrowed)
+
+
 @pytest.mark.parametrize(
     "arch, shape",
     [
@@ -231,7 +257,7 @@ def mindcv_network(arch, **options):
         ("vgg16", (3, 224, 224)),
     ],
 )
-def test_mindcv(arch, shape, tmp_path):
+def test_mindcv(arch, shape, tmp_path, narrow_in_mindcv):
     theirs = mindcv_network(arch, num_classes=11)
     path, x = tmp_path / "theirs.ckpt", images(shape)[:1]
     mindspore.save_checkpoint(theirs, str(path))

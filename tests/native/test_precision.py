@@ -5,6 +5,7 @@ import json
 import mindspore
 import numpy as np
 import pytest
+from small_networks import add_resnet8
 
 import mindres
 from mindres.cli.program import main, run_command
@@ -18,11 +19,16 @@ NO_BFLOAT16 = library.why_not(mindspore.bfloat16)
 needs_bfloat16 = pytest.mark.skipif(NO_BFLOAT16 is not None, reason=f"no bfloat16: {NO_BFLOAT16}")
 
 
+@pytest.fixture(autouse=True)
+def small_network(monkeypatch):
+    add_resnet8(monkeypatch)
+
+
 def digits(split):
     return Digits(split=split, batch_size=32)
 
 
-def train(folder, network="resnet20", seed=3, **options):
+def train(folder, network="resnet8", seed=3, **options):
     mindres.set_seed(seed)
     net = mindres.create_model(network, num_classes=10, in_channels=3)
     options = {"epochs": 1, "lr": 0.05, "max_steps": 3, "amp_level": "O2", **options}
@@ -86,7 +92,7 @@ def test_features_in_bfloat16_are_kept_apart(own_cache):
 @needs_bfloat16
 def test_frozen_stages_stay_as_they_are_in_bfloat16():
     mindres.set_seed(3)
-    before = weights(mindres.resnet20(10))
+    before = weights(mindres.create_model("resnet8"))
     after = weights(train(None, freeze="layer1", max_steps=1)[0])
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
     stages = {name.split(".")[1] for name in changed if name.startswith("backbone")}
