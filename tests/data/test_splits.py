@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mindres.data.folder import ImageFolder
-from mindres.data.splits import split_by_path
+from mindres.data.splits import split_by_order, split_by_path
 from mindres.errors import UserError
 
 
@@ -170,3 +170,8 @@ def test_groups_and_fractions_that_cannot_be(tmp_path, options, told):
             resize=8,
             **{"validation_fraction": 0.2, "test_fraction": 0.2} | options,
         ).indices()
+
+
+def test_a_class_of_one_image_cannot_be_held_out_in_order():
+    with pytest.raises(UserError, match=r"0\.5 of these images cannot be held out class by class"):
+        split_by_order(np.array([0, 0, 0, 1]), 0.5, seed=0)

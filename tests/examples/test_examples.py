@@ -245,11 +245,7 @@ def test_a_gpu_that_is_not_there(run_python, tmp_path, script):
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        "--epochs 0",
-        "--dataset cifar10 --dataset_path none",
-        "--arch resnet18 --pretrained none.ckpt",
-    ],
+    ["--epochs 0", "--dataset cifar10 --dataset_path none"],
 )
 def test_a_process_of_its_own_says_no_more(run_python, tmp_path, arguments):
     done = run_python(
@@ -270,7 +266,7 @@ def test_real_images(run_example, realdata):
         "--dataset_path",
         realdata,
         "--arch",
-        "resnet18",
+        "lenet5",
         "--pretrained",
         "false",
         "--epochs",

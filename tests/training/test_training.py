@@ -306,8 +306,9 @@ def small_cifar(tmp_path):
 @pytest.mark.parametrize(
     ("source", "recipe"), [("arrays", "tutorial"), ("dataset", "tutorial"), ("dataset", "fast")]
 )
-def test_a_frozen_backbone_stays_as_it_is(tmp_path, source, recipe):
-    net = mindres.resnet18(10)
+def test_a_frozen_backbone_stays_as_it_is(tmp_path, monkeypatch, source, recipe):
+    shorten_resnets(monkeypatch)
+    net = mindres.create_model("resnet18", num_classes=10)
     before = {name: value.asnumpy().tobytes() for name, value in net.parameters_dict().items()}
     train_data, val_data = (
         small_cifar(tmp_path)
@@ -472,3 +473,9 @@ def test_arguments_out_of_range(options, part):
             *(random_batches(seed, 1, 1)[2] for seed in range(2)),
             **{"ckpt_dir": None, **options},
         )
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_has_32_bits(seed):
+    with pytest.raises(UserError, match=r"the seed must be in \[0, 4294967296\)"):
+        mindres.set_seed(seed)
