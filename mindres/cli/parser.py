@@ -72,10 +72,13 @@ class _CommandParser(ArgumentParser):
         super().__init__(*args, **kwargs)
         self.command = command
 
-    def parse_known_args(self, args=None, namespace=None):
+    def add_flags(self):
         file = importlib.import_module(f"mindres.cli.{self.command}")
         file.add_flags(self)
         self.set_defaults(run=file.run)
+
+    def parse_known_args(self, args=None, namespace=None):
+        self.add_flags()
         return super().parse_known_args(args, namespace)
 
 

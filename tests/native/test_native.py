@@ -206,15 +206,19 @@ def script(path, text):
     return path
 
 
-@needs_native
-def test_processes_compile_into_one_cache_together(tmp_path):
-    # The compiler takes a second and hands out the library that this process has.
-    compiler = script(
+@pytest.fixture
+def compiler(tmp_path):
+    """Takes a second and hands out the library that this process has."""
+    return script(
         tmp_path / "compiler",
         f"""sleep 1
 while [ "$1" != -o ]; do shift; done
 exec cp {library.load().path} "$2" """,
     )
+
+
+@needs_native
+def test_processes_compile_into_one_cache_together(tmp_path, compiler):
     code = (
         "from mindres.native import library; import os; "
         "print(library.why_not(), os.stat(library.load().path).st_ino)"
@@ -342,12 +346,16 @@ def test_the_library_is_the_one_for_the_processor(tmp_path, monkeypatch):
 
 
 @needs_native
-def test_a_library_of_the_wheel_that_cannot_be_loaded_is_compiled_here(tmp_path, monkeypatch):
+def test_a_library_of_the_wheel_that_cannot_be_loaded_is_compiled_here(
+    tmp_path, monkeypatch, compiler
+):
     (tmp_path / "operators-x86-64-v4.so").write_bytes(b"for another system")
     monkeypatch.setattr(build, "from_wheel", lambda flags: tmp_path / "operators-x86-64-v4.so")
     monkeypatch.setenv("MINDRES_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CXX", str(compiler))
     assert library.load.__wrapped__()[0].parent == tmp_path / "cache" / "native"
     monkeypatch.setenv("MINDRES_CACHE", str(tmp_path / "other"))
+    monkeypatch.delenv("CXX")
     monkeypatch.setenv("PATH", "")
     assert library.load.__wrapped__().absent == "there is no C++ compiler: install g++"
 
