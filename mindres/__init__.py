@@ -33,6 +33,7 @@ _HOMES = {
         "callbacks.loss_monitor": ["LossMonitor"],
         "training.trainer": ["History", "set_seed", "train"],
         "cli.fit": ["fit"],
+        "evaluation.comparison": ["compare"],
         "evaluation.evaluator": ["evaluate"],
         "evaluation.predictor": ["predict"],
         "export.exporter": ["export_model"],

@@ -35,6 +35,7 @@ FUNCTIONS = [
     "save_checkpoint",
     "train",
     "evaluate",
+    "compare",
     "predict",
     "export_model",
     "fold_batch_norm",

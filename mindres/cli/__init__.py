@@ -45,6 +45,10 @@ COMMANDS = {
         "write an HTML report of a training: curves, classes, mistakes",
         "mindres report ckpt",
     ),
+    "compare": Command(
+        "say which of two trainings is better, and whether that is sure",
+        "mindres compare ckpt other_run",
+    ),
     "convert": Command(
         "convert weights from and to PyTorch, MindCV and MindVision",
         "mindres convert resnet20.th resnet20.ckpt --arch resnet20 --shortcut A",

@@ -73,6 +73,7 @@ PICTURES = {
 }
 _HOMES = {
     **{name: row.module for name, row in PICTURES.items()},
+    "differing": "mindres.pictures.differing_answers",  # drawn by mindres compare
     **dict.fromkeys(
         ["Samples", "labels_of", "samples", "samples_from_files"], "mindres.pictures.sample_images"
     ),
