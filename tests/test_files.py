@@ -19,7 +19,7 @@ import urllib.response
 import pytest
 from conftest import clean_environment
 
-from mindres import download, files
+from mindres import addresses, checksums, download, files, transfer
 from mindres.data import archives
 from mindres.errors import UserError
 
@@ -367,8 +367,8 @@ def test_nine_cuts_that_each_bring_something_new(http_server, tmp_path):
 
 def test_a_server_that_drips(http_server, tmp_path, monkeypatch):
     http_server.files["/a.bin"] = BODY * 10
-    monkeypatch.setattr(download, "SLOWEST", 1e12)
-    clock = itertools.count(0, download.TIMEOUT_S + 1)
+    monkeypatch.setattr(transfer, "SLOWEST", 1e12)
+    clock = itertools.count(0, transfer.TIMEOUT_S + 1)
     monkeypatch.setattr(download.time, "monotonic", lambda: next(clock))
     with pytest.raises(UserError, match="the server sends fewer than"):
         download.download(http_server.url + "/a.bin", tmp_path / "a.bin")
@@ -377,7 +377,7 @@ def test_a_server_that_drips(http_server, tmp_path, monkeypatch):
 
 def test_a_body_without_end(http_server, tmp_path, monkeypatch):
     http_server.files["/a.bin"] = BODY
-    monkeypatch.setattr(download, "LARGEST_DOWNLOAD", len(BODY) - 1)
+    monkeypatch.setattr(transfer, "LARGEST_DOWNLOAD", len(BODY) - 1)
     with pytest.raises(UserError, match="sends more than 511,999 bytes"):
         download.download(http_server.url + "/a.bin", tmp_path / "a.bin")
     assert left_in(tmp_path) == NOTHING
@@ -410,10 +410,10 @@ def test_a_redirect_from_https_to_http_is_refused(http_server, tmp_path, monkeyp
 
     handlers = [
         type(handler)
-        for handler in download._OPENER.handlers
-        if type(handler).__module__ == "mindres.download"
+        for handler in transfer._OPENER.handlers
+        if type(handler).__module__ == "mindres.transfer"
     ]
-    monkeypatch.setattr(download, "_OPENER", urllib.request.build_opener(Secure, *handlers))
+    monkeypatch.setattr(transfer, "_OPENER", urllib.request.build_opener(Secure, *handlers))
     with pytest.raises(UserError, match="unprotected") as error:
         download.download("https://user:password@example.org/a.bin?key=secret", tmp_path / "a.bin")
     assert "secret" not in one_line(error) and "password" not in str(error.value)
@@ -434,7 +434,7 @@ def test_a_full_disk_ends_a_download_at_once(http_server, tmp_path, monkeypatch)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(
-        download, "open", lambda path, mode: FullDisk(path, mode.replace("b", "")), raising=False
+        transfer, "open", lambda path, mode: FullDisk(path, mode.replace("b", "")), raising=False
     )
     with pytest.raises(UserError, match="No space left"):
         download.download(http_server.url + "/a.bin", tmp_path / "a.bin")
@@ -443,10 +443,10 @@ def test_a_full_disk_ends_a_download_at_once(http_server, tmp_path, monkeypatch)
 
 def test_mirror(monkeypatch):
     url = "https://download.mindspore.cn/vision/classification/resnet50_224.ckpt"
-    assert download.mirrored(url) == url
+    assert addresses.mirrored(url) == url
     monkeypatch.setenv("MINDRES_MIRROR", "http://mirror.example/store/")
     assert (
-        download.mirrored(url)
+        addresses.mirrored(url)
         == "http://mirror.example/store/vision/classification/resnet50_224.ckpt"
     )
 
@@ -581,4 +581,4 @@ def test_no_home_at_all(monkeypatch):
 def test_digest_reads_in_pieces(tmp_path):
     content = os.urandom(3_000_000)
     (tmp_path / "a").write_bytes(content)
-    assert files.digest(tmp_path / "a", "sha256") == hashlib.sha256(content).hexdigest()
+    assert checksums.digest(tmp_path / "a", "sha256") == hashlib.sha256(content).hexdigest()

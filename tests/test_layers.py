@@ -15,7 +15,8 @@ PACKAGE = Path(mindres.__file__).parent
 FLOORS = [
     {"compat", "lazy", "settings"},
     {"errors"},
-    {"signals", "files"},
+    {"signals", "files", "addresses"},
+    {"checksums", "transfer"},
     {"download"},
     {"devices"},
     {"weights"},

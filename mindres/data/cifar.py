@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mindspore import dataset as ds
 
-from mindres import download, files
+from mindres import addresses, download, files
 from mindres.data import cifar_records
 from mindres.data.cifar_layouts import Layout, candidates, find_layout
 from mindres.data.dataset import ImageDataset
@@ -92,7 +92,9 @@ class Cifar10(ImageDataset):
             return
         archive = files.make_folder(self.path) / layout.archive
         if not archive.exists():
-            download.download(download.mirrored(self.url + layout.archive), archive, md5=layout.md5)
+            download.download(
+                addresses.mirrored(self.url + layout.archive), archive, md5=layout.md5
+            )
 
     def _usage(self) -> str:
         """MindSpore's name for the files that the split is in."""

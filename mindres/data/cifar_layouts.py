@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from mindres import files
+from mindres import checksums, files
 from mindres.data import archives
 from mindres.errors import UserError
 
@@ -64,7 +64,7 @@ def find_layout(root: Path, layouts: tuple[Layout, ...], name: str) -> tuple[Pat
         lacking = [wanted for wanted in layout.names if not (folder / wanted).is_file()]
         archive = folder.parent / layout.archive
         if lacking and archive.is_file():
-            files.verify(archive, md5=layout.md5)
+            checksums.verify(archive, md5=layout.md5)
             archives.extract(archive, files.make_folder(folder), set(layout.names), layout.limits)
             lacking = []
         if not lacking:

@@ -7,7 +7,7 @@ from pathlib import Path
 from mindspore import dataset as ds
 from mindspore.dataset import transforms, vision
 
-from mindres import download, files
+from mindres import addresses, download, files
 from mindres.data.dataset import ImageDataset
 from mindres.data.idx import check_idx, find_idx, unpack_together
 from mindres.errors import UserError
@@ -78,7 +78,7 @@ class Mnist(ImageDataset):
         folder = files.make_folder(self._download_folder())
         for name, md5 in self.md5.items():
             if find_idx(self._folders(), name) is None:
-                address = download.mirrored(f"{self.url}{name}.gz")
+                address = addresses.mirrored(f"{self.url}{name}.gz")
                 download.download(address, folder / f"{name}.gz", md5=md5)
 
     def _download_folder(self) -> Path:

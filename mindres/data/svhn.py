@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from mindspore import dataset as ds
 
-from mindres import download, files
+from mindres import addresses, download, files
 from mindres.data import matlab
 from mindres.data.dataset import ImageDataset
 from mindres.errors import UserError
@@ -63,7 +63,7 @@ class Svhn(ImageDataset):
         folder = files.make_folder(self.path or "datasets")
         for name, md5 in self.md5.items():
             if self._locate(name) is None:
-                download.download(download.mirrored(self.url + name), folder / name, md5=md5)
+                download.download(addresses.mirrored(self.url + name), folder / name, md5=md5)
 
     def _locate(self, name: str) -> Path | None:
         candidates = [self.path / name, *(self.path / folder / name for folder in self.folders)]

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from mindres import download, files
+from mindres import addresses, download, files
 from mindres.errors import UserError
 from mindres.weights.publishers import Source
 
@@ -28,7 +28,7 @@ def local_file(source, others: str = "") -> tuple[Path, str]:
     text = str(source)
     if re.match(r"https?://", text):
         path = download_weights(Source(text), mirror=False)
-        return path, download.without_credentials(text)
+        return path, addresses.without_credentials(text)
     path = Path(os.path.expanduser(text))
     if not path.is_file():
         raise UserError(
@@ -51,9 +51,9 @@ def download_weights(source: Source, mirror: bool = True) -> Path:
     path = files.cache_dir() / "weights" / f"{key}-{source.name}"
     if not path.exists():
         download.download(
-            download.mirrored(source.url) if mirror else source.url,
+            addresses.mirrored(source.url) if mirror else source.url,
             path,
             sha256=source.sha256,
-            hub=source.hub and not download.mirror(),  # a mirror of plain files states no digests
+            hub=source.hub and not addresses.mirror(),  # a mirror of plain files states no digests
         )
     return path

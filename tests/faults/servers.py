@@ -83,12 +83,14 @@ def server(answer, context: ssl.SSLContext | None = None):
 @contextlib.contextmanager
 def impatient(**limits):
     """`mindres.download` with other limits, that does not wait between attempts but notes how long it would have."""
-    from mindres import download
+    from mindres import download, transfer
 
+    limits = {"TIMEOUT_S": transfer.TIMEOUT_S, **limits}
     waited = []
     clock = types.SimpleNamespace(sleep=waited.append, monotonic=time.monotonic, time=time.time)
     with (
-        mock.patch.multiple(download, time=clock, **limits),
+        mock.patch.object(download, "time", clock),
+        mock.patch.multiple(transfer, **limits),
         mock.patch.dict(os.environ, {"no_proxy": "127.0.0.1"}),
     ):
         yield download, waited

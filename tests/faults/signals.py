@@ -62,7 +62,7 @@ for version in range(start + 1, start + 9):
                     version=version)
 """
 DOWNLOAD = """
-from mindres.files import download
+from mindres.download import download
 download({url!r}, "fetched.bin", sha256={digest!r})
 """
 BODY = bytes(range(256)) * 1000
