@@ -1,4 +1,7 @@
-"""Train ResNet-20, ResNet-18 or another network from random weights on CIFAR-10."""
+"""Train ResNet-20, ResNet-18 or another network from random weights on CIFAR-10.
+
+The test images choose the best weights: `mindres train cifar10` keeps them out of that choice.
+"""
 
 import mindres
 from mindres.cli import training_options as options

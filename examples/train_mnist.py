@@ -1,4 +1,7 @@
-"""Train the ConvNet or LeNet-5 on MNIST, validated on the test images."""
+"""Train the ConvNet or LeNet-5 on MNIST.
+
+The test images choose the best weights: `mindres train mnist` keeps them out of that choice.
+"""
 
 import mindres
 from mindres.cli import training_options as options

@@ -5,9 +5,30 @@ from __future__ import annotations
 import base64
 import html
 import io
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from mindres.errors import UserError
+
+# Flags that the images of an ImageDataset answer themselves.
+OF_THE_DATA = (
+    "dataset_path",
+    "download",
+    "skip_broken",
+    "resize",
+    "validation_fraction",
+    "test_fraction",
+    "group",
+    "image_column",
+    "label_column",
+    "batch_size",
+    "auto_augment",
+    "random_erasing",
+    "mixup",
+    "cutmix",
+)
 
 
 @dataclass
@@ -47,21 +68,42 @@ class Run:
         return buffer.getvalue()
 
 
-def fit(data, minutes: float = 20, **options) -> Run:
+def fit(data, minutes: float = 20, *, val_data=None, test_data=None, **options) -> Run:
     """Train a network on `data` for so many minutes, as `mindres train DATA --time` does.
 
     Args:
         data: a folder of class folders, a table of paths and labels, or the name of a built-in
-            data set.
+            data set; or the training images as an `ImageDataset` of `mindres.data`.
         minutes: from the call to its return.
+        val_data, test_data: with an `ImageDataset`, those that choose the best weights, and those
+            that judge them at the end; without the latter nothing judges.
         options: the other flags of `mindres train` by name, such as arch="resnet18", resize=128,
             ckpt_dir="run" or resume=True.
 
     Raises:
         UserError: an option is unknown or out of range, or the data cannot be read.
     """
+    from mindres.cli.train import train
+    from mindres.data.dataset import ImageDataset
+
+    if isinstance(data, ImageDataset):
+        args = _parsed(data.name, minutes, options)
+        net, history, result = _train_on(args, data, val_data, test_data, options)
+    elif val_data is not None or test_data is not None:
+        raise UserError(
+            "val_data and test_data go with training images that are an ImageDataset: leave them "
+            "out, since a folder, a table or a built-in data set is divided as mindres train does"
+        )
+    else:
+        args = _parsed(data, minutes, options)
+        net, history, result = train(args)
+    return Run(net, history, result, Path(args.ckpt_dir))
+
+
+def _parsed(data, minutes: float, options: dict):
+    """What the command line makes of these options."""
     from mindres.cli.parser import ArgumentParser
-    from mindres.cli.train import add_flags, train
+    from mindres.cli.train import add_flags
 
     words = [str(data), "--time", f"{minutes * 60:g}s"]
     for name, value in options.items():
@@ -71,6 +113,30 @@ def fit(data, minutes: float = 20, **options) -> Run:
             words += [f"--{name}", str(value)]
     parser = ArgumentParser(prog="mindres train")
     add_flags(parser)
-    args = parser.parse_args(words)
-    net, history, result = train(args)
-    return Run(net, history, result, Path(args.ckpt_dir))
+    return parser.parse_args(words)
+
+
+def _train_on(args, train_data, val_data, test_data, options: dict) -> tuple:
+    """Train on images that are open already; they say what flags say of others."""
+    from mindres.cli.train import train_on
+    from mindres.cli.training_options import start
+    from mindres.cli.training_plan import settle_time
+    from mindres.data.build import name_of
+    from mindres.data.dataset import ImageDataset
+
+    if not isinstance(val_data, ImageDataset):
+        raise UserError(
+            "an ImageDataset to train on needs images that choose the best weights: give them as "
+            'val_data, such as the same data set with split="val"'
+        )
+    for name in OF_THE_DATA:
+        if name in options:
+            raise UserError(f"{name} is of the images, which are open already: leave it out")
+    started = time.monotonic()
+    args.data, args.dataset = None, name_of(train_data)
+    args.dataset_path = None if train_data.path is None else str(train_data.path)
+    args.resize = train_data.resize[0]
+    args.validation_fraction = train_data.validation_fraction
+    args.batch_size = train_data.batch_size
+    planned = settle_time(args)
+    return train_on(args, (train_data, val_data, test_data), start(args), planned, started)

@@ -44,6 +44,12 @@ def add_flags(parser) -> None:
     )
     add_training_flags(parser)
     _add_image_flags(parser.add_argument_group("images"))
+    parser.add_argument(
+        "--shortcut",
+        choices=("A", "B"),
+        help="of ResNet-20 to 110, where a stage changes the shape: A pads, B projects (default: "
+        "B); published weights have one of them",
+    )
     parser.set_defaults(resize=None, validation_fraction=None, select=None, balance=None)
 
 
@@ -83,20 +89,30 @@ def train(args) -> tuple:
     planned = settle_time(args)
     recipe = make_recipe(args.recipe, **recipe_values(args))
 
-    import mindres
-    from mindres.training.test_figure import best_on_test
-
     settle_size(args)
     chooses, judged = settle_splits(args)
     device = start(args)
-    train_data, val_data, test_data = _open(args, recipe, chooses, judged)
-    net = mindres.create_model(
-        args.arch, num_classes=len(train_data.classes), in_channels=train_data.channels
-    )
+    return train_on(args, _open(args, recipe, chooses, judged), device, planned, started)
+
+
+def train_on(args, parts, device: str, planned: bool, started: float) -> tuple:
+    """What `train` does once the images are open.
+
+    Args:
+        parts: the images that train, choose and judge; None for the last where there are none.
+        planned: whether what was not given is to be planned for `args.time` from `started` on.
+    """
+    import mindres
+    from mindres.training.test_figure import best_on_test
+
+    train_data, val_data, test_data = parts
+    shape = {"num_classes": len(train_data.classes), "in_channels": train_data.channels}
+    further = {} if args.shortcut is None else {"shortcut": args.shortcut}
+    net = mindres.create_model(args.arch, **shape, **further)
     has_weights = load_pretrained(net, args)
     settle_balance(args, train_data)
     if planned:
-        make_plan(args, net, train_data, val_data, has_weights, started)
+        make_plan(args, net, parts, has_weights, started)
     recipe = make_recipe(args.recipe, **recipe_values(args))
     mindres.say(first_line(args, recipe, device))
     mindres.say(parts_line(train_data, val_data, test_data))

@@ -73,7 +73,7 @@ def settle_splits(args) -> tuple[str, bool]:
 def _take(args, noted: dict) -> None:
     """Take what the run noted for what was not given; runs from before test_fraction had none."""
     parts = {"validation_fraction": 0.0, "test_fraction": 0.0}
-    columns = {"group": None, "image_column": None, "label_column": None}
+    columns = {"group": None, "image_column": None, "label_column": None, "shortcut": None}
     classes = {"select": "accuracy", "balance": "none"}
     for name, default in {**parts, **columns, **classes}.items():
         if getattr(args, name) is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mindres.errors import UserError
-from mindres.training.recipes import recipe_options
+from mindres.training.recipes import RECIPES, recipe_options
 
 
 def recipe_values(args) -> dict:
@@ -79,10 +79,18 @@ def run_options(args) -> dict:
 
 def first_line(args, recipe, device: str) -> str:
     """What is trained on what, where and how long, in a line."""
-    data = getattr(args, "data", args.dataset)
+    data = getattr(args, "data", None) or args.dataset
     epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
     batches = f"batches of {recipe.batch_size}"
-    return f"{args.arch} on {data}, {device}: {epochs} in {batches}, {args.recipe} recipe"
+    return f"{args.arch} on {data}, {device}: {epochs} in {batches}, {_in_words(args, recipe)}"
+
+
+def _in_words(args, recipe) -> str:
+    """The recipe's name, or what is done where little of it is left."""
+    own = RECIPES[args.recipe]
+    if (recipe.optimizer, recipe.schedule) == (own.optimizer, own.schedule):
+        return f"{args.recipe} recipe"
+    return f"{recipe.optimizer} with the schedule {recipe.schedule}"
 
 
 def load_pretrained(net, args) -> bool:

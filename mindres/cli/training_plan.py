@@ -17,6 +17,7 @@ OF_IMAGES = (
     "group",
     "image_column",
     "label_column",
+    "shortcut",
     "balance",
     "select",
 )
@@ -76,7 +77,7 @@ def settle_batch_size(args, recipe, train_data, *others) -> None:
             data.batch_size = args.batch_size
 
 
-def make_plan(args, net, train_data, val_data, has_weights: bool, started: float) -> None:
+def make_plan(args, net, parts, has_weights: bool, started: float) -> None:
     """Fill a plan for --time into `args`, and print it and the command that repeats it."""
     import mindres
     from mindres.training.plan import in_words, plan_training
@@ -84,14 +85,16 @@ def make_plan(args, net, train_data, val_data, has_weights: bool, started: float
     mindres.say(f"planning {in_words(args.time)} (--time): a few steps are tried")
     given = recipe_values(args)
     spent = time.monotonic() - started
-    plan = plan_training(net, train_data, val_data, args.time, spent, has_weights)
-    options = {**plan.options, **given}
-    for name, value in options.items():
+    train_data, val_data, test_data = parts
+    tested = 0 if test_data is None else len(test_data)
+    plan = plan_training(net, train_data, val_data, args.time, spent, has_weights, given, tested)
+    for name, value in plan.options.items():
         setattr(args, name, value)
     args.freeze = plan.freeze if args.freeze == "none" else args.freeze
     for line in plan.lines:
         mindres.say(f"  {line}")
-    mindres.say(f"the same again: {_command(args, options)}")
+    if args.data is not None:  # images that Python handed over have no name
+        mindres.say(f"the same again: {_command(args, plan.options)}")
 
 
 def seconds_left(args, started: float) -> float | None:

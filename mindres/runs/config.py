@@ -41,6 +41,7 @@ DEFAULTS_OF_OLD_RUNS = {
     "split_rule": "order",
     "test_fraction": 0.0,
     "group": None,
+    "shortcut": None,
 }
 
 

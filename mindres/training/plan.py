@@ -9,21 +9,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mindres.data.dataset import ImageDataset
+from mindres.data.image_sizes import image_sizes
 from mindres.errors import UserError
+from mindres.training.budget import Budget, Choice, what_to_train
+from mindres.training.freeze import frozen_stages
 from mindres.training.lr_finder import RangeTest, range_test
 from mindres.training.recipes import make_recipe
 
 SHARE_OF_TEST = 0.1  # of the budget, for the range test
-ENOUGH_EPOCHS = 3  # below it only the classifier is trained, if there are published weights
-CLASSIFIER_EPOCHS = 30
 CLASSIFIER_RATE = 0.003
+FEW_EPOCHS, FEW_IMAGES = 10, 20_000  # with random weights, fewer of both teach nothing
+ONE_CYCLE = {"schedule": "onecycle", "min_lr": 0.0, "warmup": 0.25, "label_smoothing": 0.1}
+OF_OPTIMIZERS: dict[str, dict] = {
+    "adamw": {"weight_decay": 0.01, "decay_all": False, "nesterov": False},
+    "momentum": {"weight_decay": 0.0005, "decay_all": False, "nesterov": True},
+}
 USUAL_RATES = {"adamw": 0.0005, "momentum": 0.05}  # without a range test
 LIKELY = 10  # times the usual rate, or a part of it: no rate beyond is taken
 MOST_EPOCHS = 200
-INFERENCE = 1 / 3  # of the time of a training step that the same images take without gradients
-EPOCH_OVERHEAD = 0.4  # seconds: to begin and end an epoch, and to write its checkpoint
 MARGIN = 0.95  # of what is left of the budget is planned
 LONG_ENOUGH_TO_AVERAGE = 500  # steps
+LONG_ENOUGH_TO_STOP = 30  # epochs; then a third of them without a better metric end the training
 
 
 @dataclass
@@ -36,7 +42,14 @@ class Plan:
 
 
 def plan_training(
-    net, train_data: ImageDataset, val_data, seconds: float, spent: float, pretrained: bool
+    net,
+    train_data: ImageDataset,
+    val_data,
+    seconds: float,
+    spent: float,
+    pretrained: bool,
+    given: dict | None = None,
+    test_images: int = 0,
 ) -> Plan:
     """The plan for `seconds`, of which `spent` are over.
 
@@ -44,49 +57,56 @@ def plan_training(
         net: the network; its weights are the same afterwards.
         train_data, val_data: images to train on, and to choose the best weights by.
         pretrained: whether the network has published weights.
+        given: fields of the recipe that are not to be planned.
+        test_images: how many images are measured at the end.
 
     Raises:
         UserError: the time is too short for one epoch.
     """
-    batch = train_data.batch_size
-    steps = len(train_data) // batch
-    options: dict = {
-        "optimizer": "adamw" if pretrained else "momentum",
-        "schedule": "onecycle",
-        "min_lr": 0.0,
-        "warmup": 0.25,
-        "weight_decay": 0.01 if pretrained else 0.0005,
-        "decay_all": False,
-        "label_smoothing": 0.1,
-        "nesterov": not pretrained,
-    }
-    trial = make_recipe("tutorial", **options, lr=0.1)
+    given = given or {}
+    optimizer = given.get("optimizer", "adamw" if pretrained else "momentum")
+    usual = {**ONE_CYCLE, **OF_OPTIMIZERS.get(optimizer, {}), "optimizer": optimizer}
+    options: dict = {**usual, **given}
+    trial = make_recipe("tutorial", **{**options, "lr": 0.1})
     found = range_test(net, train_data, trial, SHARE_OF_TEST * seconds)
-    tested = found.first_seconds + found.step_seconds * len(found.losses)
-    # Training and validation are compiled, too, and the test images measured.
-    left = MARGIN * (seconds - spent - tested) - 1.5 * found.first_seconds
-    inference = INFERENCE * found.step_seconds / batch
-    epoch = steps * found.step_seconds + len(val_data) * inference + EPOCH_OVERHEAD
-    epochs = int((left - len(val_data) * inference) // epoch)
-    if pretrained and epochs < ENOUGH_EPOCHS:
-        options |= {"epochs": CLASSIFIER_EPOCHS, "lr": CLASSIFIER_RATE}
-        what = f"the classifier alone: {in_words(seconds)} are too short for the network"
-        freeze = "backbone"
-        rate = f"learning rate {CLASSIFIER_RATE:g}, usual for a classifier"
-    else:
-        if epochs < 1:
-            raise UserError(
-                f"an epoch of {len(train_data):,} images takes about {epoch:,.0f} seconds here, "
-                f"and the budget leaves {max(0, left):,.0f}: give more --time, fewer pixels with "
-                "--resize, or a smaller --arch"
-            )
-        options |= {"epochs": min(epochs, MOST_EPOCHS)}
-        options["lr"], rate = _rate(found, options["optimizer"])
-        if options["epochs"] * steps >= LONG_ENOUGH_TO_AVERAGE:
-            options["ema"] = 0.99
-        what = "all of the network"
-        freeze = "none"
-    return Plan(options, freeze, _lines(options, what, rate, found, train_data, seconds))
+    stages = frozen_stages(net, "backbone")
+    budget = Budget(found, train_data, val_data, test_images, MARGIN * (seconds - spent))
+    chosen = what_to_train(budget, stages, pretrained)
+    if chosen.epochs < 1:
+        epoch = len(train_data) // train_data.batch_size * found.step_seconds
+        raise UserError(
+            f"an epoch of {len(train_data):,} images takes about {epoch:,.0f} seconds here, and "
+            f"{in_words(seconds)} have no room for one beside starting and measuring: give more "
+            "--time, fewer pixels with --resize, or a smaller --arch"
+        )
+    options |= {**_length(chosen, len(train_data) // train_data.batch_size), **given}
+    options["lr"], rate = _rate(found, options, chosen.freeze)
+    lines = _lines(options, pretrained, chosen.what, rate, found, train_data, seconds)
+    seen = options["epochs"] * len(train_data)
+    if not pretrained and options["epochs"] < FEW_EPOCHS and seen < FEW_IMAGES:
+        lines.append(_little(options["epochs"], train_data))
+    return Plan(options, chosen.freeze, lines)
+
+
+def _length(chosen: Choice, steps: int) -> dict:
+    """How many epochs, and what goes with many: a moving average, and an early stop."""
+    options: dict = {"epochs": min(chosen.epochs, MOST_EPOCHS)}
+    if chosen.freeze != "backbone" and options["epochs"] * steps >= LONG_ENOUGH_TO_AVERAGE:
+        options["ema"] = 0.99
+    if options["epochs"] >= LONG_ENOUGH_TO_STOP:
+        options["patience"] = options["epochs"] // 3
+    return options
+
+
+def _little(epochs: int, data: ImageDataset) -> str:
+    """That a training from random weights as short as this one leads to nothing useful."""
+    side = max(32, data.resize[0] // 4)
+    smaller = f"--resize {side}, which is up to 16 times as fast, "
+    return (
+        f"expect little: {_counted(epochs)} from random weights teach next to nothing; take "
+        f"{smaller if side < data.resize[0] else ''}more --time, or published weights, which "
+        "--pretrained FILE reads if they cannot be fetched"
+    )
 
 
 def in_words(seconds: float) -> str:
@@ -94,9 +114,14 @@ def in_words(seconds: float) -> str:
     return f"{seconds:g} seconds" if seconds < 120 else f"{seconds / 60:.3g} minutes"
 
 
-def _rate(found: RangeTest, optimizer: str) -> tuple[float, str]:
+def _rate(found: RangeTest, options: dict, freeze: str) -> tuple[float, str]:
     """The learning rate, and why it is this one."""
-    rate = USUAL_RATES[optimizer]
+    if "lr" in options:
+        return options["lr"], f"learning rate {options['lr']:g}, as asked for"
+    if freeze == "backbone":
+        return CLASSIFIER_RATE, f"learning rate {CLASSIFIER_RATE:g}, usual for a classifier alone"
+    optimizer = options["optimizer"]
+    rate = USUAL_RATES.get(optimizer, USUAL_RATES["adamw"])
     if not found.complete:
         return rate, f"learning rate {rate:g}, usual for {optimizer}: no time for a range test"
     if not found.falls:
@@ -110,18 +135,32 @@ def _rate(found: RangeTest, optimizer: str) -> tuple[float, str]:
     return near, f"learning rate {near:g}, {why}"
 
 
-def _lines(options, what, rate, found, data, seconds) -> list[str]:
-    height, width = data.resize
+def _lines(options, pretrained, what, rate, found, data, seconds) -> list[str]:
     speed = data.batch_size / found.step_seconds
     average = ", moving average of the weights" if options.get("ema") else ""
     smoothing = f"label smoothing {options['label_smoothing']:g}"
-    epochs = "1 epoch" if options["epochs"] == 1 else f"{options['epochs']} epochs"
     return [
-        f"data: {len(data):,} training images of {len(data.classes)} classes at {width}x{height}",
+        _of_the_data(data),
         f"speed: {speed:,.0f} images/s in training, measured",
-        f"train: {what}, with {'published' if options['optimizer'] == 'adamw' else 'random'} "
-        "weights to begin with",
-        f"how: {epochs} in one cycle of {options['optimizer']}, {smoothing}"
+        f"train: {what}, with {'published' if pretrained else 'random'} weights to begin with",
+        f"how: {_counted(options['epochs'])} in one cycle of {options['optimizer']}, {smoothing}"
         f"{average}, for {in_words(seconds)}",
         f"rate: {rate}",
     ]
+
+
+def _counted(epochs: int) -> str:
+    return "1 epoch" if epochs == 1 else f"{epochs} epochs"
+
+
+def _of_the_data(data: ImageDataset) -> str:
+    """How many images there are, their size, and what of it the network sees."""
+    height, width = data.resize
+    line = f"data: {len(data):,} training images of {len(data.classes)} classes at {width}x{height}"
+    sizes = image_sizes(data)
+    if sizes is None:
+        return line
+    return (
+        f"{line} pixels; the files have about {sizes.width}x{sizes.height}, of which the middle "
+        f"{sizes.shown:.0%} is measured by"
+    )

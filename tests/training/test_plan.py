@@ -6,16 +6,18 @@ import shlex
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import mindres
 from mindres import pictures
 from mindres.cli.arguments import duration
 from mindres.cli.program import run_command
 from mindres.cli.training_plan import settle_batch_size
-from mindres.data import Digits
+from mindres.data import Digits, ImageFolder
+from mindres.data.image_sizes import image_sizes
 from mindres.errors import UserError
 from mindres.runs.history import read_history
-from mindres.training import plan
+from mindres.training import budget, plan
 from mindres.training.lr_finder import RangeTest, range_test
 from mindres.training.recipes import make_recipe
 from mindres.training.schedules import learning_rates
@@ -61,26 +63,81 @@ def test_suggestion_is_a_tenth_of_the_rate_with_the_lowest_smoothed_loss():
     assert found.suggestion == pytest.approx(rates[int(np.argmin(weighted))] / 10, rel=0.4)
 
 
-def planned(monkeypatch, parts, seconds, pretrained, complete=True, step_seconds=0.1):
+def planned(monkeypatch, parts, seconds, pretrained, complete=True, step_seconds=0.1, **given):
     found = RangeTest([1e-3, 1e-2, 1e-1], [2.0, 1.0, 3.0], complete, 2.0, step_seconds)
     monkeypatch.setattr(plan, "range_test", lambda *_: found)
-    return plan.plan_training(None, *parts, seconds, 1.0, pretrained)
+    net = mindres.resnet20(num_classes=10)
+    return plan.plan_training(net, *parts, seconds, 1.0, pretrained, given)
 
 
 def test_the_time_decides_what_is_trained(monkeypatch, parts):
     # An epoch is 40 steps of 0.1 seconds, 144 images without gradients, and what is around it.
     all_of_it = planned(monkeypatch, parts, 120, True)
-    epoch = 40 * 0.1 + 144 * 0.1 / 32 / 3 + plan.EPOCH_OVERHEAD
+    epoch = 40 * 0.1 + 144 * 0.1 / 32 / 3 + budget.EPOCH_OVERHEAD
     epochs = all_of_it.options["epochs"]
     assert all_of_it.freeze == "none" and 100 < epochs * epoch < 120
     assert all_of_it.options["optimizer"] == "adamw" and len(all_of_it.lines) == 5
-    assert planned(monkeypatch, parts, 12, True).freeze == "backbone"
+    some = planned(monkeypatch, parts, 20, True)
+    assert some.freeze == "layer2" and some.options["epochs"] in (3, 4)
+    assert "train: what follows layer2: all of the network" in some.lines[2]
+    classifier = planned(monkeypatch, parts, 12, True)
+    assert classifier.freeze == "backbone" and "ema" not in classifier.options
+    assert classifier.lines[4] == "rate: learning rate 0.003, usual for a classifier alone"
     random = planned(monkeypatch, parts, 14, False)
     assert (random.freeze, random.options["optimizer"]) == ("none", "momentum")
     assert random.options["epochs"] in (1, 2)
     assert planned(monkeypatch, parts, 120, False, complete=False).options["lr"] == 0.05
-    with pytest.raises(UserError, match="give more --time, fewer pixels"):
-        planned(monkeypatch, parts, 6, False)
+    for pretrained in (False, True):
+        with pytest.raises(UserError, match="give more --time, fewer pixels"):
+            planned(monkeypatch, parts, 6, pretrained)
+
+
+def test_what_is_asked_for_is_not_planned(monkeypatch, parts):
+    given = {"epochs": 7, "lr": 0.02, "optimizer": "adam"}
+    found = planned(monkeypatch, parts, 120, True, **given)
+    assert {name: found.options[name] for name in given} == given
+    assert found.lines[3].startswith("how: 7 epochs in one cycle of adam,")
+    assert found.lines[4] == "rate: learning rate 0.02, as asked for"
+
+
+def test_long_runs_stop_early_and_average(monkeypatch, parts):
+    long = planned(monkeypatch, parts, 300, True).options
+    assert long["patience"] == long["epochs"] // 3 and long["ema"] == 0.99
+    short = planned(monkeypatch, parts, 50, True).options
+    assert not {"patience", "ema"} & short.keys()
+
+
+def test_a_run_that_teaches_nothing_is_told_so(monkeypatch, parts):
+    def told(seconds, pretrained):
+        found = planned(monkeypatch, parts, seconds, pretrained).lines
+        return [line for line in found if line.startswith("expect little")]
+
+    assert told(14, False) and not told(120, False) and not told(20, True)
+    large = [Digits(split="train", batch_size=32, resize=224), parts[1]]
+    assert "--resize 56, which is" in planned(monkeypatch, large, 14, False).lines[-1]
+
+
+def test_the_plan_says_what_a_crop_leaves(monkeypatch, tmp_path):
+    for kind, size in (("cat", (300, 200)), ("dog", (200, 300))):
+        (tmp_path / kind).mkdir()
+        for i in range(10):
+            Image.new("RGB", size).save(tmp_path / kind / f"{i}.png")
+    data = [ImageFolder(tmp_path, split=split, resize=224) for split in ("train", "val")]
+    line = planned(monkeypatch, data, 60, True).lines[0]
+    # 224 of 256 pixels along the shorter side, and of 384 along the longer one.
+    assert line.startswith("data: 16 training images of 2 classes at 224x224 pixels; the files")
+    assert line.endswith(f"of which the middle {224 / 256 * 224 / 384:.0%} is measured by")
+    assert image_sizes(Digits()) is None
+
+
+def test_budget_is_kept_on_a_clock_that_the_test_moves(monkeypatch, parts):
+    """Epochs of the planned number, at the speed that was measured, end within a tenth of it."""
+    for seconds, step_seconds in ((60, 0.02), (300, 0.1), (1200, 0.5)):
+        found = planned(monkeypatch, parts, seconds, False, step_seconds=step_seconds)
+        image = step_seconds / 32 / 3
+        epoch = 40 * step_seconds + 144 * image + 0.4
+        spent = 1 + 2 + 3 * step_seconds + 2 * 1.5 + found.options["epochs"] * epoch
+        assert found.options["epochs"] == plan.MOST_EPOCHS or 0.9 * seconds < spent < seconds
 
 
 @pytest.mark.parametrize(
@@ -123,7 +180,12 @@ def test_train_says_what_it_plans_and_how_to_repeat_it(tmp_path, monkeypatch, ca
     assert lines[-1].startswith("Test accuracy: ")
     noted = json.loads((tmp_path / "ckpt" / "config.json").read_text())
     assert noted["time"] == 180 and noted["epochs"] == 2 and noted["schedule"] == "onecycle"
-    again = shlex.split(lines[6].removeprefix("the same again: mindres "))
+    assert lines[6].startswith("  expect little: 2 epochs from random weights")
+    again = shlex.split(lines[7].removeprefix("the same again: mindres "))
+    assert (
+        "lenet5 on digits, CPU: 2 epochs in batches of 32, momentum with the schedule onecycle"
+        in lines
+    )
     again[again.index("--ckpt_dir") + 1] = "again"
     run_command([*again, "--device_target", "CPU", "--max_steps", "1"])
     repeated = json.loads((tmp_path / "again" / "config.json").read_text())
@@ -228,7 +290,7 @@ def test_a_range_test_that_says_nothing_is_not_believed(losses, rate, told):
     found = RangeTest(rates, list(losses), True, 1.0, 0.1)
     if "within" in told:
         found.losses[:5] = [2.3, 2.3, 0.1, 2.3, 2.3]
-    chosen, why = plan._rate(found, "momentum")
+    chosen, why = plan._rate(found, {"optimizer": "momentum"}, "none")
     assert told in why and chosen == (found.suggestion if rate is None else rate)
     assert 0.005 <= chosen <= 0.5
 
@@ -248,6 +310,25 @@ def test_fit_is_the_command_and_its_result_shows_itself(tmp_path, monkeypatch, c
         np.testing.assert_array_equal(mine.asnumpy(), theirs.asnumpy())
     with pytest.raises(UserError, match="--learning_rate"):
         mindres.fit("digits", learning_rate=0.1)
+
+
+def test_fit_takes_data_sets(tmp_path, monkeypatch, capsys, parts):
+    monkeypatch.setattr(plan, "MOST_EPOCHS", 1)
+    options = {"arch": "lenet5", "pretrained": "false", "ckpt_dir": tmp_path / "run"}
+    run = mindres.fit(
+        parts[0], minutes=3, val_data=parts[1], test_data=Digits("", "test"), **options
+    )
+    out = capsys.readouterr().out
+    assert "on 360 images" in run.result and "the same again" not in out
+    assert "lenet5 on digits, CPU: 1 epoch in batches of 32" in out
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (config["dataset"], config["batch_size"], config["resize"]) == ("digits", 32, 32)
+    with pytest.raises(UserError, match="give them as val_data"):
+        mindres.fit(parts[0])
+    with pytest.raises(UserError, match="resize is of the images"):
+        mindres.fit(parts[0], val_data=parts[1], resize=64)
+    with pytest.raises(UserError, match="go with training images that are an ImageDataset"):
+        mindres.fit("digits", val_data=parts[1])
 
 
 def test_plot_draws_the_range_test(tmp_path, monkeypatch, capsys):

@@ -1,0 +1,59 @@
+"""What there is time for in a budget: all of a network, its last stages, or its classifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mindres.training.lr_finder import RangeTest
+
+ENOUGH_EPOCHS = 3  # below it only a part is trained, if there are published weights
+TIME_OF_LAST_STAGES = 0.7  # of that of a training step of all of the network
+CLASSIFIER_EPOCHS = 30
+INFERENCE = 1 / 3  # of the time of a training step that the same images take without gradients
+EPOCH_OVERHEAD = 0.4  # seconds: to begin and end an epoch, and to write its checkpoint
+COMPILED = 1.5  # times the first step of the range test, which waits for the compiler, too
+
+
+@dataclass
+class Choice:
+    """What is trained, for how many epochs, and that in words."""
+
+    freeze: str
+    epochs: int
+    what: str
+
+
+class Budget:
+    """What there is time for.
+
+    found: the range test, which has timed the steps.
+    seconds: from its start to the end of the training, and of measuring the test images.
+    """
+
+    def __init__(self, found: RangeTest, train_data, val_data, test_images: int, seconds: float):
+        self.image = INFERENCE * found.step_seconds / train_data.batch_size  # without gradients
+        self.all_images = (len(train_data) + len(val_data)) * self.image
+        self.measuring = len(val_data) * self.image
+        self.steps = len(train_data) // train_data.batch_size * found.step_seconds
+        tested = found.first_seconds + found.step_seconds * len(found.losses)
+        # Training and validation are compiled, too.
+        self.left = seconds - tested - COMPILED * found.first_seconds
+        self.left -= test_images * self.image
+
+    def epochs(self, share: float = 1.0) -> int:
+        """For how many epochs there is time, with steps of this share of the measured ones."""
+        return int(self.left // (share * self.steps + self.measuring + EPOCH_OVERHEAD))
+
+
+def what_to_train(budget: Budget, stages: list[str], pretrained: bool) -> Choice:
+    """All of the network; where that takes too long and there are weights, its last part."""
+    everything = Choice("none", budget.epochs(), "all of the network")
+    if not pretrained or everything.epochs >= ENOUGH_EPOCHS:
+        return everything
+    kept = stages[len(stages) // 2]
+    some = budget.epochs(TIME_OF_LAST_STAGES)
+    if some >= ENOUGH_EPOCHS and kept != stages[-1]:
+        return Choice(kept, some, f"what follows {kept}: all of the network would take too long")
+    there_is_time = budget.all_images < budget.left
+    what = "the classifier alone, on features computed once: the network would take too long"
+    return Choice("backbone", CLASSIFIER_EPOCHS if there_is_time else 0, what)
