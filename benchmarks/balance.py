@@ -51,7 +51,9 @@ def measured(data: tuple, case: dict, balance: str, seed: int, weights: str) -> 
     pretrained = case.pop("pretrained")
     mindres.set_seed(seed)
     shortcut = {} if "arch" in case else {"shortcut": "A"}  # whose weights are akamaster's
-    net = mindres.create_model(case.pop("arch", "resnet20"), num_classes=10, **shortcut)
+    net = mindres.create_model(
+        case.pop("arch", "resnet20"), num_classes=10, in_channels=3, **shortcut
+    )
     if pretrained:
         mindres.load_weights(net, weights)
         mindres.reset_head(net, 10)
