@@ -30,8 +30,8 @@ CASES = {
     "classifier alone, published ResNet-20": {
         "pretrained": True, "freeze": "backbone", "epochs": 20, "lr": 0.003, **ADAMW,
     },
-    "all of LeNet-5, random weights, 20 epochs": {
-        "pretrained": False, "epochs": 20, "lr": 0.003, "arch": "lenet5", **ADAMW,
+    "all of LeNet-5, random weights, 10 epochs": {
+        "pretrained": False, "epochs": 10, "lr": 0.003, "arch": "lenet5", **ADAMW,
     },
     "all of ResNet-20, published weights, 2 epochs": {
         "pretrained": True, "epochs": 2, "lr": 0.0005, **ADAMW,

@@ -74,14 +74,14 @@ class Case:
 CASES = [
     Case("digits", 500, "lenet5", False, 15),
     Case("mnist", 500, "lenet5", False, 15),
-    Case("cifar10", 500, "resnet20", True, 40),
+    Case("cifar10", 500, "resnet20", True, 30),
     Case("mnist", 5_000, "lenet5", False, 15),
-    Case("mnist", 500, "resnet20", True, 40),
+    Case("mnist", 500, "resnet20", True, 30),
     Case("cifar10", 500, "lenet5", False, 15),
-    Case("cifar10", 5_000, "resnet20", True, 60),
+    Case("cifar10", 5_000, "resnet20", True, 50),
     Case("cifar10", 5_000, "lenet5", False, 30),
-    Case("mnist", 5_000, "resnet20", True, 60),
-    Case("digits", 500, "resnet20", True, 40),
+    Case("mnist", 5_000, "resnet20", True, 50),
+    Case("digits", 500, "resnet20", True, 30),
 ]
 
 
@@ -129,7 +129,7 @@ class Trainings:
             config = json.loads((Path(folder) / "config.json").read_text())
         plan.range_test = measure
         seconds = time.monotonic() - started
-        left = budget.Budget(found[0], *self.parts, len(self.test), self.case.seconds)
+        left = budget.Budget(run.net, found[0], *self.parts, len(self.test), self.case.seconds)
         left.left += found[0].step_seconds * len(found[0].losses)
         fields = ("freeze", "optimizer", "lr", "epochs", "ema", "patience")
         one = {"setting": "mindres.fit", "chose": {name: config[name] for name in fields}}

@@ -10,7 +10,9 @@ ENOUGH_EPOCHS = 3  # below it only a part is trained, if there are published wei
 TIME_OF_LAST_STAGES = 0.7  # of that of a training step of all of the network
 CLASSIFIER_EPOCHS = 30
 INFERENCE = 1 / 3  # of the time of a training step that the same images take without gradients
-EPOCH_OVERHEAD = 0.4  # seconds: to begin and end an epoch, and to write its checkpoint
+EPOCH_OVERHEAD = 0.15  # seconds: to begin and end an epoch, and to write a small checkpoint
+WRITTEN = 16  # bytes of each value in an epoch: the best weights; and all, with two moments
+DISK = 400e6  # bytes in a second
 COMPILED = 1.5  # times the first step of the range test, which waits for the compiler, too
 
 
@@ -26,14 +28,19 @@ class Choice:
 class Budget:
     """What there is time for.
 
+    net: the network to train.
     found: the range test, which has timed the steps.
     seconds: from its start to the end of the training, and of measuring the test images.
     """
 
-    def __init__(self, found: RangeTest, train_data, val_data, test_images: int, seconds: float):
+    def __init__(
+        self, net, found: RangeTest, train_data, val_data, test_images: int, seconds: float
+    ):
         self.image = INFERENCE * found.step_seconds / train_data.batch_size  # without gradients
         self.all_images = (len(train_data) + len(val_data)) * self.image
         self.measuring = len(val_data) * self.image
+        values = sum(each.size for each in net.get_parameters())
+        self.around = self.measuring + EPOCH_OVERHEAD + WRITTEN * values / DISK
         self.steps = len(train_data) // train_data.batch_size * found.step_seconds
         tested = found.first_seconds + found.step_seconds * len(found.losses)
         # Training and validation are compiled, too.
@@ -42,7 +49,7 @@ class Budget:
 
     def epochs(self, share: float = 1.0) -> int:
         """For how many epochs there is time, with steps of this share of the measured ones."""
-        return int(self.left // (share * self.steps + self.measuring + EPOCH_OVERHEAD))
+        return int(self.left // (share * self.steps + self.around))
 
 
 def what_to_train(budget: Budget, stages: list[str], pretrained: bool) -> Choice:

@@ -70,7 +70,7 @@ def plan_training(
     trial = make_recipe("tutorial", **{**options, "lr": 0.1})
     found = range_test(net, train_data, trial, SHARE_OF_TEST * seconds)
     stages = frozen_stages(net, "backbone")
-    budget = Budget(found, train_data, val_data, test_images, MARGIN * (seconds - spent))
+    budget = Budget(net, found, train_data, val_data, test_images, MARGIN * (seconds - spent))
     chosen = what_to_train(budget, stages, pretrained)
     if chosen.epochs < 1:
         epoch = len(train_data) // train_data.batch_size * found.step_seconds

@@ -45,17 +45,29 @@ class Loss(nn.Cell):
         super().__init__(auto_prefix=False)
         self.net = net
         self.aux_weight = getattr(net, "aux_weight", 0.0)
-        weight = None if class_weights is None else mindspore.Tensor(class_weights)
-        self.loss = nn.CrossEntropyLoss(weight=weight, label_smoothing=label_smoothing)
+        self.weights = None if class_weights is None else mindspore.Tensor(class_weights)
+        self.reduction = "mean" if class_weights is None else "none"
+        self.cross_entropy = nn.CrossEntropyLoss(
+            reduction=self.reduction, label_smoothing=label_smoothing
+        )
 
     def construct(self, image, label):
         logits = self.net(image)
         if isinstance(logits, tuple):
-            loss = self.loss(logits[0], label)
+            loss = self.mean(logits[0], label)
             for auxiliary in logits[1:]:
-                loss = loss + self.aux_weight * self.loss(auxiliary, label)
+                loss = loss + self.aux_weight * self.mean(auxiliary, label)
             return loss
-        return self.loss(logits, label)
+        return self.mean(logits, label)
+
+    def mean(self, logits, label):
+        losses = self.cross_entropy(logits, label)
+        if self.weights is None:
+            return losses
+        # PyTorch's `weight` would multiply what smoothing gives to each class, too: the classes of
+        # few images, whose weights are large, would be learnt in all images.
+        weights = self.weights[label] if label.ndim == 1 else (self.weights * label).sum(axis=1)
+        return (losses * weights).sum() / weights.sum()
 
 
 class Update(nn.Cell):

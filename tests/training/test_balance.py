@@ -54,7 +54,7 @@ def test_features_are_drawn_so_too(monkeypatch):
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_weighted_loss_is_pytorchs(smoothing):
+def test_weighted_loss_is_the_weighted_mean_of_pytorchs(smoothing):
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(12, 4)).astype(np.float32)
     labels = rng.integers(0, 4, 12)
@@ -67,9 +67,15 @@ def test_weighted_loss_is_pytorchs(smoothing):
 
     loss = Loss(Net(), smoothing, weights)
     mine = loss(mindspore.Tensor(logits), mindspore.Tensor(labels.astype(np.int32)))
-    reference = torch.nn.CrossEntropyLoss(torch.tensor(weights), label_smoothing=smoothing)
-    wanted = reference(torch.tensor(logits), torch.tensor(labels))
-    assert float(mine) == pytest.approx(float(wanted), rel=1e-5)
+    reference = torch.nn.CrossEntropyLoss(reduction="none", label_smoothing=smoothing)
+    losses = reference(torch.tensor(logits), torch.tensor(labels)).numpy()
+    assert float(mine) == pytest.approx(np.average(losses, weights=weights[labels]), rel=1e-5)
+    one_hot = mindspore.Tensor(np.eye(4, dtype=np.float32)[labels])
+    assert float(loss(mindspore.Tensor(logits), one_hot)) == pytest.approx(float(mine), rel=1e-5)
+    if not smoothing:
+        reference = torch.nn.CrossEntropyLoss(torch.tensor(weights))
+        wanted = reference(torch.tensor(logits), torch.tensor(labels))
+        assert float(mine) == pytest.approx(float(wanted), rel=1e-5)
 
 
 @pytest.mark.parametrize("counts, uneven", [((30, 10), True), ((29, 10), False), ((9, 0), False)])

@@ -135,7 +135,7 @@ def test_budget_is_kept_on_a_clock_that_the_test_moves(monkeypatch, parts):
     for seconds, step_seconds in ((60, 0.02), (300, 0.1), (1200, 0.5)):
         found = planned(monkeypatch, parts, seconds, False, step_seconds=step_seconds)
         image = step_seconds / 32 / 3
-        epoch = 40 * step_seconds + 144 * image + 0.4
+        epoch = 40 * step_seconds + 144 * image + 0.15 + 275_000 * 16 / 400e6
         spent = 1 + 2 + 3 * step_seconds + 2 * 1.5 + found.options["epochs"] * epoch
         assert found.options["epochs"] == plan.MOST_EPOCHS or 0.9 * seconds < spent < seconds
 
@@ -342,3 +342,15 @@ def test_plot_draws_the_range_test(tmp_path, monkeypatch, capsys):
     assert axis.lines[2].get_xdata()[0] == found.suggestion
     with pytest.raises(UserError, match="name it with --arch or --ckpt"):
         run_command(["plot", "lr_finder", "--device_target", "CPU"])
+
+
+def test_a_resumed_run_keeps_its_shortcut(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    short = "--pretrained false --device_target CPU --epochs 1 --max_steps 1"
+    command = ["train", "digits", "--arch", "resnet20", *short.split()]
+    run_command([*command, "--shortcut", "A"])
+    run_command([*command, "--resume"])
+    net, metadata = mindres.load_model("ckpt/best.ckpt")
+    assert metadata["architecture"]["shortcut"] == net.architecture["shortcut"] == "A"
+    with pytest.raises(UserError, match="lenet5 has no option 'shortcut'"):
+        run_command(["train", "digits", "--arch", "lenet5", *short.split(), "--shortcut", "A"])
