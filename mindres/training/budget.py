@@ -12,6 +12,7 @@ CLASSIFIER_EPOCHS = 30
 INFERENCE = 1 / 3  # of the time of a training step that the same images take without gradients
 EPOCH_OVERHEAD = 0.15  # seconds: to begin and end an epoch, and to write a small checkpoint
 WRITTEN = 16  # bytes of each value in an epoch: the best weights; and all, with two moments
+SIDES = (160, 128, 96, 64, 32)  # of smaller images that are proposed, in pixels
 DISK = 400e6  # bytes in a second
 COMPILED = 1.5  # times the first step of the range test, which waits for the compiler, too
 
@@ -50,6 +51,17 @@ class Budget:
     def epochs(self, share: float = 1.0) -> int:
         """For how many epochs there is time, with steps of this share of the measured ones."""
         return int(self.left // (share * self.steps + self.around))
+
+    def side_for(self, epochs: int, side: int) -> tuple[int, int] | None:
+        """The largest of `SIDES` below `side` with time for `epochs`, and for how many; or None.
+
+        A convolution's time goes with the pixels.
+        """
+        for smaller in SIDES:
+            found = self.epochs((smaller / side) ** 2)
+            if smaller < side and found >= epochs:
+                return smaller, found
+        return None
 
 
 def what_to_train(budget: Budget, stages: list[str], pretrained: bool) -> Choice:

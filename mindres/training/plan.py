@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from mindres.data.dataset import ImageDataset
 from mindres.data.image_sizes import image_sizes
 from mindres.errors import UserError
-from mindres.training.budget import Budget, Choice, what_to_train
+from mindres.training.budget import ENOUGH_EPOCHS, Budget, Choice, what_to_train
 from mindres.training.freeze import frozen_stages
 from mindres.training.lr_finder import RangeTest, range_test
 from mindres.training.recipes import make_recipe
@@ -73,18 +73,17 @@ def plan_training(
     budget = Budget(net, found, train_data, val_data, test_images, MARGIN * (seconds - spent))
     chosen = what_to_train(budget, stages, pretrained)
     if chosen.epochs < 1:
-        epoch = len(train_data) // train_data.batch_size * found.step_seconds
         raise UserError(
-            f"an epoch of {len(train_data):,} images takes about {epoch:,.0f} seconds here, and "
-            f"{in_words(seconds)} have no room for one beside starting and measuring: give more "
-            "--time, fewer pixels with --resize, or a smaller --arch"
+            f"an epoch of {len(train_data):,} images takes about {budget.steps:,.0f} seconds here, "
+            f"and {in_words(seconds)} have no room for one beside starting and measuring: give "
+            f"{_instead(budget, train_data, pretrained)}"
         )
     options |= {**_length(chosen, len(train_data) // train_data.batch_size), **given}
     options["lr"], rate = _rate(found, options, chosen.freeze)
     lines = _lines(options, pretrained, chosen.what, rate, found, train_data, seconds)
     seen = options["epochs"] * len(train_data)
     if not pretrained and options["epochs"] < FEW_EPOCHS and seen < FEW_IMAGES:
-        lines.append(_little(options["epochs"], train_data))
+        lines.append(_little(options["epochs"], budget, train_data))
     return Plan(options, chosen.freeze, lines)
 
 
@@ -98,15 +97,24 @@ def _length(chosen: Choice, steps: int) -> dict:
     return options
 
 
-def _little(epochs: int, data: ImageDataset) -> str:
+def _little(epochs: int, budget: Budget, data: ImageDataset) -> str:
     """That a training from random weights as short as this one leads to nothing useful."""
-    side = max(32, data.resize[0] // 4)
-    smaller = f"--resize {side}, which is up to 16 times as fast, "
     return (
-        f"expect little: {_counted(epochs)} from random weights teach next to nothing; take "
-        f"{smaller if side < data.resize[0] else ''}more --time, or published weights, which "
-        "--pretrained FILE reads if they cannot be fetched"
+        f"expect little: {_counted(epochs)} from random weights teach next to nothing; give "
+        f"{_instead(budget, data, pretrained=False)}"
     )
+
+
+def _instead(budget: Budget, data: ImageDataset, pretrained: bool) -> str:
+    """What leads to more in the same time, or takes more time."""
+    smaller = budget.side_for(ENOUGH_EPOCHS if pretrained else FEW_EPOCHS, min(data.resize))
+    ways = ["more --time", "a smaller --arch"]
+    if smaller is not None:
+        side, epochs = smaller
+        ways.insert(0, f"fewer pixels (--resize {side} has time for about {epochs} epochs)")
+    if not pretrained:
+        ways.append("published weights (--pretrained FILE reads them if they cannot be fetched)")
+    return f"{', '.join(ways[:-1])}, or {ways[-1]}"
 
 
 def in_words(seconds: float) -> str:

@@ -88,7 +88,7 @@ def test_the_time_decides_what_is_trained(monkeypatch, parts):
     assert random.options["epochs"] in (1, 2)
     assert planned(monkeypatch, parts, 120, False, complete=False).options["lr"] == 0.05
     for pretrained in (False, True):
-        with pytest.raises(UserError, match="give more --time, fewer pixels"):
+        with pytest.raises(UserError, match=r"no room for one beside .* a smaller --arch"):
             planned(monkeypatch, parts, 6, pretrained)
 
 
@@ -114,7 +114,10 @@ def test_a_run_that_teaches_nothing_is_told_so(monkeypatch, parts):
 
     assert told(14, False) and not told(120, False) and not told(20, True)
     large = [Digits(split="train", batch_size=32, resize=224), parts[1]]
-    assert "--resize 56, which is" in planned(monkeypatch, large, 14, False).lines[-1]
+    assert (
+        "fewer pixels (--resize 64 has time for about 13 epochs), more"
+        in (planned(monkeypatch, large, 16, False).lines[-1])
+    )
 
 
 def test_the_plan_says_what_a_crop_leaves(monkeypatch, tmp_path):
