@@ -1,11 +1,12 @@
 """Balanced accuracy of each --balance on long-tailed CIFAR-10, 1:100.
 
     python -m benchmarks.balance --cifar10 DIR                 into benchmarks/results/balance.md
-    python -m benchmarks.balance --cifar10 DIR --weights FILE  ResNet-20's published weights, there
+    python -m benchmarks.balance --cifar10 DIR --weights FILE  with ResNet-20's published weights
 
 The classes shrink geometrically from 2,000 training images to 20. Of these 15% choose the best
 epoch by balanced accuracy, which is then measured on 4,000 test images, where classes are of one
-size. A seed decides which images there are, the weights to begin with, and the order.
+size. A seed decides which images there are, the weights to begin with, and the order. What is
+measured is added to a file of JSON lines, from which the table is made.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import time
 from datetime import date
 from pathlib import Path
 
-OUT = Path(__file__).resolve().parent / "results" / "balance.md"
+OUT = Path(__file__).resolve().parent / "results" / "balance.jsonl"
 WAYS = ("none", "sample", "weight")
 LARGEST, RATIO, SEEDS = 2_000, 100, 3
 TEST_IMAGES = 4_000
@@ -83,7 +84,6 @@ def main() -> None:
     opened = [Cifar10(args.cifar10, split=split, batch_size=128) for split in ("train", "test")]
     plain = opened[0].plain()
     test = subset(opened[1], stratified(opened[1].labels(), TEST_IMAGES, 0))
-    found: dict = {}
     for name, case in CASES.items():
         for seed in range(SEEDS):
             chosen = long_tailed(opened[0].labels(), LARGEST, RATIO, seed)
@@ -91,13 +91,19 @@ def main() -> None:
             for balance in WAYS if args.cases in name else ():
                 with contextlib.redirect_stdout(io.StringIO()):
                     one = measured(data, case, balance, seed, args.weights)
-                print(json.dumps({"case": name, "balance": balance, "seed": seed, **one}))
-                found.setdefault((name, balance), []).append(one)
-        args.out.write_text(page(found), encoding="utf-8")
+                line = json.dumps({"case": name, "balance": balance, "seed": seed, **one})
+                print(line, flush=True)
+                with args.out.open("a") as file:
+                    file.write(line + "\n")
+    lines = [json.loads(line) for line in args.out.read_text().splitlines()]
+    args.out.with_suffix(".md").write_text(page(lines), encoding="utf-8")
 
 
-def page(found: dict) -> str:
-    """The table, as Markdown."""
+def page(measured: list[dict]) -> str:
+    """The table, as Markdown, of all that was measured."""
+    found: dict = {}
+    for line in measured:
+        found.setdefault((line["case"], line["balance"]), []).append(line["accuracy"])
     lines = [
         "# Classes of few images: long-tailed CIFAR-10, 1:100",
         "",
@@ -112,7 +118,7 @@ def page(found: dict) -> str:
         "| --- " * (1 + len(WAYS)) + "|",
     ]
     for name in dict.fromkeys(name for name, _ in found):
-        cells = [_cell([one["accuracy"] for one in found[name, way]]) for way in WAYS]
+        cells = [_cell(found[name, way]) for way in WAYS]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 BALANCES = ("none", "sample", "weight")
 RATIO = 3  # of the largest to the smallest class, from which on classes are balanced
-AUTO = "sample"
+AUTO = "sample"  # measures better than "weight": benchmarks/results/balance.md
 
 
 def class_counts(data) -> NDArray:
