@@ -14,7 +14,7 @@ from mindres.errors import UserError
 from mindres.report.writer import write_report
 from mindres.training import balance
 from mindres.training.frozen_features import feature_batches
-from mindres.training.step import Loss
+from mindres.training.loss import Loss
 
 
 def uneven_digits():
