@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable
 
-from mindres.compat.mindspore import NO_MEMORY, NO_REASON, pipeline_reason
+from mindres.compat.mindspore import NO_MEMORY, NO_REASON, pipeline_reason, pipeline_user_error
 
 # Where an argument of the Python interface has another name than the flag for it.
 FLAGS = {"target": "device_target", "path": "dataset_path"}
@@ -69,6 +69,6 @@ def translated(error: Exception) -> UserError | None:
         named = isinstance(error.filename, (str, bytes))
         where = f"{os.fsdecode(error.filename)}: " if named else ""
         return UserError(f"{where}{error.strerror}")
-    if reason := pipeline_reason(error):
+    if reason := pipeline_user_error(error) or pipeline_reason(error):
         return UserError(f"the dataset cannot be read: {reason}; if its files changed, start again")
     return None

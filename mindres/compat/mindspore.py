@@ -36,6 +36,7 @@ UNTIL = {
     "NO_REASON": "MindSpore raises MemoryError where an allocation failed",
     "NO_MEMORY": "MindSpore raises MemoryError where an allocation failed",
     "pipeline_reason": "the data pipeline raises an exception class of its own",
+    "pipeline_user_error": "the data pipeline raises the exception that Python raised in it",
     "native_reason": "errors of MindSpore's C++ carry their reason in a field",
 }
 
@@ -173,6 +174,14 @@ def pipeline_reason(error: Exception) -> str | None:
         return None
     found = re.search(r"\[ERROR\] (.*)", text)
     return found[1] if found else text.splitlines()[0]
+
+
+def pipeline_user_error(error: Exception) -> str | None:
+    """The message of a `UserError` that was raised in the data pipeline; None where none was."""
+    if "Dataset Pipeline Error Message" not in str(error):
+        return None
+    found = re.search(r".*UserError: (.*)", str(error))  # the last on its line
+    return found[1] if found else None
 
 
 def native_reason(lines: list[str]) -> str | None:

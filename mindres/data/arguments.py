@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 from mindres.data.augment import policy
@@ -27,6 +28,18 @@ def check_counts(**counts) -> None:
     for name, value in counts.items():
         if value < 1:
             raise UserError(f"{name} must be at least 1, not {value}")
+
+
+def worker_count(wanted: int | None) -> int:
+    """The number of threads for images: `wanted`, or one for each core that may be used."""
+    if wanted is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _cores()
+    check_counts(num_parallel_workers=wanted)
+    return min(wanted, _cores())  # MindSpore takes no more
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
 
 
 def check_choice(problem: str, value, choices) -> None:

@@ -31,7 +31,8 @@ class ImageDataset(ImageSplit, ImageTransforms):
         repeat_num: how often `run()` repeats the images.
         shuffle: new order every epoch; None is True for "train" alone. Order and augmentation
             follow from `mindspore.set_seed`.
-        num_parallel_workers: threads of each step that takes single images.
+        num_parallel_workers: threads of each step that takes single images; None is one for each
+            core. The images do not depend on it, but for random operations in `transform`.
         num_shards, shard_id: keep the images of one worker of several.
         resize: side of the square images, or (height, width), in pixels.
         download: download the data set if it is not there.
@@ -68,7 +69,7 @@ class ImageDataset(ImageSplit, ImageTransforms):
         batch_size=32,
         repeat_num=1,
         shuffle=None,
-        num_parallel_workers=1,
+        num_parallel_workers=None,
         num_shards=None,
         shard_id=None,
         resize=32,
@@ -94,7 +95,7 @@ class ImageDataset(ImageSplit, ImageTransforms):
         self.batch_size = batch_size
         self.repeat_num = repeat_num
         self.shuffle = training if shuffle is None else shuffle
-        self.num_parallel_workers = num_parallel_workers
+        self.num_parallel_workers = arguments.worker_count(num_parallel_workers)
         self.num_shards = num_shards
         self.shard_id = shard_id
         self.resize = arguments.image_size(resize)
@@ -157,6 +158,10 @@ class ImageDataset(ImageSplit, ImageTransforms):
     @abstractmethod
     def source(self, sampler):
         """A MindSpore dataset of uint8 images (H, W, C) and labels, in the order of `sampler`."""
+
+    def augmented_source(self, sampler):
+        """Like `source`, augmented and normalised, or None: MindSpore's operations do it then."""
+        return None
 
     @abstractmethod
     def files(self) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 import sys
@@ -12,10 +13,11 @@ from mindspore.dataset import vision
 
 from mindres.data import splits
 from mindres.data.dataset import ImageDataset
-from mindres.data.folder_check import broken_images, check_images
-from mindres.data.folder_source import folder_source
+from mindres.data.folder_check import broken_images, find_broken
+from mindres.data.folder_source import folder_source, random_crops
 from mindres.data.folder_tree import find_tree, missing_splits
 from mindres.data.groups import check_class_sizes, check_fractions, group_keys
+from mindres.data.random_crop import SCALE
 from mindres.errors import UserError
 
 
@@ -26,12 +28,15 @@ class ImageFolder(ImageDataset):
     the other is read, and `split` says which. A single tree is split into "train" and "val" by
     `validation_fraction` (0.2 where it is not given), and with `test_fraction` "test", about in
     proportion in each class: which of them a file belongs to follows from its own path, whatever
-    other files come or go. "all" is every image. Every file is opened once before training, and
-    what was found is kept in the user's cache.
+    other files come or go. "all" is every image.
 
-    Images are read as `mindres.data.images.read_image` reads them for prediction: plain JPEG and
-    PNG files by MindSpore's decoder; by Pillow, in each epoch, those that are turned, transparent,
-    CMYK, of 16 bits or of another format.
+    The beginning and the end of every new file are looked at before training; other damage is met
+    when the image is first read. With `skip_broken` every new image is read once before, so that
+    each training and evaluation leaves out the same ones. What was found is kept in the user's
+    cache.
+
+    Images are read as `mindres.data.images.read_image` reads them for prediction. For training a
+    large JPEG of which few pixels are needed is read at a half, a quarter or an eighth of its size.
 
     Args:
         test_fraction: part of the training images held out as "test", in [0, 1).
@@ -77,21 +82,21 @@ class ImageFolder(ImageDataset):
         self.divided = one_tree or (bool(self.fractions()) and tree.root.name == "train")
         for sentence in tree.left_out:
             _warn(sentence)
-        self.images = self._without_broken(tree.images)
+        self.images = tree.images
+        self._leave_broken_out()
 
-    def _without_broken(self, found: list[tuple[Path, int]]) -> list[tuple[Path, int]]:
-        """The images that can be read; `UserError` for others, unless these are skipped."""
-        paths = [path for path, _ in found]
-        result = check_images(self.root, paths)
-        self.odd = frozenset(paths[i] for i in result.odd)
-        broken = result.broken
-        if broken:
-            told = broken_images(self.root, paths, broken)
-            if not self.skip_broken:
-                raise UserError(f"{told}; delete it, or leave broken images out with `skip_broken`")
-            counted = "1 broken image" if len(broken) == 1 else f"{len(broken)} broken images"
-            _warn(f"left out of {len(paths)} images: {counted}: {told}")
-        return [image for i, image in enumerate(found) if i not in broken]
+    def _leave_broken_out(self) -> None:
+        """Keep the images that can be read; `UserError` for others, unless these are skipped."""
+        count = len(self.images)
+        broken = find_broken(self.images, read_all=self.skip_broken)
+        if not broken:
+            return
+        told = broken_images(self.images, broken)
+        if not self.skip_broken:
+            raise UserError(f"{told}; delete it, or leave broken images out with `skip_broken`")
+        counted = "1 broken image" if len(broken) == 1 else f"{len(broken)} broken images"
+        _warn(f"left out of {count} images: {counted}: {told}")
+        self.images.keep(~np.isin(np.arange(count), list(broken)))
 
     def use_classes(self, names) -> None:
         """Number the classes as `names` does; `UserError` where one of them is not among these."""
@@ -101,7 +106,9 @@ class ImageFolder(ImageDataset):
                 raise UserError(
                     f"{self.root} has the class {name!r}, which is not among the others"
                 )
-        self.images = [(path, numbers[self.classes[label]]) for path, label in self.images]
+        mapped = np.array([numbers[name] for name in self.classes])
+        self.images = copy.copy(self.images)
+        self.images.labels = mapped[self.images.labels]
         self.classes = tuple(names)
 
     def indices(self):
@@ -116,7 +123,7 @@ class ImageFolder(ImageDataset):
 
     def keys(self) -> list[bytes]:
         """A name for each image by which it is held out; images of one name stay together."""
-        return group_keys([path.relative_to(self.root) for path, _ in self.images], self.group)
+        return group_keys(self.images.names(), self.group)
 
     def parts(self) -> dict[str, np.ndarray]:
         """The indices of the images of each split among the training images."""
@@ -135,22 +142,25 @@ class ImageFolder(ImageDataset):
         )
 
     def labels(self):
-        return np.array([label for _, label in self.images])
+        return self.images.labels
 
     def files(self):
         return [path for path, _ in self.images]
 
     def image_names(self):
         indices = self.indices()
-        names = [str(path) for path, _ in self.images]
-        return names if indices is None else [names[i] for i in indices]
+        numbers = range(len(self.images)) if indices is None else indices
+        return [os.fsdecode(self.images.path(i)) for i in numbers]
 
     def source(self, sampler):
-        return folder_source(self.images, self.odd, sampler, self.num_parallel_workers)
+        return folder_source(self.images, sampler, self.num_parallel_workers)
+
+    def augmented_source(self, sampler):
+        return random_crops(self, sampler) if self.augment else None
 
     def augmentation(self):
         crop = vision.RandomResizedCrop(
-            self.resize, scale=(0.35, 1.0), interpolation=vision.Inter.BICUBIC
+            self.resize, scale=SCALE, interpolation=vision.Inter.BICUBIC
         )
         return [crop, vision.RandomHorizontalFlip()]
 

@@ -1,131 +1,108 @@
-"""Opens every image of a folder once, and remembers what was found in the user's cache."""
+"""Finds the broken images of a folder, and remembers the whole ones in the user's cache.
+
+The beginning and the end of a file tell whether it was cut, is empty or is no image. Other damage
+is met when the image is first read; to leave such images out, all of them are read before.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
+import os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from mindspore.dataset import vision
-from PIL import Image
 from tqdm import tqdm
 
 from mindres import files
 from mindres.data import images
+from mindres.data.checked_images import LOOKS_WHOLE, READ_WHOLE, CheckedImages
+from mindres.data.labelled_images import LabelledImages
 from mindres.errors import UserError
 
 NAMED = 5  # broken images are named in a message up to this number, and in a file beyond it
+AT_ONCE = 1000  # files that a thread looks at before it asks for more
+PNG = b"\x89PNG\r\n\x1a\n"
+PNG_END = b"IEND\xaeB`\x82"
 
 
-@dataclass
-class Found:
-    """What was found in the images at these positions."""
+def find_broken(labelled: LabelledImages, read_all: bool) -> dict[int, str]:
+    """The broken images, by their number, and why they cannot be read.
 
-    broken: dict[int, str] = field(default_factory=dict)  # why they cannot be read
-    odd: set[int] = field(default_factory=set)  # MindSpore's decoder would read other pixels
+    Files of the same size and time as when they were last found whole are not opened.
 
-
-def check_images(folder: Path, paths: list[Path]) -> Found:
-    """What was found in the images `paths` of `folder`; from the cache, if they are unchanged."""
-    stats = [(str(path), *_stat(path)) for path in paths]
-    known = cache_file(folder, "images.json", stats)
-    if known.exists():
-        noted = json.loads(known.read_text())
-    else:
-        noted = _check_all(paths)
-        with files.atomic_write(known) as part:
-            part.write_text(json.dumps(noted))
-    return Found({int(i): problem for i, problem in noted["broken"].items()}, set(noted["odd"]))
-
-
-def cache_file(folder: Path, kind: str, content) -> Path:
-    """A file in the user's cache for something made of `content`, of this kind and this folder."""
-    key = hashlib.sha256(repr((str(folder.resolve()), content)).encode()).hexdigest()[:16]
-    return files.cache_dir() / "datasets" / f"{key}.{kind}"
-
-
-def broken_images(folder: Path, paths: list[Path], broken: dict[int, str]) -> str:
-    """The broken images in words: their names where they are few, else the file that has them."""
-    lines = [f"{images.shown(paths[i])} cannot be read: {broken[i]}" for i in sorted(broken)]
-    if len(lines) <= NAMED:
-        return "; ".join(lines)
-    target = cache_file(folder, "broken.txt", lines)
-    with files.atomic_write(target) as part:
-        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return f"{lines[0]} (and {len(lines) - 1} more, listed in {target})"
+    Args:
+        labelled: the images.
+        read_all: read every image to its end; otherwise look at its beginning and its end.
+    """
+    checked = CheckedImages(labelled)
+    numbers = checked.less_than(READ_WHOLE if read_all else LOOKS_WHOLE)
+    pieces = [numbers[i : i + AT_ONCE] for i in range(0, len(numbers), AT_ONCE)]
+    broken: dict[int, str] = {}
+    bar = tqdm(total=len(numbers), desc="checking images", unit="image", disable=None, leave=False)
+    with bar, ThreadPoolExecutor() as pool:
+        for piece, problems in zip(
+            pieces, pool.map(lambda p: _look(labelled, p, read_all), pieces)
+        ):
+            broken |= problems
+            bar.update(len(piece))
+    if len(numbers) > len(broken):
+        whole = numbers[~np.isin(numbers, list(broken))]
+        checked.note(whole, READ_WHOLE if read_all else LOOKS_WHOLE)
+    return broken
 
 
-def _check_all(paths: list[Path]) -> dict:
-    noted: dict = {"broken": {}, "odd": []}
-    with ThreadPoolExecutor() as pool:
-        results = tqdm(
-            pool.map(_check, paths),
-            total=len(paths),
-            desc="checking images",
-            unit="image",
-            disable=None,
-            leave=False,
-        )
-        for i, (problem, odd) in enumerate(results):
-            if problem is not None:
-                noted["broken"][str(i)] = problem
-            elif odd:
-                noted["odd"].append(i)
-    return noted
+def _look(labelled: LabelledImages, numbers: Iterable[int], read_all: bool) -> dict[int, str]:
+    problems = {}
+    for i in numbers:
+        path = labelled.path(i)
+        if (read_all or not looks_whole(path)) and (problem := what_is_wrong(path)):
+            problems[int(i)] = problem
+    return problems
 
 
-def _check(path: Path) -> tuple[str | None, bool]:
-    """What is wrong with an image (or None), and whether MindSpore would read other pixels."""
+def looks_whole(path: bytes) -> bool:
+    """Whether a file begins and ends as an image does; False where it must be read to tell."""
     try:
-        content = path.read_bytes()
-        if _decodes_alike(path, content):
-            return None, False
-        images.read_image(path)
-        return None, True
-    except OSError as error:
-        return error.strerror or type(error).__name__, False
-    except UserError as error:
-        return str(error).partition("cannot be read as an image: ")[2] or str(error), False
-
-
-def _decodes_alike(path: Path, content: bytes) -> bool:
-    """Whether MindSpore's decoder reads an image as Pillow does; it is the stricter one."""
-    try:
-        with Image.open(path) as image:
-            if not images.is_plain(image):
-                return False
-            # For JPEG an eighth of the size in each direction, which still reads it to its end.
-            image.draft("RGB", (1, 1))
-            image.load()
-    except Exception:  # Pillow's decoders raise what the damaged field happens to cause
+        opened = os.open(path, os.O_RDONLY)
+        try:
+            head = os.read(opened, 32)
+            size = os.lseek(opened, 0, os.SEEK_END)
+            os.lseek(opened, max(0, size - 8), os.SEEK_SET)
+            tail = os.read(opened, 8)
+        finally:
+            os.close(opened)
+    except OSError:
         return False
-    # MindSpore makes room for what a piece of a PNG promises, gigabytes if need be.
-    if content[:4] == b"\x89PNG" and not _pieces_fit(content):
-        return False
-    try:
-        vision.Decode()(np.frombuffer(content, np.uint8))
-    except RuntimeError:
-        return False
-    return True
-
-
-def _pieces_fit(content: bytes) -> bool:
-    """Whether the pieces of a PNG end within it."""
-    position = 8
-    while position + 12 <= len(content):
-        if content[position + 4 : position + 8] == b"IEND":
-            return True
-        position += 12 + int.from_bytes(content[position : position + 4], "big")
+    if head[:3] == b"\xff\xd8\xff":
+        return tail.endswith(images.JPEG_END)
+    if head[:8] == PNG:
+        width, height = (int.from_bytes(head[i : i + 4], "big") for i in (16, 20))
+        return tail == PNG_END and width * height <= images.LARGEST_IMAGE
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return int.from_bytes(head[4:8], "little") + 8 == size
     return False
 
 
-def _stat(path: Path) -> tuple[int, int]:
-    """Size and time of a file; of a link that leads nowhere, zeros."""
+def what_is_wrong(path: bytes) -> str | None:
+    """Why an image cannot be read; None where all of it can be."""
     try:
-        found = path.stat()
-    except OSError:
-        return 0, 0
-    return found.st_size, found.st_mtime_ns
+        images.read_image(os.fsdecode(path))
+    except UserError as error:
+        return str(error).partition("cannot be read as an image: ")[2] or str(error)
+    return None
+
+
+def broken_images(labelled: LabelledImages, broken: dict[int, str]) -> str:
+    """The broken images in words: their names where they are few, else the file that has them."""
+    lines = [
+        f"{images.shown(labelled.path(i))} cannot be read: {broken[i]}" for i in sorted(broken)
+    ]
+    if len(lines) <= NAMED:
+        return "; ".join(lines)
+    key = hashlib.sha256(repr((str(labelled.root.resolve()), lines)).encode()).hexdigest()[:16]
+    target: Path = files.cache_dir() / "datasets" / f"{key}.broken.txt"
+    with files.atomic_write(target) as part:
+        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return f"{lines[0]} (and {len(lines) - 1} more, listed in {target})"

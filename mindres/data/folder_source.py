@@ -1,89 +1,94 @@
-"""The MindSpore dataset of a folder's images, each read as `read_image` reads it."""
+"""The MindSpore datasets of a folder's images: as they are, or random parts of them for training.
+
+Order and augmentation follow from MindSpore's seed alone, whatever the number of threads: one
+thread draws the random numbers, those that read and prepare images draw none.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from pathlib import Path
-
+import cv2
 import numpy as np
 from mindspore import dataset as ds
-from mindspore.dataset import vision
 
-from mindres import files
-from mindres.data import images
-from mindres.errors import UserError
-
-# The first bytes of a file that stands in for an image. MindSpore lists only files that begin like
-# images: this one like a BMP.
-MARK = b"BM mindres reads this image: "
+from mindres.data.batch_augment import normalized
+from mindres.data.labelled_images import LabelledImages
+from mindres.data.photo import Photo
+from mindres.data.random_crop import NUMBERS, random_crop
 
 
-def folder_source(labelled: list[tuple[Path, int]], odd, sampler, workers: int):
-    """A dataset of uint8 images (H, W, 3) and labels.
-
-    MindSpore's decoder reads the files. For those in `odd`, which it would read differently or not
-    at all, the manifest names a file in the cache that names the image, and Pillow reads that.
-
-    Args:
-        labelled: image files and their labels.
-        odd: a set of some of these files.
-        sampler: a MindSpore sampler over the files.
-        workers: threads of each step.
-    """
-    any_odd = any(path in odd for path, _ in labelled)
-    lines = [_line(_stand_in(path) if path in odd else path, label) for path, label in labelled]
-    manifest = _cache_file("manifest", "\n".join(lines).encode())
-    with files.atomic_write(manifest) as part:
-        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    names = {str(label): label for _, label in labelled}
-    data = ds.ManifestDataset(
-        str(manifest),
-        "train",
-        class_indexing=names,
-        decode=not any_odd,
-        sampler=sampler,
+def folder_source(labelled: LabelledImages, sampler, workers: int) -> ds.Dataset:
+    """A dataset of uint8 images (H, W, 3) and labels, read by as many threads as `workers`."""
+    numbered = ds.GeneratorDataset(
+        NumberedLabels(labelled.labels), ["image", "label"], sampler=sampler, num_parallel_workers=1
+    )
+    return numbered.map(
+        lambda number: Photo(labelled.path(int(number))).pixels(),
+        "image",
         num_parallel_workers=workers,
     )
-    if any_odd:
-        data = data.map(decodable, "image", num_parallel_workers=workers)
-        data = data.map(vision.Decode(), "image", num_parallel_workers=workers)
-    return data
 
 
-def decodable(content: np.ndarray) -> np.ndarray:
-    """The bytes of an image file that MindSpore decodes: those given, or a BMP for a stand-in."""
-    if content[: len(MARK)].tobytes() != MARK:
-        return content
-    path = os.fsdecode(content[len(MARK) :].tobytes())
-    return images.as_bmp(images.read_image(path))
+def random_crops(data, sampler) -> ds.Dataset:
+    """A dataset of random parts of the images of an `ImageFolder`, normalised, and of labels.
+
+    float32 (3, H, W) at the size `data.resize`.
+    """
+    drawn = ds.GeneratorDataset(
+        Draws(data.labels(), data.shard_id or 0),
+        ["image", "drawn", "label"],
+        sampler=sampler,
+        num_parallel_workers=1,
+    )
+    read = _reader_of_crops(data)
+    workers = data.num_parallel_workers
+    return drawn.map(read, ["image", "drawn"], ["image"], num_parallel_workers=workers)
 
 
-def _stand_in(path: Path) -> Path:
-    """A file in the user's cache that names the image `path`."""
-    content = MARK + os.fsencode(path.absolute())
-    target = _cache_file("image", content)
-    if not target.exists():
-        with files.atomic_write(target) as part:
-            part.write_bytes(content)
-    return target
+class NumberedLabels:
+    """The number and the label of each image."""
+
+    def __init__(self, labels: np.ndarray):
+        self.labels = labels.astype(np.int32)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, i):
+        return np.int64(i), self.labels[i]
 
 
-def _cache_file(kind: str, content: bytes) -> Path:
-    key = hashlib.sha256(content).hexdigest()[:16]
-    return files.cache_dir() / "datasets" / f"{key}.{kind}"
+class Draws(NumberedLabels):
+    """The number of each image, the random numbers of its augmentation, and its label.
+
+    The generator restarts when MindSpore's seed changes; one thread must ask for the items.
+    """
+
+    def __init__(self, labels: np.ndarray, shard: int):
+        super().__init__(labels)
+        self.shard = shard
+        self.seed: int | None = None
+
+    def __getitem__(self, i):
+        if self.seed != ds.config.get_seed():
+            self.seed = ds.config.get_seed()
+            self.random = np.random.default_rng((self.seed, self.shard))
+        return np.int64(i), self.random.random(NUMBERS), self.labels[i]
 
 
-def _line(path: Path, label: int) -> str:
-    """What MindSpore's manifest says of one image."""
-    annotation = [{"name": str(label)}]
-    return json.dumps({"source": _in_utf8(path), "usage": "train", "annotation": annotation})
+def _reader_of_crops(data):
+    """A function of an image's number and of random numbers: float32 (3, H, W).
 
+    A function, since MindSpore copies other objects for each epoch with all they hold.
+    """
+    labelled, size = data.images, data.resize
+    levels = np.arange(256, dtype=np.uint8)[None, None, :, None]
+    table = normalized(levels, data.mean, data.std)[0, :, 0]  # (3, 256)
 
-def _in_utf8(path: Path) -> str:
-    """The name of a file as MindSpore takes it, in whatever locale this process runs."""
-    try:
-        return os.fsencode(path.absolute()).decode("utf-8")
-    except UnicodeDecodeError:
-        raise UserError(f"MindSpore reads no file whose name is not UTF-8: rename {path}") from None
+    def read(number, drawn):
+        pixels = random_crop(Photo(labelled.path(int(number))), drawn, size)
+        out = np.empty((3, *size), np.float32)
+        for channel, values, normal in zip(cv2.split(pixels), out, table):
+            cv2.LUT(channel, normal, values)
+        return out
+
+    return read

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindres.data.image_files import IMAGE_SUFFIXES, images_below
+import numpy as np
+
+from mindres.data.image_files import IMAGE_SUFFIXES, image_names_below
+from mindres.data.labelled_images import LabelledImages
 from mindres.errors import UserError
 
 # Where the images of a split lie, beside `train`: the first of these folders that is there.
@@ -29,7 +32,7 @@ class Tree:
     root: Path  # what names of files are relative to: the folder of the class folders
     split: str  # what the images are
     classes: tuple[str, ...]
-    images: list[tuple[Path, int]]
+    images: LabelledImages
     left_out: list[str]  # a sentence for each folder that is no class
 
 
@@ -58,18 +61,28 @@ def find_tree(path: Path, split: str, held_out: Collection[str] = ()) -> Tree:
     classes, left_out = _classes(names)
     for folder in folders:
         _refuse_strangers(folder, names, classes)
-    images = []
-    for label, name in enumerate(classes):
-        found = [image for folder in folders for image in images_below(folder / name)]
-        images += [(image, label) for image in found]
-        if not found:
-            left_out.append(f"{root} has no images of the class {name}")
+    images = LabelledImages(root, _labelled_names(root, folders, classes))
+    counts = np.bincount(images.labels, minlength=len(classes))
+    left_out += [
+        f"{root} has no images of the class {name}"
+        for name, count in zip(classes, counts)
+        if not count
+    ]
     if not images:
         raise UserError(
             f"{root} holds no images ({', '.join(IMAGE_SUFFIXES)}) in its class folders"
         )
     readable = tuple(os.fsencode(name).decode("utf-8", "surrogateescape") for name in classes)
     return Tree(root, split, readable, images, left_out)
+
+
+def _labelled_names(root: Path, folders: list[Path], classes) -> Iterator[tuple[str, int]]:
+    """Yield the names of the images, relative to `root`, class by class, and their labels."""
+    for label, name in enumerate(classes):
+        for folder in folders:
+            inner = os.path.relpath(folder / name, root)
+            for image in image_names_below(folder / name):
+                yield os.path.join(inner, image), label
 
 
 def _folders_of_split(path: Path, split: str, held_out) -> tuple[list[Path], str]:
@@ -117,7 +130,7 @@ def _why_no_class(folder: Path) -> str | None:
         return f"it cannot be read ({error.strerror})"
     if any((folder / name).exists() for name in RUN_FILES):
         return "it is the folder of a training"
-    if not images_below(folder):
+    if next(image_names_below(folder), None) is None:
         return "it holds no images"
     return None
 

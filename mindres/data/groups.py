@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 from mindres.errors import UserError
 
 
-def group_keys(paths: list[Path], pattern: str | None) -> list[bytes]:
+def group_keys(own: list[bytes], pattern: str | None) -> list[bytes]:
     """A name for each file; files of one name stay together.
 
     It is the file's own path, or what the regular expression `pattern` finds in it: its first
@@ -18,7 +17,6 @@ def group_keys(paths: list[Path], pattern: str | None) -> list[bytes]:
     Raises:
         UserError: `pattern` is no regular expression, or finds nothing in any path.
     """
-    own = [os.fsencode(path) for path in paths]
     if pattern is None:
         return own
     try:
@@ -28,7 +26,8 @@ def group_keys(paths: list[Path], pattern: str | None) -> list[bytes]:
     found = [expression.search(name) for name in own]
     if not any(found):
         raise UserError(
-            f"--group {pattern} finds nothing in the images' paths, such as {paths[0]}: it must be "
+            f"--group {pattern} finds nothing in the images' paths, such as "
+            f"{os.fsdecode(own[0])}: it must be "
             "a regular expression for the part of the path that says what belongs together"
         )
     return [

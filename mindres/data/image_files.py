@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from mindres.errors import UserError
@@ -15,11 +16,30 @@ def images_below(folder: Path) -> list[Path]:
 
     It is broken, and whoever reads it says so.
     """
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()
-    )
+    return [folder / name for name in image_names_below(folder)]
+
+
+def image_names_below(folder: Path | str, inner: str = "") -> Iterator[str]:
+    """The names of the image files below `folder`, relative to it, in the order of `Path`.
+
+    Folders that cannot be read, and links to folders, are passed over.
+    """
+    try:
+        with os.scandir(os.path.join(folder, inner)) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        name = os.path.join(inner, entry.name)
+        if entry.is_dir(follow_symlinks=False):
+            yield from image_names_below(folder, name)
+        elif _is_image_name(entry.name) and not entry.is_dir():
+            yield name
+
+
+def _is_image_name(name: str) -> bool:
+    stem, dot, suffix = name.rpartition(".")
+    return bool(stem) and (dot + suffix).lower() in IMAGE_SUFFIXES
 
 
 def image_files(folder) -> list[Path]:

@@ -37,10 +37,13 @@ class ImageTransforms:
             operations.append(vision.RandomHorizontalFlip())
         return operations
 
+    def random_transform(self) -> list:
+        """Augmentation for "train"."""
+        return [*self.policy(), *self.augmentation()] if self.augment else []
+
     def default_transform(self) -> list:
         """Augmentation for "train", then resizing and normalisation."""
-        random = [*self.policy(), *self.augmentation()] if self.augment else []
-        return [*random, *self.fit(), *self.normalize()]
+        return [*self.random_transform(), *self.fit(), *self.normalize()]
 
     def fit(self) -> list:
         """The operations that bring an image to the size of `resize`."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -14,10 +16,11 @@ from mindres.errors import UserError
 # Pixels: with what its mode takes, less than a gigabyte; a telephone's photograph has 50 million.
 LARGEST_IMAGE = 55_000_000
 LARGEST_DRAFT = (4096, 4096)  # where a larger JPEG may be read at a half, a quarter or an eighth
-# Formats and modes of which MindSpore's decoder reads the same pixels as Pillow. To Pillow a
-# telephone's JPEG with a second picture is MPO.
-PLAIN_FORMATS = ("JPEG", "MPO", "PNG")
-PLAIN_MODES = ("RGB", "L", "1", "P")
+JPEG_END = b"\xff\xd9"  # the last bytes of a JPEG that was not cut
+# Formats and modes of which OpenCV reads the same pixels as Pillow. To Pillow a telephone's JPEG
+# with a second picture is MPO.
+PLAIN_FORMATS = ("JPEG", "MPO")
+PLAIN_MODES = ("RGB", "L")
 # What turns an image upright, by its EXIF orientation; 1 is upright.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -31,7 +34,7 @@ TURNS = {
 TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 
 
-def read_image(source) -> np.ndarray:
+def read_image(source, name=None) -> np.ndarray:
     """An image as uint8 RGB (H, W, 3), turned as its EXIF orientation says.
 
     Any mode that Pillow reads: grey, palette and CMYK become RGB, 16 bits a value become 8, what is
@@ -39,19 +42,26 @@ def read_image(source) -> np.ndarray:
 
     Args:
         source: a path, or a binary file.
+        name: of the image in messages; None for that of the source.
 
     Raises:
         UserError: the image cannot be read.
     """
+    with readable(source if name is None else name), Image.open(source) as image:
+        _shrink(image)
+        image.load()  # which turns a TIFF
+        turn = _turn(image)
+        return _rgb(image if turn is None else image.transpose(turn))
+
+
+@contextlib.contextmanager
+def readable(source) -> Iterator[None]:
+    """Turns what Pillow raises while it reads `source` into a `UserError` that names it."""
     try:
         with warnings.catch_warnings():
             # Pillow warns of metadata that it cannot use, and of more than 89 million pixels.
             warnings.simplefilter("ignore")
-            with Image.open(source) as image:
-                _shrink(image)
-                image.load()  # which turns a TIFF
-                turn = _turn(image)
-                return _rgb(image if turn is None else image.transpose(turn))
+            yield
     except MemoryError:
         raise UserError(f"{shown(source)} is larger than the memory") from None
     except Exception as error:  # Pillow's decoders raise what the damaged field happens to cause
@@ -59,7 +69,7 @@ def read_image(source) -> np.ndarray:
 
 
 def is_plain(image: Image.Image) -> bool:
-    """Whether MindSpore's decoder reads the same pixels as `read_image` from this opened file."""
+    """Whether this opened file is a JPEG of which OpenCV reads the same pixels as `read_image`."""
     return (
         image.format in PLAIN_FORMATS
         and image.mode in PLAIN_MODES
@@ -67,13 +77,6 @@ def is_plain(image: Image.Image) -> bool:
         and image.width * image.height <= LARGEST_IMAGE
         and _turn(image) is None
     )
-
-
-def as_bmp(image: np.ndarray) -> np.ndarray:
-    """A uint8 RGB image (H, W, 3) as the bytes of a BMP file, which MindSpore decodes at once."""
-    out = io.BytesIO()
-    Image.fromarray(image).save(out, "BMP")
-    return np.frombuffer(out.getvalue(), np.uint8)
 
 
 def _shrink(image: Image.Image) -> None:

@@ -18,20 +18,20 @@ def batches(data):
 
 def pipeline(data: ImageDataset):
     """The MindSpore dataset of batches that `data.run()` returns."""
-    images = data.source(sampler(data))
-    on_batches = _batch_transform(data)
+    images = None if _one_by_one(data) else data.augmented_source(sampler(data))
+    on_batches = _batch_transform(data) if images is None else None
     mixing = _mixing(data)
-    if not on_batches:
-        images = _map_images(data, images)
+    if images is None:
+        images = data.source(sampler(data))
+        if not on_batches:
+            images = _map_images(data, images)
     images = _map_labels(data, images, one_hot=mixing is not None)
     _check_batch_size(data, images)
     images = images.batch(data.batch_size, drop_remainder=data.drop_remainder)
     if on_batches:
         images = images.map(on_batches, "image", num_parallel_workers=1)
     if mixing:
-        images = images.map(
-            mixing, ["image", "label"], num_parallel_workers=data.num_parallel_workers
-        )
+        images = images.map(mixing, ["image", "label"], num_parallel_workers=1)
     else:
         images = images.map(transforms.TypeCast(int32), "label")
     return images.repeat(data.repeat_num)
@@ -39,11 +39,18 @@ def pipeline(data: ImageDataset):
 
 def _map_images(data, images: ds.Dataset) -> ds.Dataset:
     workers = data.num_parallel_workers
-    operations = data.transform or data.default_transform()
-    images = images.map(operations, "image", num_parallel_workers=workers)
+    # What MindSpore's random operations do to an image depends on the number of threads: one
+    # thread does them all, so that they follow from the seed alone.
+    if data.transform:
+        images = images.map(data.transform, "image", num_parallel_workers=workers)
+    else:
+        if random := data.random_transform():
+            images = images.map(random, "image", num_parallel_workers=1)
+        certain = [*data.fit(), *data.normalize()]
+        images = images.map(certain, "image", num_parallel_workers=workers)
     if data.random_erasing and data.augment:
         erasing = vision.RandomErasing(data.random_erasing)
-        images = images.map(erasing, "image", num_parallel_workers=workers)
+        images = images.map(erasing, "image", num_parallel_workers=1)
     return images
 
 
@@ -68,8 +75,7 @@ def _check_batch_size(data, images: ds.Dataset) -> None:
 
 def _batch_transform(data) -> BatchTransform | None:
     """What does the work of `default_transform()` a batch at a time; None where it cannot."""
-    one_by_one = data.augment and (data.random_erasing or data.auto_augment != "none")
-    if data.transform or one_by_one or data.resize != data.native_size:
+    if _one_by_one(data) or data.resize != data.native_size:
         return None
     return BatchTransform(
         data.shift if data.augment else 0,
@@ -78,6 +84,12 @@ def _batch_transform(data) -> BatchTransform | None:
         data.std,
         data.shard_id or 0,
     )
+
+
+def _one_by_one(data) -> bool:
+    """Whether MindSpore's operations have to do with single images."""
+    erases = data.random_erasing or data.auto_augment != "none"
+    return bool(data.transform or (data.augment and erases))
 
 
 def _mixing(data):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mindres.data.folder import ImageFolder
 from mindres.data.groups import check_fractions
+from mindres.data.labelled_images import LabelledImages
 from mindres.data.table_rows import METADATA, READERS, Row, read_table, tables_in
 from mindres.errors import UserError
 
@@ -62,8 +63,11 @@ class ImageTable(ImageFolder):
         if not rows:
             raise UserError(f"{self.path} has no rows of the split {self.split}")
         numbers = {name: number for number, name in enumerate(self.classes)}
-        self.groups = {row.path: row.group for row in rows}
-        self.images = self._without_broken([(row.path, numbers[row.label]) for row in rows])
+        self.images = LabelledImages(
+            self.root, [(os.path.relpath(row.path, self.root), numbers[row.label]) for row in rows]
+        )
+        self.groups = dict(zip(self.images.names(), (row.group for row in rows)))
+        self._leave_broken_out()
 
     def _divide(self, rows: list[Row], held_out: set[str]) -> None:
         """All rows are training images, of which some are held out."""
@@ -72,11 +76,10 @@ class ImageTable(ImageFolder):
             self.split = "val"
 
     def keys(self):
-        names = {path: os.fsencode(os.path.relpath(path, self.root)) for path, _ in self.images}
         groups = self.groups
         return [
-            names[path] if groups[path] is None else b"group/" + os.fsencode(groups[path])
-            for path, _ in self.images
+            name if groups[name] is None else b"group/" + os.fsencode(groups[name])
+            for name in self.images.names()
         ]
 
 

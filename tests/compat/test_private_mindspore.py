@@ -16,7 +16,7 @@ import pytest
 from conftest import clean_environment
 
 from mindres.compat import mindspore as private
-from mindres.errors import translated
+from mindres.errors import UserError, translated
 
 
 def test_every_entry_says_until_when_and_has_a_test():
@@ -169,6 +169,17 @@ def test_pipeline_reason_of_a_real_pipeline(tmp_path):
     assert private.pipeline_reason(raised.value)
     assert "the dataset cannot be read" in str(translated(raised.value))
     assert private.pipeline_reason(ValueError("shapes")) is None
+
+
+def test_pipeline_user_error_of_a_real_pipeline():
+    def refuse(_):
+        raise UserError("photo.jpg: cut off")
+
+    data = mindspore.dataset.NumpySlicesDataset([0], ["image"]).map(refuse, "image")
+    with pytest.raises(RuntimeError) as raised:
+        next(data.create_tuple_iterator())
+    assert private.pipeline_user_error(raised.value) == "photo.jpg: cut off"
+    assert private.pipeline_user_error(ValueError("UserError: shapes")) is None
 
 
 def test_native_reason():

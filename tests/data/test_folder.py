@@ -2,12 +2,15 @@
 
 import os
 
+import mindspore
 import numpy as np
 import pytest
 from PIL import Image
 
+from mindres.data import folder_check
 from mindres.data.folder import ImageFolder
-from mindres.errors import UserError
+from mindres.data.random_crop import NUMBERS, random_box
+from mindres.errors import UserError, translated
 
 CLASSES = ["bird", "cat", "dog"]
 COLORS = {"bird": (200, 30, 30), "cat": (30, 200, 30), "dog": (30, 30, 200)}
@@ -222,3 +225,73 @@ def test_too_few_images_to_hold_out(tmp_path):
     tree(tmp_path, 1)
     with pytest.raises(UserError, match="the class 'bird' has 1 image"):
         all_of(ImageFolder(tmp_path, "train", batch_size=1))
+
+
+def epoch(data, seed):
+    mindspore.dataset.config.set_seed(seed)
+    return all_of(data)[0]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"auto_augment": "randaugment"}, {"random_erasing": 1.0, "cutmix": 1.0}]
+)
+def test_augmentation_follows_from_the_seed_whatever_the_number_of_threads(tmp_path, options):
+    tree(tmp_path / "train", suffix=".jpg")
+    tree(tmp_path / "val", 1)
+    options = {"resize": 16, "batch_size": 4, **options}
+    one, two = (ImageFolder(tmp_path, "train", num_parallel_workers=n, **options) for n in (1, 2))
+    np.testing.assert_array_equal(epoch(one, 5), epoch(two, 5))
+    assert np.abs(epoch(one, 5) - epoch(two, 6)).max() > 0.1
+
+
+def test_a_second_epoch_of_one_seed_is_augmented_anew(tmp_path):
+    tree(tmp_path / "train", 2)
+    tree(tmp_path / "val", 1)
+    gradient = Image.linear_gradient("L").convert("RGB")
+    for path in tmp_path.glob("train/*/*.png"):
+        gradient.save(path)
+    data = ImageFolder(tmp_path, "train", resize=16, batch_size=6, shuffle=False)
+    iterator = data.run().create_tuple_iterator(num_epochs=2, output_numpy=True)
+    first, second = ([images.copy() for images, _ in iterator] for _ in range(2))
+    assert np.abs(first[0] - second[0]).max() > 0.01
+
+
+def test_damage_inside_an_image_is_named_when_it_is_met(tmp_path):
+    tree(tmp_path / "train", 2)
+    tree(tmp_path / "val", 1)
+    path = tmp_path / "train" / "dog" / "1.png"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+    data = ImageFolder(tmp_path, "train", resize=16, batch_size=6)
+    with pytest.raises(RuntimeError) as raised:
+        all_of(data)
+    told = str(translated(raised.value))
+    assert told.startswith(f"the dataset cannot be read: {path} cannot be read as an image: ")
+    assert len(all_of(ImageFolder(tmp_path, "train", batch_size=1, skip_broken=True))[1]) == 5
+
+
+def test_files_that_did_not_change_are_not_opened_again(tmp_path, monkeypatch):
+    tree(tmp_path / "train", 2, suffix=".jpg")
+    tree(tmp_path / "val", 1)
+    looked = []
+    monkeypatch.setattr(folder_check, "looks_whole", lambda path: not looked.append(path))
+    ImageFolder(tmp_path, "train")
+    assert len(looked) == 6
+    ImageFolder(tmp_path, "train")
+    assert len(looked) == 6
+    Image.new("RGB", (9, 9)).save(tmp_path / "train" / "cat" / "0.jpg")
+    Image.new("RGB", (9, 9)).save(tmp_path / "train" / "cat" / "new.jpg")
+    ImageFolder(tmp_path, "train")
+    assert [os.path.basename(path) for path in looked[6:]] == [b"0.jpg", b"new.jpg"]
+
+
+def test_a_random_part_lies_in_the_image_and_has_its_area_and_ratio():
+    numbers = np.random.default_rng(0).random((300, NUMBERS))
+    boxes = np.array([random_box(300, 400, row, (0.35, 1.0)) for row in numbers])
+    top, left, height, width = boxes.T
+    assert (boxes >= 0).all() and (top + height <= 300).all() and (left + width <= 400).all()
+    area = height * width / (300 * 400)
+    assert 0.34 < area.min() < 0.4 and 0.9 < area.max() <= 1.01
+    assert 0.74 < (width / height).min() < 0.8 and 1.3 < (width / height).max() < 1.35
+    assert random_box(100, 1000, numbers[0] * 0 + 0.999, (1.0, 1.0)) == (0, 433, 100, 133)

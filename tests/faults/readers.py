@@ -143,13 +143,13 @@ def read_picture(path):
 
 
 def read_folder_image(path):
-    """What `ImageFolder` does: MindSpore's own decoder reads the file, or Pillow."""
-    from mindres.data.folder_check import _check
-    from mindres.errors import UserError
+    """What `ImageFolder` does: a look at both ends, then OpenCV or Pillow, at two scales."""
+    from mindres.data.folder_check import looks_whole
+    from mindres.data.photo import Photo
 
-    problem, _ = _check(path)
-    if problem is not None:
-        raise UserError(problem)
+    looks_whole(os.fsencode(path))
+    Photo(os.fsencode(path)).pixels(2)
+    return Photo(os.fsencode(path)).pixels()
 
 
 def read_run(path):

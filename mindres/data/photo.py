@@ -1,0 +1,78 @@
+"""Reads one image file of a data set: a plain JPEG by OpenCV, or smaller; all others by Pillow."""
+
+from __future__ import annotations
+
+import io
+import os
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from mindres.data import images
+from mindres.errors import UserError
+
+# JPEG's own scales: by how much each side is smaller, and OpenCV's flag for that.
+SCALES = {
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    1: cv2.IMREAD_COLOR,
+}
+
+
+class Photo:
+    """An image file whose size is known before its pixels are read.
+
+    They are those of `read_image`. OpenCV reads them faster from a JPEG, but passes over one that
+    was cut: what does not end as a JPEG is left to Pillow.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        UserError: the image cannot be read.
+    """
+
+    def __init__(self, path: bytes):
+        self.path = path
+        self._content = _content(path)
+        self._pixels: np.ndarray | None = None
+        if self._content.endswith(images.JPEG_END):
+            with images.readable(path), Image.open(io.BytesIO(self._content)) as image:
+                self.width, self.height = image.size
+                if images.is_plain(image):
+                    return
+        self._read_by_pillow()
+
+    def scale(self, height: int, width: int, wanted: tuple[int, int]) -> int:
+        """By how much smaller a part of this size may be read, and still has `wanted` pixels."""
+        if self._pixels is not None:
+            return 1
+        fitting = (s for s in SCALES if height >= s * wanted[0] and width >= s * wanted[1])
+        return next(fitting, 1)
+
+    def pixels(self, scale: int = 1) -> np.ndarray:
+        """uint8 RGB (H, W, 3), of a plain JPEG smaller by `scale`; sides are rounded up."""
+        if self._pixels is None:
+            flags = SCALES[scale] | cv2.IMREAD_IGNORE_ORIENTATION
+            found = cv2.imdecode(np.frombuffer(self._content, np.uint8), flags)
+            if found is not None:
+                return cv2.cvtColor(found, cv2.COLOR_BGR2RGB, found)
+            self._read_by_pillow()  # which may be more lenient, or says what is wrong
+        assert self._pixels is not None
+        return self._pixels[::scale, ::scale]
+
+    def _read_by_pillow(self) -> None:
+        self._pixels = images.read_image(io.BytesIO(self._content), self.path)
+        self.height, self.width = self._pixels.shape[:2]
+
+
+def _content(path: bytes) -> bytes:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except OSError as error:
+        raise UserError(
+            f"{images.shown(os.fsdecode(path))} cannot be read: {error.strerror}"
+        ) from None
