@@ -74,6 +74,7 @@ setup(
         # with NumPy 2 operators fail with `SystemError: pyboost_add_ext` and Python datasets refuse integers.
         "numpy>=1.26,<2",
         "matplotlib>=3.8.0",
+        "opencv-python-headless",  # which mindvision requires, of any release
         "pillow>=10.1.0",
         "safetensors>=0.4.1",
         "scikit-learn>=1.3.2",

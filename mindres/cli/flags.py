@@ -116,11 +116,21 @@ def add_data_flags(parser, split="test") -> None:
         help="part of the training images that is the split val (default: the training's, else 0)",
     )
     add_skip_broken_flag(images)
+    add_workers_flag(images)
 
 
 def add_skip_broken_flag(parser, default=" (default: as in the training)") -> None:
-    help = f"leave broken images of a folder out{default}"
+    help = f"leave broken images of a folder out; each new one is read once to find them{default}"
     parser.add_argument("--skip_broken", action="store_true", help=help)
+
+
+def add_workers_flag(parser) -> None:
+    parser.add_argument(
+        "--num_parallel_workers",
+        type=positive_int,
+        help="threads that read and prepare images, which do not depend on it (default: one for "
+        "each core)",
+    )
 
 
 def open_images(args, metadata, split="test", **options):
@@ -132,6 +142,7 @@ def open_images(args, metadata, split="test", **options):
 
     if args.skip_broken:
         options["skip_broken"] = True
+    options["num_parallel_workers"] = args.num_parallel_workers
     data = images.open_images(
         args.ckpt or "",
         metadata,

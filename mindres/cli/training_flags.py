@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 
 from mindres.cli.arguments import non_negative_int, positive_int
-from mindres.cli.flags import add_amp_flag, add_device_flag, add_skip_broken_flag
+from mindres.cli.flags import (
+    add_amp_flag,
+    add_device_flag,
+    add_skip_broken_flag,
+    add_workers_flag,
+)
 from mindres.cli.parser import ArgumentParser
 from mindres.data import AUTO_AUGMENT, DATASETS
 from mindres.evaluation.metrics import METRICS
@@ -72,6 +77,7 @@ def _add_image_flags(parser) -> None:
         "--download", action="store_true", help="download the data set if it is not there"
     )
     add_skip_broken_flag(parser, "")
+    add_workers_flag(parser)
     parser.add_argument(
         "--validation_fraction",
         type=float,

@@ -38,6 +38,7 @@ def image_options(args, recipe) -> dict:
         "validation_fraction": args.validation_fraction,
         "standardize": recipe.standardize,
         "skip_broken": args.skip_broken,
+        "num_parallel_workers": args.num_parallel_workers,
     }
     own = dataset_class(args.dataset).further_options
     options |= {name: getattr(args, name) for name in own if getattr(args, name, None) is not None}
