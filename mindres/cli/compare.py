@@ -9,6 +9,7 @@ from mindres.cli.flags import (
     add_device_flag,
     add_json_flag,
     add_skip_broken_flag,
+    add_workers_flag,
     print_json,
 )
 from mindres.data import DATASETS
@@ -30,6 +31,7 @@ def add_flags(parser) -> None:
         help="part of the training images that is the split val (default: each training's)",
     )
     add_skip_broken_flag(parser)
+    add_workers_flag(parser)
     add("--plots", metavar="DIR", help="draw the images on which they differ there")
     add_device_flag(parser)
     add_json_flag(parser)
