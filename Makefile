@@ -1,8 +1,9 @@
 # make demo   train ResNet-50 on scikit-learn's handwritten digits and draw its predictions
 # make test   lint, check types, and run every test, one more at a time than there are cores (JOBS=4: four)
 # make test T=wide   only the tests whose names have this word; T='resnext or wide' for either, see pytest -k
-# make lint   ruff check, ruff format --check        make types   mypy
+# make lint   ruff check, ruff format --check, codespell        make types   mypy
 # make coverage   run every test and say which lines of mindres none of them runs
+# make docs   the documentation as pages in build/docs/, which work from disk; links that lead nowhere are errors
 # make test-browser   open the page of a run in Chromium, which apt-get installs where it is missing
 # make test-long   kill a training run twenty times and compare
 # make test-faults   attack it: kills, full disks, hostile files and servers; prints the table (TRIES=10: ten times as long)
@@ -21,7 +22,7 @@ TRIES ?= 1
 JOBS ?= $(shell n=$$(nproc 2>/dev/null) && expr $$n + 1 || echo auto)
 SIDE_BY_SIDE := -n $(JOBS) --dist worksteal
 
-.PHONY: demo test lint types coverage test-browser test-long test-faults test-oldest test-gpu clean
+.PHONY: demo test lint types coverage docs test-browser test-long test-faults test-oldest test-gpu clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/finetune_resnet50.py --device_target CPU --dataset digits --pretrained false \
@@ -34,12 +35,17 @@ test: lint types
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 types: $(VENV)/.installed-test
 	$(BIN)/mypy
 
 coverage: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov --cov-report=term-missing:skip-covered
+
+docs: $(VENV)/.installed-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/docs/index.html"
 
 test-browser: $(VENV)/.installed-test
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \

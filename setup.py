@@ -24,6 +24,14 @@ GPU = [
     "nvidia-cusolver-cu11==11.4.1.48",
     "nvidia-cusparse-cu11==11.7.5.86",
 ]
+DOCS = [
+    "codespell",
+    "ipykernel",
+    "mkdocs-jupyter",
+    "mkdocs-material",
+    "mkdocstrings[python]",
+    "nbclient",
+]
 ONNX = ["onnx>=1.16.0", "onnxruntime>=1.17.0"]
 # The first with `weights_only`. Not tested: PyPI's older Linux wheels bring gigabytes of CUDA libraries.
 TORCH = ["torch>=1.13.0"]
@@ -81,6 +89,7 @@ setup(
         "tqdm>=4.66.1",
     ],
     extras_require={
+        "docs": DOCS,
         "gpu": GPU,
         "onnx": ONNX,
         "torch": TORCH,
@@ -99,6 +108,7 @@ setup(
             "setuptools>=70.1",
             "mindcv==0.3.0",
             "torch==2.13.0",
+            *DOCS,
             *ONNX,
             *TENSORBOARD,
             *PARQUET,

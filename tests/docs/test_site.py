@@ -1,0 +1,106 @@
+"""The documentation as a site: it builds without a warning, has what the program has, and fetches nothing."""
+
+import argparse
+import html
+import logging
+import re
+
+import pytest
+from conftest import ROOT
+
+from mindres.cli import COMMANDS
+from mindres.cli.parser import build_parser
+from mindres.data import DATASETS
+from mindres.models.registry import list_models
+from mindres.pictures import PICTURES
+from mindres.training.optimizers import OPTIMIZERS
+from mindres.training.recipes import RECIPES, recipe_options
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The folder of the built site."""
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    folder = tmp_path_factory.mktemp("site")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_MKDOCS_2_WARNING", "1")
+        patch.chdir(ROOT)
+        config = load_config(str(ROOT / "mkdocs.yml"), site_dir=str(folder), strict=True)
+        heard = Warnings(logging.WARNING)
+        logging.getLogger("mkdocs").addHandler(heard)
+        config.plugins.on_startup(command="build", dirty=False)
+        try:
+            build(config)
+        finally:
+            logging.getLogger("mkdocs").removeHandler(heard)
+            config.plugins.on_shutdown()
+    assert heard.records == []
+    return folder
+
+
+class Warnings(logging.Handler):
+    """Keeps what MkDocs warns of: links that lead nowhere, pages that no menu names."""
+
+    def __init__(self, level):
+        super().__init__(level)
+        self.records = []
+
+    def emit(self, record):
+        self.records.append(record.getMessage())
+
+
+def text(site, page):
+    """What a page shows, without markup."""
+    return html.unescape(re.sub(r"<[^>]+>", "", (site / page).read_text(encoding="utf-8")))
+
+
+def test_every_flag_of_every_command_is_in_the_reference(site):
+    page = text(site, "reference/commands.html")
+    (commands,) = (
+        action.choices
+        for action in build_parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
+    assert list(commands) == list(COMMANDS)
+    for name, parser in commands.items():
+        section = page.partition(f"mindres {name}¶")[2]
+        assert COMMANDS[name].example in section
+        for action in parser._actions:
+            if action.dest not in ("help", "help_all", "debug"):
+                assert all(flag in section for flag in action.option_strings), (name, action.dest)
+
+
+def test_every_row_is_in_the_reference(site):
+    recipes = text(site, "reference/recipes.html")
+    names = [*RECIPES, *OPTIMIZERS, *(option.name for option in recipe_options())]
+    assert [name for name in names if name not in recipes] == []
+    networks = text(site, "reference/networks.html")
+    assert [name for name in list_models() if name not in networks] == []
+    datasets = text(site, "reference/datasets.html")
+    assert [name for name in [*DATASETS, *PICTURES] if name not in datasets] == []
+
+
+def test_public_names_have_their_docstrings(site):
+    page = text(site, "reference/api.html")
+    for words in (
+        "keep the weights with the best validation metric",
+        "accuracy",
+        "Labelled images, with MindVision's arguments.",
+    ):
+        assert words in page, words
+
+
+def test_the_home_page_is_the_readme_with_links_to_pages(site):
+    page = (site / "index.html").read_text(encoding="utf-8")
+    assert 'href="howto/own_photographs.html"' in page and 'href="contributing.html"' in page
+    assert (site / "predictions.png").is_file()
+    assert 'href="tables/cpu.html"' in (site / "benchmarks.html").read_text(encoding="utf-8")
+
+
+def test_pages_fetch_nothing(site):
+    """Neither script, style, font nor image comes from a network."""
+    loads = re.compile(r'<(?:script|link|img|iframe)\b[^>]*?(?:src|href)="?(https?:)?//')
+    for page in site.rglob("*.html"):
+        assert not loads.search(page.read_text(encoding="utf-8")), page
