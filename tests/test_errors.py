@@ -101,7 +101,7 @@ def test_debug_shows_the_traceback_too(error, part, capsys):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_takes_debug(command, capsys):
     with pytest.raises(SystemExit):
-        program.main([command, "--help"])
+        program.main([command, "--help-all"])
     assert "--debug" in capsys.readouterr().out
 
 

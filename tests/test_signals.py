@@ -25,9 +25,9 @@ data = Digits(split="test", batch_size=12)
 handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 started = time.monotonic()
 timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-timer.start()
 caught = 0
 try:
+    timer.start()
     mindres.evaluate(net, data)  # the first one compiles
     time.sleep(1)
 except KeyboardInterrupt:
@@ -39,8 +39,8 @@ mindres.evaluate(net, data)
 seconds = time.monotonic() - started
 for number in range(20):
     timer = threading.Timer(random.uniform(0, seconds), os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
     try:
+        timer.start()
         mindres.evaluate(net, data)
         time.sleep(1)  # it came too late for this one
     except KeyboardInterrupt:
