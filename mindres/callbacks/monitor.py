@@ -161,24 +161,23 @@ class ValAccMonitor(Callback):
         self.history.append(record)
         left = self.clock.seconds_left(self.num_epochs - record.epoch)
         workers.say(epoch_line(record, self.num_epochs, self.metric_name, self.select, left))
-        if metric is not None and self.checkpoints is not None:
-            self.checkpoints.consider(metric, record.epoch, partial(self._save, record))
-        self.best_res = max(self.best_res, LEAST if metric is None else metric)
+        if metric is not None:
+            self.keep_if_best(metric, record.epoch)
 
-    def _save(self, record: EpochRecord, path: Path) -> None:
-        save.save_checkpoint(
-            self.network,
-            path,
-            **self.metadata,
-            epoch=record.epoch,
-            metric_name=self.metric_name,
-            metric=record.metric,
-        )
+    def keep_if_best(self, metric: float, epoch: int) -> None:
+        """Keep the present weights if this metric of theirs is among the best."""
+        if self.checkpoints is not None:
+            self.checkpoints.consider(metric, epoch, partial(self._save, epoch, metric))
+        self.best_res = max(self.best_res, metric)
+
+    def _save(self, epoch: int, metric: float, path: Path) -> None:
+        noted = {"epoch": epoch, "metric_name": self.metric_name, "metric": metric}
+        save.save_checkpoint(self.network, path, **self.metadata, **noted)
 
     def state(self) -> dict:
         """What `restore` needs to go on keeping the best."""
         kept = self.checkpoints.state() if self.checkpoints else BestCheckpoints.NOTHING
-        return {"best": self.best_res if self.history else None, **kept}
+        return {"best": None if self.best_res == LEAST else self.best_res, **kept}
 
     def restore(self, history: list[EpochRecord], state: dict) -> None:
         """Go on as the run with this history would have.

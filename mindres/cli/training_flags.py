@@ -140,6 +140,12 @@ def _add_run_flags(parser) -> None:
         "multiplies their losses; auto does so from a ratio of three on, as mindres train does by "
         "default, which then selects by balanced_accuracy (default of the scripts: none)",
     )
+    add(
+        "--linear_probe",
+        action="store_true",
+        help="fit the classifier to the features of the published weights first; where no epoch is "
+        "better, that is kept",
+    )
     add("--overwrite", action="store_true", help="replace a better best.ckpt of an earlier run")
     add(
         "--seed",

@@ -70,6 +70,7 @@ def run_options(args) -> dict:
         "keep_best",
         "select",
         "balance",
+        "linear_probe",
         "overwrite",
         "tensorboard",
     )

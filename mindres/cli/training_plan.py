@@ -18,6 +18,7 @@ OF_IMAGES = (
     "image_column",
     "label_column",
     "shortcut",
+    "linear_probe",
     "balance",
     "select",
 )
@@ -91,6 +92,7 @@ def make_plan(args, net, parts, has_weights: bool, started: float) -> None:
     for name, value in plan.options.items():
         setattr(args, name, value)
     args.freeze = plan.freeze if args.freeze == "none" else args.freeze
+    args.linear_probe = args.linear_probe or plan.linear_probe
     for line in plan.lines:
         mindres.say(f"  {line}")
     if args.data is not None:  # images that Python handed over have no name

@@ -27,6 +27,7 @@ RUN_ONLY = (
     "distributed",
     "download",
     "images",
+    "linear_probe",
     "max_steps",
     "overwrite",
     "pretrained",

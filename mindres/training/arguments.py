@@ -36,6 +36,7 @@ class Arguments:
     select: str
     balance: str
     max_seconds: float | None
+    linear_probe: bool
     ckpt_dir: Any
     keep_best: int
     overwrite: bool

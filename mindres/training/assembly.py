@@ -10,6 +10,7 @@ from mindspore.train import Callback, Model
 
 from mindres.callbacks.early_stop import EarlyStop
 from mindres.callbacks.finite_loss import FiniteLoss
+from mindres.callbacks.first_validation import FirstValidation
 from mindres.callbacks.interrupt import Interrupt
 from mindres.callbacks.last_checkpoint import LastCheckpoint
 from mindres.callbacks.monitor import ValAccMonitor
@@ -19,13 +20,17 @@ from mindres.callbacks.tensorboard import TensorBoard
 from mindres.data.as_trained import describe
 from mindres.data.dataset import ImageDataset
 from mindres.data.pipeline import batches
+from mindres.devices import workers
+from mindres.errors import UserError
 from mindres.evaluation.metrics import METRICS
 from mindres.evaluation.validation import ValidationMetrics
 from mindres.native.precision import element_type
 from mindres.runs.config import data_settings
+from mindres.runs.folder import RunFolder
 from mindres.training import balance, moving_average, optimizers, step
 from mindres.training.arguments import Arguments
 from mindres.training.frozen_features import Tail, feature_batches
+from mindres.training.linear_probe import fit_linear_probe
 from mindres.training.recipes import recipe_options
 from mindres.training.schedules import learning_rates
 
@@ -50,6 +55,8 @@ class Assembly:
 
 def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
     """Put together the run of `net` that `args` asks for; with `resume`, the last run goes on."""
+    if args.linear_probe:
+        _fit_probe(net, train_data, val_data, args)
     features = args.keeps_features(train_data, val_data)
     if features:
         sampled = args.balance == "sample"
@@ -95,6 +102,18 @@ def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
         interrupt=interrupt,
         callbacks=[interrupt, *callbacks],
     )
+
+
+def _fit_probe(net, train_data, val_data, args: Arguments) -> None:
+    """Fit the classifier first, unless the run goes on, which has learnt more."""
+    if args.resume and RunFolder(args.ckpt_dir).last.exists():
+        return
+    if not (isinstance(train_data, ImageDataset) and isinstance(val_data, ImageDataset)):
+        raise UserError("linear_probe takes data sets of mindres.data")
+    if workers.size() > 1:
+        raise UserError("several workers cannot fit a linear probe: leave linear_probe out")
+    balanced = args.balance != "none"
+    fit_linear_probe(net, train_data, val_data, args.select, balanced, args.amp_level)
 
 
 def _class_weights(train_data, args: Arguments):
@@ -153,6 +172,8 @@ def _callbacks(args, monitor, last_checkpoint, val_data) -> list[Callback]:
     if args.max_seconds is not None:
         callbacks.append(StopAtTime(args.max_seconds))
     callbacks.append(monitor)
+    if args.linear_probe:
+        callbacks.append(FirstValidation(monitor))
     if args.recipe.patience:
         callbacks.append(EarlyStop(monitor, args.recipe.patience))
     if args.tensorboard and monitor.chief:

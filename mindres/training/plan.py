@@ -13,6 +13,7 @@ from mindres.data.image_sizes import image_sizes
 from mindres.errors import UserError
 from mindres.training.budget import ENOUGH_EPOCHS, Budget, Choice, what_to_train
 from mindres.training.freeze import frozen_stages
+from mindres.training.linear_probe import classifier
 from mindres.training.lr_finder import RangeTest, range_test
 from mindres.training.recipes import make_recipe
 
@@ -38,6 +39,7 @@ class Plan:
 
     options: dict
     freeze: str
+    linear_probe: bool
     lines: list[str] = field(default_factory=list)
 
 
@@ -71,6 +73,8 @@ def plan_training(
     found = range_test(net, train_data, trial, SHARE_OF_TEST * seconds)
     stages = frozen_stages(net, "backbone")
     budget = Budget(net, found, train_data, val_data, test_images, MARGIN * (seconds - spent))
+    can_probe = pretrained and classifier(net) is not None
+    probe = can_probe and budget.take_probe()
     chosen = what_to_train(budget, stages, pretrained)
     if chosen.epochs < 1:
         raise UserError(
@@ -80,11 +84,14 @@ def plan_training(
         )
     options |= {**_length(chosen, len(train_data) // train_data.batch_size), **given}
     options["lr"], rate = _rate(found, options, chosen.freeze)
+    if probe and chosen.freeze != "backbone":
+        chosen.what = f"the classifier first, then {chosen.what}"
+    probe = probe or (can_probe and chosen.freeze == "backbone")  # on the same features
     lines = _lines(options, pretrained, chosen.what, rate, found, train_data, seconds)
     seen = options["epochs"] * len(train_data)
     if not pretrained and options["epochs"] < FEW_EPOCHS and seen < FEW_IMAGES:
         lines.append(_little(options["epochs"], budget, train_data))
-    return Plan(options, chosen.freeze, lines)
+    return Plan(options, chosen.freeze, probe, lines)
 
 
 def _length(chosen: Choice, steps: int) -> dict:

@@ -43,6 +43,7 @@ def train(
     select="accuracy",
     balance="none",
     max_seconds=None,
+    linear_probe=False,
     **overrides,
 ) -> History:
     """Train `net` and keep the weights with the best validation metric in `ckpt_dir/best.ckpt`.
@@ -82,6 +83,9 @@ def train(
             equally often, "weight" multiplies their losses; "auto" does so where the largest class
             has three times the images of the smallest.
         max_seconds: stop after this long, wherever it ends; the epoch is still validated.
+        linear_probe: fit the classifier to the features of the weights to begin with, by logistic
+            regression; where no epoch is better, these weights are kept. A run that goes on has
+            done so.
         overrides: fields of `recipes.Recipe` by name, such as epochs=5 or lr=0.1; None leaves the
             recipe's value.
 
@@ -102,6 +106,7 @@ def train(
         select=select,
         balance=balanced,
         max_seconds=max_seconds,
+        linear_probe=linear_probe,
         ckpt_dir=ckpt_dir,
         keep_best=keep_best,
         overwrite=overwrite,

@@ -79,12 +79,13 @@ def test_the_time_decides_what_is_trained(monkeypatch, parts):
     assert all_of_it.options["optimizer"] == "adamw" and len(all_of_it.lines) == 5
     some = planned(monkeypatch, parts, 20, True)
     assert some.freeze == "layer2" and some.options["epochs"] in (3, 4)
-    assert "train: what follows layer2: all of the network" in some.lines[2]
+    assert "train: the classifier first, then what follows layer2: all of" in some.lines[2]
     classifier = planned(monkeypatch, parts, 12, True)
     assert classifier.freeze == "backbone" and "ema" not in classifier.options
     assert classifier.lines[4] == "rate: learning rate 0.003, usual for a classifier alone"
     random = planned(monkeypatch, parts, 14, False)
     assert (random.freeze, random.options["optimizer"]) == ("none", "momentum")
+    assert some.linear_probe and classifier.linear_probe and not random.linear_probe
     assert random.options["epochs"] in (1, 2)
     assert planned(monkeypatch, parts, 120, False, complete=False).options["lr"] == 0.05
     for pretrained in (False, True):
