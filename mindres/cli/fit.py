@@ -52,7 +52,10 @@ class Run:
     def _repr_html_(self) -> str:
         picture = base64.b64encode(self._curves()).decode()
         curves = f'<img style="max-width: 100%" src="data:image/png;base64,{picture}">'
-        return f"<p><b>{html.escape(self.result)}</b></p>{curves}{self.history._repr_html_()}"
+        count = len(self.history.epochs)
+        counted = "1 epoch" if count == 1 else f"{count} epochs"
+        table = f"<details><summary>{counted}</summary>{self.history._repr_html_()}</details>"
+        return f"<p><b>{html.escape(self.result)}</b></p>{curves}{table}"
 
     def _curves(self) -> bytes:
         from mindres.pictures.learning_curves import learning_curves

@@ -176,6 +176,6 @@ def _of_the_data(data: ImageDataset) -> str:
     if sizes is None:
         return line
     return (
-        f"{line} pixels; the files have about {sizes.width}x{sizes.height}, of which the middle "
-        f"{sizes.shown:.0%} is measured by"
+        f"{line} pixels, from files of about {sizes.width}x{sizes.height}, of which validation and "
+        f"test see the middle {sizes.shown:.0%}"
     )

@@ -129,8 +129,8 @@ def test_the_plan_says_what_a_crop_leaves(monkeypatch, tmp_path):
     data = [ImageFolder(tmp_path, split=split, resize=224) for split in ("train", "val")]
     line = planned(monkeypatch, data, 60, True).lines[0]
     # 224 of 256 pixels along the shorter side, and of 384 along the longer one.
-    assert line.startswith("data: 16 training images of 2 classes at 224x224 pixels; the files")
-    assert line.endswith(f"of which the middle {224 / 256 * 224 / 384:.0%} is measured by")
+    assert line.startswith("data: 16 training images of 2 classes at 224x224 pixels, from files")
+    assert line.endswith(f"validation and test see the middle {224 / 256 * 224 / 384:.0%}")
     assert image_sizes(Digits()) is None
 
 
@@ -309,6 +309,7 @@ def test_fit_is_the_command_and_its_result_shows_itself(tmp_path, monkeypatch, c
     assert (config["time"], config["nesterov"]) == (180, False)
     shown = run._repr_html_()
     assert "data:image/png;base64,iVBOR" in shown and "<table>" in shown and run.result in shown
+    assert "<details><summary>2 epochs</summary><table>" in shown
     best = mindres.load_model(run.folder / "best.ckpt")[0]
     for mine, theirs in zip(run.net.get_parameters(), best.get_parameters()):
         np.testing.assert_array_equal(mine.asnumpy(), theirs.asnumpy())
