@@ -23,7 +23,7 @@ OF_IMAGES = (
     "select",
 )
 SHARE_OF_EPOCHS = 0.85  # of the time for a run that goes on: it starts, compiles and is measured
-CUT_OFF = 1.03  # of the budget: training that is slower than planned ends then
+CUT_OFF = 1.0  # of the budget: training that is slower than planned ends then
 
 
 def settle_time(args) -> bool:

@@ -15,7 +15,7 @@ WRITTEN = 16  # bytes of each value in an epoch: the best weights; and all, with
 SIDES = (160, 128, 96, 64, 32)  # of smaller images that are proposed, in pixels
 PROBE_COMPILED, SHARE_OF_PROBE = 0.5, 0.25
 DISK = 400e6  # bytes in a second
-COMPILED = 1.5  # times the first step of the range test, which waits for the compiler, too
+COMPILED = 2.0  # times the first step of the range test, which waits for the compiler, too
 
 
 @dataclass
