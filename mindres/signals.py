@@ -1,9 +1,10 @@
-"""Ctrl-C and SIGTERM: turned into exceptions, deferred, and kept from MindSpore's own handler.
+"""Ctrl-C and SIGTERM: turned into exceptions, deferred, and told apart while MindSpore runs.
 
 Whenever MindSpore runs a graph it installs a handler for Ctrl-C and leaves it there. That handler
-sends SIGTERM to its own process, which ends a notebook's kernel, and a script with the wrong exit
-status. `kept_signal_handlers` puts Python's handler back within a millisecond. A SIGTERM that comes
-while MindSpore's is in place is taken for Ctrl-C (`intended`), since the two look the same.
+sends SIGTERM to its own process, which would end a notebook's kernel, and a script with the wrong
+exit status. So a SIGTERM from the process itself is Ctrl-C. Only a handler in C learns who sent it:
+the native operators bring one (`native/cpp/signals.cc`). Without them, every SIGTERM that comes
+while MindSpore's handler is in place is taken for Ctrl-C.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import select
 import signal
 import threading
 import time
@@ -21,7 +21,11 @@ from typing import Any
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 # People press twice: what comes so soon after the first is the same request.
 SAME_REQUEST_S = 1.0
-POLL_S = 0.001
+# Puts the handler in C before Python's; None where the native operators have not been loaded.
+_see_senders: Callable[[], object] | None = None
+# The address of the C function that Python installs as the handler of every signal.
+_pythons_handler: int | None = None
+_sigaction: Any = ctypes.CDLL(None).sigaction if os.name == "posix" else None
 
 
 class Terminated(KeyboardInterrupt):
@@ -36,6 +40,12 @@ def exception_for(number: int) -> type[KeyboardInterrupt]:
 def in_main_thread() -> bool:
     """Whether this thread may install handlers."""
     return threading.current_thread() is threading.main_thread()
+
+
+def ctrl_c_is_ignored() -> bool:
+    """Whether Ctrl-C is to be ignored, as in the background of a shell script."""
+    present = signal.getsignal(signal.SIGINT)
+    return present == signal.SIG_IGN or getattr(present, "ignores_ctrl_c", False)
 
 
 class SignalExceptions:
@@ -58,11 +68,30 @@ class SignalExceptions:
             return
         self.seen = True
         self.ignore_for_a_moment()
-        raise exception_for(intended(number))
+        raise exception_for(_intended(number))
 
     def ignore_for_a_moment(self) -> None:
         """Ignore what comes within the next second."""
         self.quiet_until = time.monotonic() + SAME_REQUEST_S
+
+
+@contextlib.contextmanager
+def signal_handler(handle: Callable[[int, Any], object] | None = None) -> Iterator[None]:
+    """In this block `handle(number, frame)` answers Ctrl-C and SIGTERM, despite MindSpore.
+
+    By default those answer that did before. Afterwards these are back. Ctrl-C stays ignored where
+    it is. In other threads than the main one nothing is changed.
+    """
+    if not in_main_thread():
+        yield
+        return
+    before: dict[int, Any] = {n: signal.getsignal(n) or signal.SIG_DFL for n in NUMBERS}
+    try:
+        handler = _Handler(before, handle)
+        _install({number: handler for number in NUMBERS})
+        yield
+    finally:
+        _install(before)
 
 
 @contextlib.contextmanager
@@ -72,225 +101,84 @@ def deferred_signals() -> Iterator[None]:
     For what must not be cut: half an import of MindSpore makes Python abort, and where MindSpore is
     stopped while it compiles, it leaves files behind.
     """
-    if not in_main_thread():
+    seen: list[int] = []
+    with signal_handler(lambda number, _: seen.append(number)):
         yield
-        return
-    with _deferred(_python_handlers()):
-        yield
-
-
-@contextlib.contextmanager
-def _deferred(afterwards: dict[int, Any]) -> Iterator[None]:
-    """Note the signals of this block, and have the first handled by the handlers `afterwards`."""
-    seen = []
-    handler = afterwards[signal.SIGINT]
-    try:
-        for number in NUMBERS:
-            signal.signal(number, lambda number, _: seen.append(intended(number, handler)))
-        _remember_pythons_handler()
-        yield
-    finally:
-        # A handler may raise as soon as it is installed: Ctrl-C's is the last.
-        try:
-            signal.signal(signal.SIGTERM, afterwards[signal.SIGTERM])
-        finally:
-            signal.signal(signal.SIGINT, afterwards[signal.SIGINT])
     if seen:
-        _deliver(seen[0])
+        _call(signal.getsignal(seen[0]), seen[0])
 
 
-def _python_handlers() -> dict[int, Any]:
-    """What Python has as handlers; the default for those that were not installed by Python."""
-    return {number: signal.getsignal(number) or signal.SIG_DFL for number in NUMBERS}
+def use_native_handler(see_senders: Callable[[], object]) -> None:
+    """From now on have `see_senders` put the handler in C before Python's."""
+    global _see_senders
+    _see_senders = see_senders
+    if isinstance(signal.getsignal(signal.SIGTERM), _Handler):
+        see_senders()
 
 
-def restore_signal_handlers() -> None:
-    """Put Python's handlers back where MindSpore has installed its own."""
-    if in_main_thread():
-        for number in NUMBERS:
-            if (handler := signal.getsignal(number)) is not None:
-                signal.signal(number, handler)
+class _Handler:
+    """Handles Ctrl-C and SIGTERM, as what they are, by `handle` or as `before`."""
+
+    def __init__(self, before: dict[int, Any], handle):
+        self.before = before
+        self.handle = handle
+        self.ignores_ctrl_c = ctrl_c_is_ignored()
+
+    def __call__(self, number, frame):
+        number = _intended(number)
+        if number == signal.SIGINT and self.ignores_ctrl_c:
+            return
+        if self.handle:
+            self.handle(number, frame)
+        else:
+            _call(self.before[number], number, frame)
 
 
-def intended(number: int, handler=None) -> int:
+def _call(handler, number: int, frame=None) -> None:
+    """Have a signal handled by `handler`, which may be none of Python's."""
+    if callable(handler):
+        handler(number, frame)
+    elif handler == signal.SIG_DFL:
+        signal.signal(number, handler)
+        signal.raise_signal(number)
+
+
+def _intended(number: int) -> int:
     """The signal that was sent: Ctrl-C where SIGTERM is how MindSpore's handler passes it on.
 
-    `handler` is what will answer Ctrl-C; None for what is installed now. Where it is to ignore
-    Ctrl-C, as in a job in the background of a script, SIGTERM is SIGTERM and ends the job.
+    The handler in C has told them apart already. Where Ctrl-C is ignored, SIGTERM is SIGTERM.
     """
-    if number != signal.SIGTERM or _delivering:
+    if number != signal.SIGTERM or ctrl_c_is_ignored():
         return number
-    if (signal.getsignal(signal.SIGINT) if handler is None else handler) == signal.SIG_IGN:
-        return number
-    if _keeper is None:
-        passed_on = _is_foreign(signal.SIGINT)
-    else:
-        passed_on = _keeper.take_passed_on()
+    untold = _pythons_handler is not None and _address(signal.SIGTERM) == _pythons_handler
+    passed_on = untold and _address(signal.SIGINT) not in (None, _pythons_handler)
     return signal.SIGINT if passed_on else number
 
 
-@contextlib.contextmanager
-def kept_signal_handlers(answer: Callable[[], None] | None = None) -> Iterator[None]:
-    """Keep Python's handlers of Ctrl-C and SIGTERM in place while MindSpore runs graphs.
-
-    `answer` is called, in another thread, as soon as one of them arrives, even while MindSpore is
-    at work and Python's handlers must wait. Afterwards the handlers are those of before. Nothing is
-    done in other threads than the main one, inside another such block, and where there is no POSIX.
-    """
-    global _keeper
-    if _keeper is not None or _sigaction is None or not in_main_thread():
-        yield
-        return
-    before = _python_handlers()
+def _install(handlers: dict[int, Any]) -> None:
+    """Install handlers of Python, Ctrl-C's first: then MindSpore's sends no SIGTERM any more."""
     try:
-        with _deferred({**before, signal.SIGTERM: _SigtermOrCtrlC(before[signal.SIGTERM])}):
-            _keeper = _Keeper(answer)
-        yield
+        _install_one(signal.SIGINT, handlers[signal.SIGINT])
     finally:
-        with _deferred(before):
-            if _keeper is not None:
-                _keeper.close()
-            _keeper = None
+        _install_one(signal.SIGTERM, handlers[signal.SIGTERM])
 
 
-class _SigtermOrCtrlC:
-    """Handles SIGTERM: by the handler of Ctrl-C where that is what was sent, else as before."""
-
-    def __init__(self, terminate):
-        self.terminate = terminate
-
-    def __call__(self, number, frame):
-        handler = self.terminate
-        if intended(number) == signal.SIGINT:
-            number, handler = signal.SIGINT, signal.getsignal(signal.SIGINT)
-        if callable(handler):
-            handler(number, frame)
-        elif handler == signal.SIG_DFL:
-            signal.signal(number, handler)
-            signal.raise_signal(number)
-
-
-class _Keeper(threading.Thread):
-    """Puts the handlers back that were there when it started, whenever others are installed."""
-
-    def __init__(self, answer):
-        super().__init__(name="mindres signal handlers", daemon=True)
-        self.answer = answer
-        self.handlers = {number: _installed(number) for number in NUMBERS}
-        self.put_back_at = 0.0
-        # For how long after MindSpore's handler was replaced SIGTERM is taken for Ctrl-C. A
-        # training runs a graph every few milliseconds: there most SIGTERMs would be mistaken.
-        self.grace = 50 * POLL_S if answer is None else 0.0
-        # How many times SIGTERM arrived and was handled, and whether the last was Ctrl-C.
-        self.arrived = 0
-        self.handled = 0
-        self.passed_on = False
-        self.inlet, outlet = os.pipe()
-        os.set_blocking(self.inlet, False)
-        os.set_blocking(outlet, False)
-        self.outlet = outlet
-        # Python writes the number of each signal there at once, from its C handler.
-        self.forward_to = signal.set_wakeup_fd(outlet, warn_on_full_buffer=False)
-        self.closing = False
-        self.start()
-
-    def run(self):
-        while not self.closing:
-            arrived = select.select([self.inlet], [], [], POLL_S)[0]
-            for number in NUMBERS:
-                if _is_foreign(number):
-                    self.put_back_at = time.monotonic()
-                    _sigaction(int(number), self.handlers[number], None)
-            if arrived:
-                self._note(os.read(self.inlet, 100))
-
-    def _note(self, numbers: bytes) -> None:
-        if self.forward_to >= 0:
-            with contextlib.suppress(OSError):
-                os.write(self.forward_to, numbers)
-        self.arrived += numbers.count(signal.SIGTERM)
-        if self.arrived > self.handled:
-            self.passed_on = self.passed_on or self._was_foreign_just_now()
-        if self.answer is not None and set(numbers) & set(NUMBERS):
-            answer, self.answer = self.answer, None
-            answer()
-
-    def _was_foreign_just_now(self) -> bool:
-        just_now = time.monotonic() - self.put_back_at < self.grace
-        return just_now or _is_foreign(signal.SIGINT)
-
-    def take_passed_on(self) -> bool:
-        """Whether the SIGTERM that is being handled was Ctrl-C; the next one is judged anew."""
-        # This thread may be ahead of the other, which has then nothing left to judge.
-        self.handled = max(self.handled + 1, self.arrived)
-        passed_on = self.passed_on or self._was_foreign_just_now()
-        self.passed_on = False
-        return passed_on
-
-    def close(self) -> None:
-        self.closing = True
-        signal.set_wakeup_fd(self.forward_to)
-        self.join()
-        os.close(self.inlet)
-        os.close(self.outlet)
-
-
-_keeper: _Keeper | None = None
-_delivering = False
-_sigaction: Any = ctypes.CDLL(None).sigaction if os.name == "posix" else None
-# The address of the C function that Python installs as the handler of every signal.
-_pythons_handler: int | None = None
-
-
-def _deliver(number: int) -> None:
-    """Have `number` handled now, as what it is."""
-    global _delivering
-    _delivering = True
-    try:
-        handler = signal.getsignal(number)
-        if callable(handler):
-            handler(number, None)
-        else:
-            signal.raise_signal(number)
-    finally:
-        _delivering = False
-
-
-def _installed(number: int):
-    """What the C library has as the handler of a signal: a `struct sigaction`."""
-    found = ctypes.create_string_buffer(512)
-    _sigaction(int(number), None, found)
-    return found
-
-
-def _address(installed) -> int | None:
-    """The address of the handler, which is the first field; None for the default."""
-    return ctypes.c_void_p.from_buffer(installed).value
-
-
-def _is_foreign(number: int) -> bool:
-    """Whether the C handler is neither Python's nor the default nor to ignore the signal."""
-    if _pythons_handler is None:
-        return False
-    return _address(_installed(number)) not in (None, int(signal.SIG_IGN), _pythons_handler)
-
-
-def _remember_pythons_handler() -> None:
-    """To be called when Python has just installed its handlers."""
+def _install_one(number: signal.Signals, handler) -> None:
     global _pythons_handler
-    for number in NUMBERS:
-        if _sigaction is not None and callable(signal.getsignal(number)):
-            _pythons_handler = _address(_installed(number))
+    try:
+        signal.signal(number, handler)
+    except KeyboardInterrupt:  # raised by the handler of before, and then nothing is installed
+        signal.signal(number, handler)
+        raise
+    finally:
+        if number == signal.SIGTERM and callable(handler) and _sigaction is not None:
+            _pythons_handler = _address(number)
+            if _see_senders is not None:
+                _see_senders()
 
 
-def _forget_keeper() -> None:
-    """A forked process has neither the thread nor the pipe to itself."""
-    global _keeper
-    if _keeper is not None:
-        _keeper = None
-        with contextlib.suppress(ValueError):
-            signal.set_wakeup_fd(-1)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_keeper)
+def _address(number: int) -> int | None:
+    """The address of the handler that the C library has for a signal; None for the default."""
+    found = ctypes.create_string_buffer(512)  # a `struct sigaction`, whose first field it is
+    _sigaction(int(number), None, found)
+    return ctypes.c_void_p.from_buffer(found).value

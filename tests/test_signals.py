@@ -1,16 +1,20 @@
 """Ctrl-C and SIGTERM in scripts and notebooks, and in commands to their last moment."""
 
+import ctypes
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 from conftest import ROOT, clean_environment
 
 from mindres import signals
+from mindres.callbacks.wakeup import answered_at_once
+from mindres.native import library
 
 # Evaluates over and over, with a signal to itself at a random moment of each; a notebook's kernel is
 # such a process.
@@ -57,13 +61,14 @@ def test_ctrl_c_in_evaluate_interrupts_it_and_leaves_the_process_alive(run_pytho
 
 
 ONCE = """
-import os, signal, threading
+import os, subprocess, threading
 import mindres
 from mindres.data import Digits
 net = mindres.create_model("lenet5", num_classes=10, in_channels=3)
 data = Digits(split="test", batch_size=4)
 mindres.evaluate(net, data)
-threading.Timer(0.1, os.kill, (os.getpid(), {number})).start()
+kill = ["kill", "-{number}", str(os.getpid())]  # from outside
+threading.Timer(0.1, subprocess.run, (kill,)).start()
 for _ in range(100):
     mindres.evaluate(net, data)
 """
@@ -71,8 +76,7 @@ for _ in range(100):
 
 def test_sigterm_in_evaluate_ends_a_script_as_everywhere(run_python):
     done = run_python("-c", ONCE.format(number=15))
-    # SIGINT for what came within a millisecond of MindSpore's handler.
-    assert done.returncode in (-signal.SIGTERM, -signal.SIGINT)
+    assert done.returncode == -signal.SIGTERM
 
 
 def test_sigterm_ends_a_script_that_ignores_ctrl_c(run_python):
@@ -166,54 +170,110 @@ def test_ctrl_c_in_exit_callbacks_changes_nothing(run_python, status):
     assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
 
 
-def test_deferred_signals_come_after_the_block_as_what_they_are():
-    came = []
-    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in (2, 15)}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with signals.kept_signal_handlers(), signals.deferred_signals():
-                os.kill(os.getpid(), number)
-                time.sleep(0.01)
-                assert number not in came
-        assert came == [signal.SIGINT, signal.SIGTERM]
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+@pytest.fixture
+def came():
+    """The signals that reach the handlers of Python that are installed."""
+    numbers = []
+    before = {
+        number: signal.signal(number, lambda number, _: numbers.append(number))
+        for number in signals.NUMBERS
+    }
+    yield numbers
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-def test_a_handler_of_c_is_put_back_and_its_sigterm_is_ctrl_c():
-    """A stand-in for MindSpore's handler, which passes Ctrl-C on as SIGTERM."""
-    came = []
-    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in (2, 15)}
+def test_deferred_signals_come_after_the_block_as_what_they_are(came):
+    for number in signals.NUMBERS:
+        with signals.signal_handler(), signals.deferred_signals():
+            os.kill(os.getpid(), number)
+            assert number not in came
+    assert came == [signal.SIGINT, signal.SIGTERM]
+
+
+# What MindSpore's handler does, in C: Python would run its own when it likes.
+PASS_ON = """
+#include <signal.h>
+#include <unistd.h>
+static void pass_on(int number, siginfo_t *info, void *context) { kill(getpid(), SIGTERM); }
+void install(void) {
+  struct sigaction action = {.sa_sigaction = pass_on, .sa_flags = SA_RESTART | SA_SIGINFO};
+  sigaction(SIGINT, &action, 0);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def mindspores_handler(tmp_path_factory):
+    """Installs a stand-in for MindSpore's handler."""
+    folder = tmp_path_factory.mktemp("handler")
+    (folder / "handler.c").write_text(PASS_ON)
+    command = ["cc", "-shared", "-fPIC", "-o", folder / "handler.so", folder / "handler.c"]
+    subprocess.run(command, check=True)
+    return ctypes.CDLL(folder / "handler.so").install
+
+
+def from_outside(number):
+    subprocess.run(["kill", f"-{int(number)}", str(os.getpid())], check=True)
+
+
+def test_the_handler_in_c_knows_ctrl_c_from_sigterm(came, mindspores_handler):
+    library.load()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        with signals.signal_handler(), signals.deferred_signals():
+            mindspores_handler()
+            from_outside(number)
+    assert came == [signal.SIGINT, signal.SIGTERM, signal.SIGINT]
+
+
+def test_without_it_ctrl_c_is_ctrl_c(came, mindspores_handler, monkeypatch):
+    monkeypatch.setattr(signals, "_see_senders", None)
+    with signals.signal_handler():
+        from_outside(signal.SIGTERM)
+        mindspores_handler()
+        from_outside(signal.SIGINT)
+    from_outside(signal.SIGTERM)
+    assert came == [signal.SIGTERM, signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_ignored_ctrl_c_stays_ignored(came, mindspores_handler, monkeypatch, native):
+    """As in every job in the background of a shell script, which SIGTERM ends."""
+    library.load()
+    if not native:
+        monkeypatch.setattr(signals, "_see_senders", None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with signals.signal_handler(), signals.deferred_signals():
+        from_outside(signal.SIGTERM)
+        mindspores_handler()
+        if native:
+            from_outside(signal.SIGINT)
+    assert came == [signal.SIGTERM]
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+def test_a_signal_is_answered_once_and_at_once_and_passed_on(came):
+    inlet, outlet = os.pipe()
+    os.set_blocking(outlet, False)
+    before = signal.set_wakeup_fd(outlet)
+    answered = threading.Event()
     try:
-        # On a busy machine the stranger may be gone, and long so, when the signal comes: again then.
-        for _ in range(20):
-            came.clear()
-            with signals.kept_signal_handlers():
-                python, stranger = signals._address(signals._installed(2)), signals._installed(2)
-                stranger[:8] = (python + 1).to_bytes(8, sys.byteorder)
-                signals._sigaction(2, stranger, None)
-                os.kill(os.getpid(), signal.SIGTERM)
-                time.sleep(0.2)
-                assert signals._address(signals._installed(2)) == python
-                os.kill(os.getpid(), signal.SIGTERM)
-                time.sleep(0.01)
-            if came[0] == signal.SIGINT:
-                break
-        assert came == [signal.SIGINT, signal.SIGTERM]
+        with answered_at_once(answered.set):
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert answered.wait(10)
+        assert os.read(inlet, 10) == bytes([signal.SIGTERM])
+        assert signal.set_wakeup_fd(before) == outlet
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.set_wakeup_fd(before)
 
 
 def test_a_forked_process_does_not_speak_for_its_parent():
     answered = []
-    with signals.kept_signal_handlers(lambda: answered.append(1)):
+    with answered_at_once(lambda: answered.append(1)):
         child = os.fork()
         if not child:
             signal.signal(signal.SIGTERM, lambda *_: None)
             os.kill(os.getpid(), signal.SIGTERM)
-            os._exit(signals._keeper is not None)
+            os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        time.sleep(0.05)
     assert not answered

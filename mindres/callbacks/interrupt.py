@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import time
 
 from mindspore.train import Callback
 
 from mindres import signals
+from mindres.callbacks.wakeup import answered_at_once
 from mindres.devices import workers
 
 
@@ -37,15 +37,8 @@ class Interrupt(Callback):
         if not self.listens:
             yield
             return
-        before = {number: signal.getsignal(number) for number in signals.NUMBERS}
-        with signals.kept_signal_handlers(self._answer):
-            for number in signals.NUMBERS:
-                signal.signal(number, self._request)
-            try:
-                yield
-            finally:
-                for number, handler in before.items():
-                    signal.signal(number, handler or signal.SIG_DFL)
+        with answered_at_once(self._answer), signals.signal_handler(self._request):
+            yield
 
     def _answer(self) -> None:
         saving = ", saving" if self.state.folder is not None else ""
@@ -57,7 +50,7 @@ class Interrupt(Callback):
             same = time.monotonic() - self.requested_at < signals.SAME_REQUEST_S
             self.insisted = self.insisted or not same
         else:
-            self.requested = signals.exception_for(signals.intended(number))
+            self.requested = signals.exception_for(number)
             self.requested_at = time.monotonic()
 
     def on_train_begin(self, run_context):
@@ -65,14 +58,10 @@ class Interrupt(Callback):
         self.unit = "epoch" if sinks else "step"
 
     def on_train_step_begin(self, run_context):
-        if self.listens:
-            signals.restore_signal_handlers()
         if self.requested and not self.has_trained:
             raise self.requested
 
     def on_eval_step_begin(self, run_context):
-        if self.listens:
-            signals.restore_signal_handlers()
         if self.insisted:
             raise self.requested
 

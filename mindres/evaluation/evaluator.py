@@ -11,7 +11,6 @@ from mindres.errors import UserError
 from mindres.evaluation.evaluation import Evaluation, evaluation_of
 from mindres.evaluation.inference import inference, logits
 from mindres.models.build import check_images
-from mindres.signals import restore_signal_handlers
 
 
 def evaluate(net, data, classes=None, tta=False, amp_level="O0") -> Evaluation:
@@ -50,7 +49,6 @@ def _answers(net, loader, tta: bool, amp_level: str) -> tuple[np.ndarray, np.nda
             disable=None,
             leave=False,
         ):
-            restore_signal_handlers()
             check_images(net, images.shape[1:])
             size = max(size, len(images))
             answer = logits(inferring, images, size)

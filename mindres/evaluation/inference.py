@@ -10,7 +10,7 @@ import numpy as np
 
 from mindres.native.accelerate import accelerated
 from mindres.native.precision import element_type, for_inference, resolve_amp
-from mindres.signals import deferred_signals, kept_signal_handlers
+from mindres.signals import deferred_signals, signal_handler
 
 # MindSpore's graph mode ends the process with a segmentation fault where two threads run networks
 # at once, and its PyNative mode gives wrong answers. Blocks of one thread may nest.
@@ -36,9 +36,10 @@ def logits(net, images: np.ndarray, size: int = 0) -> np.ndarray:
 def in_mode(mode=None):
     """In this block MindSpore runs in `mode`; the mode of before is set back afterwards.
 
-    None leaves the mode as it is. One thread at a time is in such a block; others wait.
+    None leaves the mode as it is. One thread at a time is in such a block; others wait. Ctrl-C and
+    SIGTERM are answered as before, whatever handlers MindSpore installs.
     """
-    with one_at_a_time:
+    with one_at_a_time, signal_handler():
         before = mindspore.get_context("mode")
         mindspore.set_context(mode=before if mode is None else mode)
         try:
@@ -61,7 +62,7 @@ def inference(net, mode=mindspore.GRAPH_MODE, amp_level="O0"):
         UserError: there is no such `amp_level` on this device.
     """
     level = resolve_amp(amp_level)
-    with kept_signal_handlers(), in_mode(mode):
+    with in_mode(mode):
         training = net.training
         net.set_train(False)
         try:

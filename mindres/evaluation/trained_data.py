@@ -13,7 +13,6 @@ from mindres.data.dataset import ImageDataset
 from mindres.data.pipeline import batches
 from mindres.errors import UserError
 from mindres.models import registry
-from mindres.signals import restore_signal_handlers
 from mindres.weights.metadata import Metadata
 
 BATCH_SIZE = 64
@@ -105,7 +104,6 @@ def visit(data, positions):
     """
     wanted, start = np.unique(np.asarray(positions, np.int64)), 0
     for images, _ in batches(data).create_tuple_iterator(num_epochs=1, output_numpy=True):
-        restore_signal_handlers()
         while len(wanted) and wanted[0] < start + len(images):
             yield int(wanted[0]), images[wanted[0] - start]
             wanted = wanted[1:]

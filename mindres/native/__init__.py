@@ -14,7 +14,7 @@ the time of a block; where they cannot be used (another device, neither wheel no
     geometry.py     what a convolution tells the operators: padding, shapes, groups, settings
     library.py      the compiled library: found or compiled, loaded, or why not
     build.py        the compiler
-    cpp/            operators.cc and its headers
+    cpp/            operators.cc and its headers; signals.cc, which tells Ctrl-C from SIGTERM
 
 To add an operator, write its function in cpp/operators.cc and a row with its gradient in
 operators.py. To add an element type, see ELEMENT_TYPES in library.py and cpp/element_types.h.

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 CPP = Path(__file__).with_name("cpp")
-# The one that is compiled, and all that it includes.
-SOURCES = [CPP / "operators.cc", *sorted(CPP.glob("*.h"))]
+# Those that are compiled, and what they include.
+SOURCES = [*sorted(CPP.glob("*.cc")), *sorted(CPP.glob("*.h"))]
 FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-Wno-psabi", "-fPIC", "-shared", "-pthread")
 NATIVE = ("-march=native",)
 # The processor levels that a wheel has a library for, the higher first: what the compiler calls
@@ -33,7 +33,8 @@ def find_compiler() -> str | None:
 
 def compile_operators(compiler: str, library: Path, options: tuple[str, ...] = NATIVE) -> None:
     """Compile the shared `library`; raises CalledProcessError when the compiler fails."""
-    command = [compiler, *FLAGS, *options, str(SOURCES[0]), "-o", str(library), "-ldl"]
+    units = [str(source) for source in SOURCES if source.suffix == ".cc"]
+    command = [compiler, *FLAGS, *options, *units, "-o", str(library), "-ldl"]
     subprocess.run(command, check=True, capture_output=True, text=True)
 
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import mindspore
 
-from mindres import files, settings
+from mindres import files, settings, signals
 from mindres.compat import mindspore as private
 from mindres.devices import cpu
 from mindres.errors import UserError
@@ -76,6 +76,7 @@ def load() -> Library:
     threads = min(len(os.sched_getaffinity(0)), mindspore.get_context("runtime_num_threads"))
     if library.mindres_open(os.fsencode(onednn), threads, ISA):
         return Library(absent=f"{onednn} cannot be used")
+    signals.use_native_handler(library.mindres_see_senders)
     blocks = {dtype: library.mindres_block(number) for dtype, number in ELEMENT_TYPES.items()}
     return Library(path, None, blocks)
 

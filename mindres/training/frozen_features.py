@@ -15,7 +15,6 @@ from tqdm import tqdm
 from mindres import files
 from mindres.data.sampling import balanced_weights
 from mindres.evaluation.inference import inference, logits
-from mindres.signals import restore_signal_handlers
 
 
 class Body(nn.Cell):
@@ -93,7 +92,6 @@ def _compute(body, data, amp_level) -> tuple[np.ndarray, np.ndarray]:
             desc="computing features",
             disable=None,
         ):
-            restore_signal_handlers()
             found.append(logits(body, images, data.batch_size))
             labels.append(batch_labels)
     return np.concatenate(found), np.concatenate(labels)

@@ -203,8 +203,7 @@ PHASES = [
     Phase("building the feature cache", FREEZE, nothing, cached, 3),
 ]
 # What a process may end with when it was not done already. Shells call -15 and -2 by 143 and 130 too.
-# SIGTERM within a millisecond of MindSpore's handler for Ctrl-C is taken for Ctrl-C.
-STATUS = {signal.SIGKILL: (-9,), signal.SIGTERM: (143, -15, 130), signal.SIGINT: (130, -2)}
+STATUS = {signal.SIGKILL: (-9,), signal.SIGTERM: (143, -15), signal.SIGINT: (130, -2)}
 SAYS = {143: "mindres: terminated\n", 130: "mindres: interrupted\n"}
 
 
