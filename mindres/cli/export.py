@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 from mindres.cli.arguments import positive_int
 from mindres.cli.flags import (
     add_arch_flag,
     add_ckpt_flag,
+    add_data_flags,
     add_json_flag,
     add_num_classes_flag,
     add_shortcut_flag,
     architecture_line,
     model_options,
+    open_images,
     print_json,
 )
 from mindres.errors import UserError
@@ -33,12 +36,19 @@ def add_flags(parser) -> None:
         metavar="SIDE",
         help="side of the images in pixels (default: what the file says, else the network's)",
     )
+    parser.add_argument(
+        "--end_to_end",
+        action="store_true",
+        help="write a file that takes the photograph itself and gives probabilities; the flags "
+        "of data say which images it is compared on with the network",
+    )
+    add_data_flags(parser, "that of the training's validation")
     add_json_flag(parser)
 
 
 def run(args) -> None:
     format = format_of(args.out, args.format)
-    from mindres.export.exporter import export_model
+    from mindres.export.exporter import export
     from mindres.models.checkpoints import load_model
 
     net, metadata = load_model(args.ckpt, **model_options(args))
@@ -47,12 +57,35 @@ def run(args) -> None:
             metadata = replace(metadata, input_size=[args.resize, args.resize])
         except ValueError as error:
             raise UserError(f"--resize {args.resize} is out of range: {error}") from None
-    out = export_model(net, args.out, format, metadata)
-    size = out.stat().st_size
+    data = _validation_images(args, metadata) if args.end_to_end else None
+    exported = export(net, args.out, format, metadata, args.end_to_end, data)
+    size = exported.path.stat().st_size
     if args.json:
-        print_json({"out": str(out), "bytes": size, "architecture": net.architecture})
-    else:
+        document = {"out": str(exported.path), "bytes": size, "architecture": net.architecture}
+        print_json({**document, **(exported.to_json() if args.end_to_end else {})})
+        return
+    same = "same answers" if args.end_to_end else "same logits"
+    print(
+        f"wrote {exported.path} ({size:,} bytes), loaded again with the {same}: "
+        f"{architecture_line(net)}"
+    )
+    if args.end_to_end:
+        print(exported)
+
+
+def _validation_images(args, metadata):
+    """The images to compare on; None, and a warning, where none are at hand and none were named."""
+    from mindres.runs.images import settings
+
+    split = settings(args.ckpt, metadata, args.dataset).get("split")
+    try:
+        return open_images(args, metadata, split or "test")
+    except UserError as error:
+        if args.dataset or args.dataset_path or args.split:
+            raise
         print(
-            f"wrote {out} ({size:,} bytes), loaded again with the same logits: "
-            f"{architecture_line(net)}"
+            f"mindres: warning: the file is compared on made-up pictures, as there are no "
+            f"validation images: {error.on_command_line()}",
+            file=sys.stderr,
         )
+        return None

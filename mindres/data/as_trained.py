@@ -26,24 +26,33 @@ def preprocess(image: np.ndarray, metadata: Mapping) -> np.ndarray:
         UserError: the metadata does not say how.
     """
     metadata = Metadata.of(metadata)
-    lacking = [key for key in ("mean", "std", "input_size") if key not in metadata]
-    if lacking:
-        raise UserError(
-            "the checkpoint does not say how its images are prepared "
-            f"({', '.join(lacking)}): it was not trained by mindres on a dataset of mindres.data"
-        )
+    check_says_how(metadata)
     size, mean, std = (metadata[name] for name in ("input_size", "mean", "std"))
     size = tuple(size)
     if len(mean) == 1:
         image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
-    if crops(metadata):
-        edge = round(min(size) / crop_fraction(metadata))
+    if edge := shorter_side(metadata):
         image = _less_extreme(image, size)
         image = vision.CenterCrop(size)(vision.Resize(edge, vision.Inter.BICUBIC)(image))
     else:
         image = vision.Resize(size, vision.Inter.BICUBIC)(image)
     scaled = (image.reshape(*size, -1) / 255 - mean) / std
     return scaled.transpose(2, 0, 1).astype(np.float32)
+
+
+def check_says_how(metadata: Metadata) -> None:
+    """Raise `UserError` unless the metadata says how images are prepared."""
+    lacking = [key for key in ("mean", "std", "input_size") if key not in metadata]
+    if lacking:
+        raise UserError(
+            "the checkpoint does not say how its images are prepared "
+            f"({', '.join(lacking)}): it was not trained by mindres on a dataset of mindres.data"
+        )
+
+
+def shorter_side(metadata: Metadata) -> int | None:
+    """To how many pixels the shorter side is resized before cropping; None where nothing is cut."""
+    return round(min(metadata["input_size"]) / crop_fraction(metadata)) if crops(metadata) else None
 
 
 def _less_extreme(image, size):

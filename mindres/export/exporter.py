@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,11 @@ import numpy as np
 from mindspore import ops
 
 from mindres import files
+from mindres.data.as_trained import check_says_how
+from mindres.errors import UserError
 from mindres.evaluation.inference import in_mode, inference, logits
-from mindres.export import FORMATS, format_of
+from mindres.export import FORMATS, format_of, onnx
+from mindres.export.photographs import Exported, write_end_to_end
 from mindres.models import registry
 from mindres.models.build import check_images
 from mindres.models.cifar_resnet import PadShortcut
@@ -34,7 +38,7 @@ class ExportedPadShortcut(PadShortcut):
         return self.pad(self.subsample(x))
 
 
-def export_model(net, path, format=None, metadata=None) -> Path:
+def export_model(net, path, format=None, metadata=None, end_to_end=False, data=None) -> Path:
     """Write `net` for inference to `path`, with batch normalisation folded into the convolutions.
 
     The input is `input`, normalised float32 images (N, C, H, W) of any batch size, the output
@@ -43,34 +47,71 @@ def export_model(net, path, format=None, metadata=None) -> Path:
     ONNX Runtime or MindSpore, and counts only if it gives the logits of `net` for several batch
     sizes.
 
+    With `end_to_end` the file takes the photograph itself: the input is `image`, uint8 RGB
+    (H, W, 3) of any size, upright, and the output `probabilities`, float32 (num_classes).
+    Resizing, cropping, normalisation and softmax are inside, as `mindres.predict` does them. It
+    counts only if it gives up to 2,000 images of `data` the same likeliest class, and
+    probabilities that differ by 0.001 at most.
+
     Args:
         net: a network of this package.
         path: the file to write.
-        format: "onnx" or "mindir"; None for what `path` ends in.
+        format: a name in `mindres.export.FORMATS`; None for what `path` ends in.
         metadata: as `load_model` returns it; `input_size` is the size of the images.
+        end_to_end: whether the file takes photographs.
+        data: an `ImageDataset` to compare on; None for made-up pictures.
 
     Raises:
-        UserError: the format is unknown or not the one that `path` ends in, the onnx packages are
-            missing, or the file cannot be written.
+        UserError: the format is unknown or not the one that `path` ends in, packages are missing,
+            the metadata does not say how photographs are prepared, or the file cannot be written.
     """
+    return export(net, path, format, metadata, end_to_end, data).path
+
+
+def export(net, path, format=None, metadata=None, end_to_end=False, data=None) -> Exported:
+    """As `export_model`; returns what was found of the file."""
     path = Path(path)
     format = format_of(path, format)
     kind = importlib.import_module(FORMATS[format].module)
     kind.require()
     metadata = replace(Metadata.of(metadata), architecture=net.architecture)
+    if end_to_end:
+        check_says_how(metadata)
+        if not hasattr(kind, "from_onnx"):
+            raise UserError(
+                f"{format} files take prepared images only: export to ONNX, or leave out "
+                "`end_to_end`"
+            )
+    shape = _input_shape(net, metadata)
+    # MindSpore takes no names with spaces and leaves files beside: it gets a folder of its own.
+    with in_mode(), tempfile.TemporaryDirectory() as folder, files.atomic_write(path) as part:
+        draft = Path(folder) / f"network{FORMATS[format].ending}"
+        if end_to_end:
+            core = draft.with_name("core.onnx")
+            _write_checked(onnx, net, shape, core, metadata, path)
+            exported = write_end_to_end(kind, core, draft, net, metadata, data, path)
+        else:
+            _write_checked(kind, net, shape, draft, metadata, path)
+            exported = Exported(path)
+        shutil.copyfile(draft, part)
+    return exported
+
+
+def _write_checked(kind, net, shape, draft: Path, metadata: Metadata, path: Path) -> None:
+    """Write `net` to `draft` and compare its logits."""
+    network = _exportable(net)
+    with deferred_signals():  # MindSpore's compiler leaves files behind where it is stopped
+        kind.write(network, draft, shape, metadata)
+    _check(kind.load(draft), net, shape, path)
+
+
+def _input_shape(net, metadata: Metadata) -> tuple[int, ...]:
+    """(channels, height, width) of the images that the file takes; `UserError` if `net` cannot."""
     facts = registry.network(net.architecture["arch"])
     channels = net.architecture.get("in_channels", facts.input_shape[0])
     shape = (channels, *(metadata.input_size or facts.input_shape[1:]))
     check_images(net, shape)
-    network = _exportable(net)
-    # MindSpore takes no names with spaces and leaves files beside: it gets a folder of its own.
-    with in_mode(), tempfile.TemporaryDirectory() as folder, files.atomic_write(path) as part:
-        draft = Path(folder) / f"network{FORMATS[format].ending}"
-        with deferred_signals():  # MindSpore's compiler leaves files behind where it is stopped
-            kind.write(network, draft, shape, metadata)
-        _check(kind.load(draft), net, shape, path)
-        part.write_bytes(draft.read_bytes())
-    return path
+    return shape
 
 
 def _exportable(net):

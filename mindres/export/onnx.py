@@ -10,10 +10,9 @@ from mindspore import Tensor
 
 from mindres import __version__
 from mindres.errors import UserError
+from mindres.export.runtime import EndToEndFile
+from mindres.export.tensors import INPUT, LOGITS
 from mindres.signals import deferred_signals
-
-INPUT = "input"
-OUTPUT = "logits"
 
 
 def require() -> None:
@@ -34,7 +33,7 @@ def write(network, path, shape, metadata) -> None:
 
     images = Tensor(shape=(None, *shape), dtype=mindspore.float32)
     mindspore.onnx.export(
-        network, images, file_name=str(path), input_names=[INPUT], output_names=[OUTPUT]
+        network, images, file_name=str(path), input_names=[INPUT], output_names=[LOGITS]
     )
     model = onnx.load(path)
     for tensor in (model.graph.input[0], model.graph.output[0]):
@@ -52,4 +51,16 @@ def load(path):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda images: session.run([OUTPUT], {INPUT: images})[0]
+    return lambda images: session.run([LOGITS], {INPUT: images})[0]
+
+
+def from_onnx(model, path) -> None:
+    """Write an ONNX model."""
+    import onnx
+
+    onnx.save(model, path)
+
+
+def load_end_to_end(path) -> EndToEndFile:
+    """A file that takes photographs, with `answer` and `answer_all`."""
+    return EndToEndFile(path)

@@ -1,0 +1,122 @@
+"""The preparation of an image as an ONNX graph: what `mindres.data.as_trained.preprocess` does.
+
+Pixels are those of OpenCV's cubic resize of uint8 images (a = -0.75, half-pixel centres, no
+low-pass), which MindSpore calls: weights are whole 2048ths. ONNX's own Resize is not used: its
+weights are not rounded, so that one pixel in ten would be another.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mindres.export.graph_builder import GraphBuilder, Value
+from mindres.export.tensors import IMAGE, INPUT
+from mindres.weights.metadata import Metadata
+
+TAPS = np.float32([[-1], [0], [1], [2]])  # the pixels that count, from the one before the position
+# Their weights: polynomials of the distance from the pixel before the position.
+CUBIC = np.float32(
+    [[0, -0.75, 1.5, -0.75], [1, 0, -2.25, 1.25], [0, 0.75, 1.5, -1.25], [0, 0, -0.75, 0.75]]
+)
+SCALE = 2048.0
+GREY = np.float32([[19595], [38470], [7471]])  # of 65536: Pillow's weights of red, green and blue
+
+
+class Axis(NamedTuple):
+    """The pixels of one axis that are read, and how: all scalars of the graph.
+
+    first: the first pixel that is read, int64.
+    side: how many pixels from there on are resized, float32.
+    resized: to how many, float32.
+    """
+
+    first: Value
+    side: Value
+    resized: Value
+
+
+def preprocessing(metadata: Metadata, edge: int | None):
+    """The graph of `image`, uint8 (height, width, 3), to `input`, float32 (1, C, h, w).
+
+    Args:
+        metadata: with `mean`, `std` and `input_size`.
+        edge: the length to which the shorter side is resized before the image is cropped; None
+            stretches the image.
+    """
+    from onnx import TensorProto, helper
+
+    assert metadata.mean and metadata.std and metadata.input_size
+    h, w = metadata.input_size
+    graph = GraphBuilder()
+    image = graph.input(IMAGE)
+    rows, columns = _axes(image, h, w, edge)
+    resized = _resized(image, rows, columns, h, w, grey=len(metadata.mean) == 1)
+    mean, std = (np.float32(values)[:, None, None] for values in (metadata.mean, metadata.std))
+    ((resized / 255 - mean) / std).op("Unsqueeze", np.array([0]), name=INPUT)
+    given = helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, ["height", "width", 3])
+    shape = [1, len(metadata.mean), h, w]
+    made = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, shape)
+    return helper.make_graph(graph.nodes, "prepare", [given], [made], graph.constants)
+
+
+def _axes(image: Value, h: int, w: int, edge: int | None) -> tuple[Axis, Axis]:
+    """How the rows and the columns are resized."""
+    shape = image.op("Shape")
+    sides = [shape.take(np.int64(axis), axis=0) for axis in (0, 1)]
+    if edge is None:
+        none = image.graph.constant(np.int64(0))
+        lengths = [image.graph.constant(n) for n in (h, w)]
+        return tuple(Axis(none, side.to("float32"), n) for side, n in zip(sides, lengths))  # type: ignore[return-value]
+    shorter = sides[0].op("Min", sides[1])
+    return tuple(_cropped(side, shorter, edge, (h, w)) for side in sides)  # type: ignore[return-value]
+
+
+def _cropped(side: Value, shorter: Value, edge: int, size) -> Axis:
+    """An axis of an image whose shorter side becomes `edge`.
+
+    Of a very long one only the middle is resized, as `preprocess` does.
+    """
+    longest = shorter * np.int64(8 * -(-max(size) // min(size)))
+    first = ((side - longest) / np.int64(2)).op("Max", np.int64(0))
+    rest = (side - first * np.int64(2)).to("float32")
+    resized = (rest / shorter.to("float32") * edge).op("Floor")
+    return Axis(first, rest, resized)
+
+
+def _resized(image: Value, rows: Axis, columns: Axis, h: int, w: int, grey: bool) -> Value:
+    """The middle (h, w) of the resized image, whole numbers from 0 to 255, float32 (C, h, w)."""
+    row_indices, row_weights = _taps(rows, h)
+    column_indices, column_weights = _taps(columns, w)
+    pixels = image.take(row_indices, axis=0).take(column_indices, axis=1)
+    if grey:
+        sums = pixels.to("float32").op("MatMul", GREY) + 32768
+        pixels = (sums / 65536).op("Floor")
+    channels = 1 if grey else 3
+    planes = pixels.op("Transpose", perm=[2, 0, 1]).to("float32")
+    # Sums of whole numbers below 2 ** 24, which float32 has.
+    across = (planes.reshape(channels * 4 * h, 4, w) * column_weights).sum(1)
+    down = across.reshape(channels, 4, h, w) * (row_weights / SCALE**2).reshape(4, h, 1)
+    return down.sum(1).op("Round").op("Clip", 0, 255)
+
+
+def _taps(axis: Axis, kept: int) -> tuple[Value, Value]:
+    """Which pixels the `kept` middle places of an axis are made of: int64 (4 * kept), and weights.
+
+    The weights, (4, kept), are whole 2048ths; places outside of the image have none, and are black.
+    """
+    start = ((axis.resized - kept) * 0.5).op("Floor")
+    place = start + np.arange(kept, dtype=np.float32)
+    # In float64, as OpenCV computes it.
+    step = axis.side.to("float64") / axis.resized.to("float64")
+    centre = (place.to("float64") + np.float64(0.5)) * step - np.float64(0.5)
+    position = centre.to("float32")
+    before = position.op("Floor")
+    beside = (position - before).reshape(1, kept)
+    powers = beside ** np.float32([[0], [1], [2], [3]])
+    weights = (powers.graph.constant(CUBIC).op("MatMul", powers) * SCALE).op("Round")
+    from_start = place.op("GreaterOrEqual", 0)
+    inside = from_start.op("And", place.op("Less", axis.resized)).to("float32")
+    nearest = (before.reshape(1, kept) + TAPS).op("Clip", 0, axis.side - 1)
+    return (nearest.to("int64") + axis.first).reshape(4 * kept), weights * inside

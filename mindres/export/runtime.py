@@ -1,0 +1,117 @@
+"""Runs a file of `mindres export --end_to_end` with ONNX Runtime, without MindSpore."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mindres.errors import UserError
+from mindres.export.tensors import BATCH_PROBABILITIES, IMAGE, INPUT, PROBABILITIES
+from mindres.signals import deferred_signals
+
+
+class EndToEndFile:
+    """The network of an ONNX file that takes photographs.
+
+    Its two halves run apart: each image is prepared by itself, since images differ in size, and
+    then the network takes them all at once. Threads may call it at the same time.
+
+    Attributes:
+        name, bytes: as the table of an export shows it.
+        metadata: what the file notes: `classes`, `architecture`, `mean`, `std` and more.
+        classes: their names; their numbers, where no names are known.
+
+    Raises:
+        UserError: the file cannot be read, was not exported with --end_to_end, or a package is
+            missing.
+    """
+
+    name = "ONNX float32"
+
+    def __init__(self, path, threads: int = 0):
+        """`threads` of ONNX Runtime; 0 is one for each core."""
+        model = _read(Path(path))
+        self.bytes = model.ByteSize()
+        self.metadata = {each.key: json.loads(each.value) for each in model.metadata_props}
+        self._whole = _session(model, threads)
+        prepare, network = _halves(model)
+        self._prepare, self._network = _session(prepare, threads), _session(network, threads)
+        count = self._network.get_outputs()[0].shape[1]
+        self.classes = [str(name) for name in self.metadata.get("classes") or range(count)]
+
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """What the network takes for a uint8 RGB image (H, W, 3): float32 (C, h, w)."""
+        return self._prepare.run(None, {IMAGE: image})[0][0]
+
+    def probabilities(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
+        """Float32 (N, classes) for N prepared images."""
+        return self._network.run(None, {INPUT: np.stack(prepared)})[0]
+
+    def answer_all(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """The probabilities (N, classes) of images (H, W, 3), which may differ in size."""
+        return self.probabilities([self.prepare(image) for image in images])
+
+    def answer(self, image: np.ndarray) -> np.ndarray:
+        """The probabilities (classes) of one image (H, W, 3), from the whole file at once."""
+        return self._whole.run(None, {IMAGE: image})[0]
+
+
+def _read(path: Path):
+    """The ONNX model in a file, if it takes photographs."""
+    try:
+        with deferred_signals():  # else Ctrl-C inside may come out as an ImportError
+            import onnx
+            import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"ONNX files take the package {error.name}: pip install onnx onnxruntime"
+        ) from None
+    try:
+        model = onnx.load(path)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except Exception:  # protobuf has a class of its own for each reason
+        raise UserError(f"{path} is damaged or not an ONNX file") from None
+    ends = [each.name for each in (*model.graph.input, *model.graph.output)]
+    if ends != [IMAGE, PROBABILITIES]:
+        raise UserError(
+            f"{path} does not take photographs: write it with mindres export --end_to_end"
+        )
+    return model
+
+
+def _halves(model):
+    """The models of `image` to `input`, for one image, and `input` to `batch_probabilities`."""
+    inside = {each.name: each for each in model.graph.value_info}
+    made = [name for node in model.graph.node for name in node.output[:1]]
+    end, stop = made.index(INPUT) + 1, made.index(BATCH_PROBABILITIES) + 1
+    prepare, network = copy.deepcopy(model), copy.deepcopy(model)
+    del prepare.graph.node[end:], prepare.graph.output[:]
+    prepare.graph.output.append(inside[INPUT])
+    del network.graph.node[stop:], network.graph.node[:end]
+    del network.graph.input[:], network.graph.output[:]
+    network.graph.input.append(inside[INPUT])
+    network.graph.output.append(inside[BATCH_PROBABILITIES])
+    del network.graph.value_info[:]  # the shapes for one image
+    for tensor in (network.graph.input[0], network.graph.output[0]):
+        tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
+    return prepare, network
+
+
+def _session(model, threads: int):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime has a class of its own for each reason
+        reason = str(error).splitlines()[0]
+        raise UserError(f"ONNX Runtime does not take the file: {reason}") from None

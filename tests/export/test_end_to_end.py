@@ -1,0 +1,156 @@
+"""Files that take photographs: what they answer, and how an export proves it."""
+
+import json
+
+import numpy as np
+import pytest
+from a_run import network
+from PIL import Image
+
+import mindres
+from mindres import UserError
+from mindres.cli import program
+from mindres.data.as_trained import preprocess, shorter_side
+from mindres.data.images import read_image
+from mindres.export import proof
+from mindres.export.preprocessing import preprocessing
+from mindres.weights.metadata import Metadata
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+random = np.random.default_rng(0)
+COLOUR = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+CLASSES = [f"class {k}" for k in range(10)]
+NOTED = {**COLOUR, "input_size": [32, 32], "crop_fraction": 0.875, "classes": CLASSES}
+
+
+def session(model):
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [
+        {**COLOUR, "input_size": [96, 96], "crop_fraction": 0.875},
+        {**COLOUR, "input_size": [32, 32]},
+        {**COLOUR, "input_size": [48, 71], "crop_fraction": 0.9},  # black enters at the sides
+        {**COLOUR, "input_size": [33, 20], "crop_fraction": 0.5, "fit": "stretch"},
+        {"mean": [0.5], "std": [0.25], "input_size": [28, 28]},
+    ],
+    ids=str,
+)
+def test_the_graph_prepares_images_as_training_does(noted):
+    noted = Metadata.of(noted)
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    graph = preprocessing(noted, shorter_side(noted))
+    prepare = session(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8))
+    one_step = 1 / 255 / np.array(noted.std)[:, None, None]
+    for size in [(32, 32), (1, 1), (375, 500), (451, 300), (2, 900), (1500, 3), (97, 64), (28, 28)]:
+        image = random.integers(0, 256, (*size, 3), np.uint8)
+        ours = prepare.run(None, {"image": image})[0][0]
+        steps = np.abs(ours - preprocess(image, noted)) / one_step
+        # Where OpenCV's last digit lies halfway, it rounds some columns up and others to even.
+        assert steps.max() < 1.01 and (steps > 0.01).mean() < 2e-3, size
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Photograph-like files of many sizes, modes and orientations, in folders of two classes."""
+    pictures = {}
+    for i, size in enumerate([(90, 61), (48, 48), (30, 177), (300, 40)]):
+        small = random.integers(0, 256, (5, 6, 3), np.uint8)
+        pictures[f"{i}.png"] = Image.fromarray(small).resize(size, Image.BICUBIC)
+    first = pictures["0.png"]
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    seen_through = first.convert("RGBA")
+    seen_through.putalpha(Image.linear_gradient("L").resize(first.size))
+    more = {"rgba.png": seen_through, "grey.png": first.convert("L"), "palette.gif": first}
+    deep = Image.fromarray(random.integers(0, 65536, (30, 47), np.uint16))
+    more |= {"cmyk.jpg": first.convert("CMYK"), "deep.png": deep}
+    for name in ("train/cat", "train/dog", "val/cat", "val/dog"):
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        first.save(folder / "turned.jpg", exif=turned)
+        for file, picture in {**pictures, **more}.items():
+            picture.save(folder / file)
+    return tmp_path
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as left:
+        program.main([*map(str, arguments)])
+    return (left.value.code or 0, *capsys.readouterr())
+
+
+def test_a_file_answers_as_the_network_does(photos, capsys):
+    checkpoint, out = photos / "net.ckpt", photos / "a folder" / "net.onnx"
+    noted = {**NOTED, "classes": ["cat", "dog"], "dataset": "folder"}
+    mindres.save_checkpoint(mindres.reset_head(network(), 2), checkpoint, **noted)
+    export = ["export", "--ckpt", checkpoint, "--out", out, "--end_to_end"]
+    status, told, err = run(capsys, *export, "--dataset_path", photos, "--split", "val", "--json")
+    assert (status, err) == (0, "")
+    told = json.loads(told)
+    assert told["images"] == told["same_top"] == 20 and told["difference"] < 1e-3
+    assert [row["format"] for row in told["table"]] == ["MindSpore", "ONNX float32"]
+    assert all(row["ms_of_1"] > 0 and row["accuracy"] is not None for row in told["table"])
+
+    assert [file.name for file in out.parent.iterdir()] == ["net.onnx"]
+    loaded = session(onnx.load(out))
+    (given,), (answer,) = loaded.get_inputs(), loaded.get_outputs()
+    assert (given.name, given.shape, given.type) == (
+        "image",
+        ["height", "width", 3],
+        "tensor(uint8)",
+    )
+    assert (answer.name, answer.shape, answer.type) == ("probabilities", [2], "tensor(float)")
+    kept = loaded.get_modelmeta().custom_metadata_map
+    kept = {key: json.loads(value) for key, value in kept.items()}
+    assert kept.pop("architecture")["arch"] == "lenet5" and kept == noted
+
+    files = sorted((photos / "val").rglob("*.*"))
+    status, told, _ = run(capsys, "predict", *files, "--ckpt", checkpoint, "--json")
+    for file, said in zip(files, json.loads(told)["images"]):
+        ours = loaded.run(None, {"image": read_image(file)})[0]
+        theirs = {each["index"]: each["probability"] for each in said["predictions"]}
+        assert ours.argmax() == said["predictions"][0]["index"]
+        np.testing.assert_allclose(ours, [theirs[0], theirs[1]], atol=1e-3)
+
+
+def test_without_images_made_up_pictures_are_compared(tmp_path, capsys):
+    mindres.save_checkpoint(network(), tmp_path / "net.ckpt", **NOTED)
+    export = ["export", "--ckpt", tmp_path / "net.ckpt", "--out", tmp_path / "net.onnx"]
+    status, out, err = run(capsys, *export, "--end_to_end")
+    assert status == 0 and err.count("\n") == 1 and "compared on made-up pictures" in err
+    assert "the likeliest class is the network's for 24 of 24 images" in out
+    assert "ONNX float32" in out and "images/s" in out
+    status, out, err = run(capsys, *export, "--end_to_end", "--dataset_path", "nowhere")
+    assert (status, out) == (2, "") and err.startswith("mindres: error: ")
+
+
+def test_a_file_that_answers_otherwise_is_not_written(tmp_path, monkeypatch):
+    out = tmp_path / "net.onnx"
+    out.write_bytes(b"the last one")
+    net, other, answer = network(), network(seed=1), proof.network_answer
+    monkeypatch.setattr(proof, "network_answer", lambda _, metadata: answer(other, metadata))
+    with pytest.raises(RuntimeError, match="was not written: its probabilities are off by"):
+        mindres.export_model(net, out, metadata=NOTED, end_to_end=True)
+    assert out.read_bytes() == b"the last one" and list(tmp_path.iterdir()) == [out]
+
+
+def test_another_class_is_told_where_it_is_no_tie():
+    ours = proof.Answers(np.array([[0.5004, 0.4996]]), None)
+    near = proof.Answers(np.array([[0.4999, 0.5001]]), None)
+    assert "of 1 of 1 images" in proof.disagreement(near, ours).replace("the likeliest class ", "")
+    tie = proof.Answers(np.array([[0.50002, 0.49998]]), None)
+    assert proof.disagreement(near, tie) is None
+
+
+def test_what_a_user_can_put_right(tmp_path):
+    with pytest.raises(UserError, match="does not say how its images are prepared"):
+        mindres.export_model(network(), tmp_path / "net.onnx", end_to_end=True)
+    with pytest.raises(UserError, match="mindir files take prepared images only"):
+        mindres.export_model(network(), tmp_path / "net.mindir", metadata=NOTED, end_to_end=True)
+    assert not list(tmp_path.iterdir())
