@@ -82,9 +82,7 @@ def test_help_has_an_example_that_can_be_typed(run_example, script):
     done = run_example(script, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(rf"^ +python (examples/)?{script} \S", done.stdout, re.M)
-    assert len((ROOT / "examples" / script).read_text().splitlines()) <= (
-        140 if script == "serve_onnx.py" else 60
-    )
+    assert len((ROOT / "examples" / script).read_text().splitlines()) <= 60
 
 
 @pytest.fixture(scope="module")
