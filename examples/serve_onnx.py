@@ -1,9 +1,8 @@
 """Classify images with a file of `mindres export --end_to_end`, without MindSpore and mindres.
 
+Needed beside this file: pip install onnxruntime numpy pillow
 example:
   python serve_onnx.py pets.onnx photo.jpg another.png
-
-Needed beside this file: pip install onnxruntime numpy pillow
 """
 
 import argparse
@@ -36,10 +35,8 @@ def main():
         except (OSError, SyntaxError, ValueError) as error:
             status = complain(f"{name} cannot be read as an image: {error}")
             continue
-        best = np.argsort(-shares, kind="stable")[:3]
-        print(
-            f"{name}:", ", ".join(f"{classes[i] if classes else i} {shares[i]:.1%}" for i in best)
-        )
+        told = [f"{classes[i] if classes else i} {shares[i]:.1%}" for i in np.argsort(-shares)[:3]]
+        print(f"{name}: {', '.join(told)}")
     sys.exit(status)
 
 

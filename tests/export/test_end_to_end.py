@@ -24,6 +24,11 @@ CLASSES = [f"class {k}" for k in range(10)]
 NOTED = {**COLOUR, "input_size": [32, 32], "crop_fraction": 0.875, "classes": CLASSES}
 
 
+@pytest.fixture(autouse=True)
+def short_measurements(monkeypatch):
+    monkeypatch.setattr(proof, "SECONDS", 0.01)
+
+
 def session(model):
     return onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]

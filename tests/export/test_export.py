@@ -218,7 +218,7 @@ def test_a_row_is_a_format(tmp_path, capsys, monkeypatch):
     with pytest.raises(UserError, match=r"end its name in \.onnx or \.mindir or \.shape"):
         format_of("net.pb")
     with pytest.raises(SystemExit):
-        program.main(["export", "--help"])
+        program.main(["export", "--help-all"])
     assert "shape for the tests" in " ".join(capsys.readouterr().out.split())
 
 
