@@ -15,13 +15,17 @@ from mindres.export.graph_builder import GraphBuilder, Value
 from mindres.export.tensors import IMAGE, INPUT
 from mindres.weights.metadata import Metadata
 
-TAPS = np.float32([[-1], [0], [1], [2]])  # the pixels that count, from the one before the position
+TAPS = np.array(
+    [[-1], [0], [1], [2]], np.float32
+)  # the pixels that count, from the one before the position
 # Their weights: polynomials of the distance from the pixel before the position.
-CUBIC = np.float32(
-    [[0, -0.75, 1.5, -0.75], [1, 0, -2.25, 1.25], [0, 0.75, 1.5, -1.25], [0, 0, -0.75, 0.75]]
+CUBIC = np.array(
+    [[0, -0.75, 1.5, -0.75], [1, 0, -2.25, 1.25], [0, 0.75, 1.5, -1.25], [0, 0, -0.75, 0.75]],
+    np.float32,
 )
 SCALE = 2048.0
-GREY = np.float32([[19595], [38470], [7471]])  # of 65536: Pillow's weights of red, green and blue
+# Pillow's weights of red, green and blue, of 65536.
+GREY = np.array([[19595], [38470], [7471]], np.float32)
 
 
 class Axis(NamedTuple):
@@ -53,7 +57,9 @@ def preprocessing(metadata: Metadata, edge: int | None):
     image = graph.input(IMAGE)
     rows, columns = _axes(image, h, w, edge)
     resized = _resized(image, rows, columns, h, w, grey=len(metadata.mean) == 1)
-    mean, std = (np.float32(values)[:, None, None] for values in (metadata.mean, metadata.std))
+    mean, std = (
+        np.array(values, np.float32)[:, None, None] for values in (metadata.mean, metadata.std)
+    )
     ((resized / 255 - mean) / std).op("Unsqueeze", np.array([0]), name=INPUT)
     given = helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, ["height", "width", 3])
     shape = [1, len(metadata.mean), h, w]
@@ -114,7 +120,7 @@ def _taps(axis: Axis, kept: int) -> tuple[Value, Value]:
     position = centre.to("float32")
     before = position.op("Floor")
     beside = (position - before).reshape(1, kept)
-    powers = beside ** np.float32([[0], [1], [2], [3]])
+    powers = beside ** np.array([[0], [1], [2], [3]], np.float32)
     weights = (powers.graph.constant(CUBIC).op("MatMul", powers) * SCALE).op("Round")
     from_start = place.op("GreaterOrEqual", 0)
     inside = from_start.op("And", place.op("Less", axis.resized)).to("float32")

@@ -69,6 +69,7 @@ class Answers:
 
 def raw_images(data, most=MOST_IMAGES) -> Iterator[Labelled]:
     """Up to `most` images of an `ImageDataset`, spread over it: uint8 RGB (H, W, 3), and labels."""
+    data = data.plain()
     indices = data.indices()
     indices = np.arange(len(data.labels())) if indices is None else np.sort(indices)
     chosen = indices[np.linspace(0, len(indices) - 1, min(most, len(indices))).astype(int)]
@@ -82,9 +83,12 @@ def made_up_images(count=24) -> Iterator[Labelled]:
     """Pictures of many sizes, without labels, for a network whose images are not at hand."""
     random = np.random.default_rng(0)
     for _ in range(count):
-        size = tuple(int(side) for side in random.integers(16, 600, 2))
+        width, height = (int(side) for side in random.integers(16, 600, 2))
         small = random.integers(0, 256, (*random.integers(2, 24, 2), 3), np.uint8)
-        yield np.asarray(Image.fromarray(small).resize(size, Image.Resampling.BICUBIC)), None
+        yield (
+            np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)),
+            None,
+        )
 
 
 def network_answer(net, metadata) -> Answer:
@@ -125,8 +129,8 @@ def disagreement(file: Answers, net: Answers) -> str | None:
 def measure(format: str, size: int | None, answer: Answer, images, answers: Answers) -> Row:
     """A row of the table, timed on `images`, of which there may be fewer than a batch."""
     batch = [images[i % len(images)] for i in range(BATCH)]
-    times = [_milliseconds(lambda some=some: answer(some)) for some in (batch[:1], batch)]
-    return Row(format, size, *times, answers.accuracy)
+    one, all_ = (_milliseconds(lambda some=some: answer(some)) for some in (batch[:1], batch))
+    return Row(format, size, one, all_, answers.accuracy)
 
 
 def table(rows: list[Row]) -> str:
