@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from mindres.data.as_trained import preprocess
 from mindres.evaluation.predictor import predict
-from mindres.signals import restore_signal_handlers
 
 MOST_IMAGES = 2000
 BATCH = 32
@@ -75,7 +74,6 @@ def raw_images(data, most=MOST_IMAGES) -> Iterator[Labelled]:
     chosen = indices[np.linspace(0, len(indices) - 1, min(most, len(indices))).astype(int)]
     source = data.source(ds.SubsetSampler(chosen.tolist()))
     for image, label in source.create_tuple_iterator(num_epochs=1, output_numpy=True):
-        restore_signal_handlers()
         yield np.broadcast_to(image, (*image.shape[:2], 3)).copy(), int(label)
 
 
