@@ -51,6 +51,21 @@ def test_probe_is_logistic_regression_on_the_features(monkeypatch, classes):
     np.testing.assert_allclose(shares, reference.predict_proba(scaled), atol=1e-3)
 
 
+def test_a_better_classifier_stays(monkeypatch):
+    mindres.set_seed(0)
+    net = mindres.resnet20(num_classes=10)
+    weight, bias = linear_probe.classifier(net)
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(200, 64)).astype(np.float32)
+    labels = (features @ weight.asnumpy().T + bias.asnumpy()).argmax(1)
+    parts = iter([(features[:20], labels[:20]), (features[20:], labels[20:])])
+    monkeypatch.setattr(linear_probe, "features_of", lambda *_: next(parts))
+    data = few_digits("train", range(10))
+    before = weight.asnumpy().copy()
+    assert fit_linear_probe(net, data, data, "accuracy", balanced=False) == 1
+    np.testing.assert_array_equal(weight.asnumpy(), before)
+
+
 def test_no_training_ends_below_the_probe(tmp_path, parts, capsys):
     mindres.set_seed(0)
     net = mindres.resnet20(num_classes=10)
