@@ -5,7 +5,7 @@
 # make coverage   run every test and say which lines of mindres none of them runs
 # make docs   the documentation as pages in build/docs/, which work from disk; links that lead nowhere are errors
 # make test-browser   open the page of a run in Chromium, which apt-get installs where it is missing
-# make test-long   kill a training run twenty times and compare
+# make test-long   kill a training run twenty times and compare; train every family in bfloat16 beside PyTorch
 # make test-faults   attack it: kills, full disks, hostile files and servers; prints the table (TRIES=10: ten times as long)
 # make test-oldest   make test with the oldest dependencies that setup.py allows, in .venv-oldest
 # make test-gpu   on a machine with an NVIDIA driver: what only a GPU can show, and the benchmark against PyTorch
@@ -55,6 +55,7 @@ test-browser: $(VENV)/.installed-test
 
 test-long: $(VENV)/.installed-test
 	TEST_KILLS=20 $(BIN)/python -m pytest tests/training/test_runs.py
+	TEST_LONG=1 $(BIN)/python -m pytest -s tests/native/test_bfloat16_parity.py
 
 test-faults: $(VENV)/.installed-test
 	$(BIN)/python tests/faults --scale $(TRIES)

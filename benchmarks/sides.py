@@ -11,10 +11,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from benchmarks.limit import limit_step
+from mindres.devices import cpu
 
 INFER = ("infer",)
 TRAIN_AND_INFER = ("train", "infer")
@@ -24,7 +28,8 @@ class Side(NamedTuple):
     """`step(what, network, size, batch, stack, folder)` gives a function that does one step.
 
     The function waits for its results. What the side must leave at the end is put on `stack`, and
-    its files are in `folder`. `group` are the sides of which the table names the best.
+    its files are in `folder`. `group` are the sides of which the table names the best. `there` says
+    whether the side can be had on this machine.
     """
 
     about: str
@@ -32,6 +37,7 @@ class Side(NamedTuple):
     step: Callable
     environment: dict[str, str] = {}
     group: str = ""
+    there: Callable[[], bool] = lambda: True
 
 
 def random_batch(network: str, size: int, batch: int):
@@ -42,7 +48,9 @@ def random_batch(network: str, size: int, batch: int):
     return images, random.integers(0, 10, batch)
 
 
-def mindspore_step(what, network, size, batch, stack: ExitStack, folder="", *, native="chained"):
+def mindspore_step(
+    what, network, size, batch, stack: ExitStack, folder="", *, native="chained", amp_level="O0"
+):
     """mindres as `mindres.train` and `mindres.evaluate` run it.
 
     `native` is how much of the network the native operators replace (`accelerated`).
@@ -50,7 +58,7 @@ def mindspore_step(what, network, size, batch, stack: ExitStack, folder="", *, n
     import mindres
 
     net = mindres.create_model(network, num_classes=10)
-    return _mindspore_step(net, what, network, size, batch, stack, native)
+    return _mindspore_step(net, what, network, size, batch, stack, native, amp_level)
 
 
 def mindcv_step(what, network, size, batch, stack: ExitStack, folder=""):
@@ -63,18 +71,19 @@ def mindcv_step(what, network, size, batch, stack: ExitStack, folder=""):
     return _mindspore_step(net, what, network, size, batch, stack, "chained")
 
 
-def _mindspore_step(net, what, network, size, batch, stack, native):
+def _mindspore_step(net, what, network, size, batch, stack, native, amp_level="O0"):
     import mindspore
     from mindspore import nn
 
-    from mindres.native import accelerated
+    from mindres.native import accelerated, precision
     from mindres.training import recipes, step
 
     images, labels = random_batch(network, size, batch)
     images, labels = mindspore.Tensor(images), mindspore.Tensor(labels, mindspore.int32)
     mindspore.set_context(mode=mindspore.GRAPH_MODE)
     net.set_train(what == "train")
-    stack.enter_context(accelerated(net, fixed=what == "infer", step=native))
+    dtype = precision.element_type(precision.resolve_amp(amp_level))
+    stack.enter_context(accelerated(net, fixed=what == "infer", dtype=dtype, step=native))
     if what == "infer":
         return lambda: net(images).asnumpy()
     optimizer = nn.Momentum(net.trainable_params(), 0.001, 0.9)
@@ -154,6 +163,10 @@ def openvino_step(what, network, size, batch, stack, folder, *, precision="f32")
     return lambda: net(images)[0]
 
 
+def _has_openvino() -> bool:
+    return find_spec("openvino") is not None
+
+
 _NO_OPERATORS = {"MINDRES_NATIVE": "0"}
 _AS_IT_COMES = {**_NO_OPERATORS, "ONEDNN_MAX_CPU_ISA": "DEFAULT"}
 _torch = functools.partial(functools.partial, torch_step)
@@ -161,6 +174,13 @@ _native = functools.partial(functools.partial, mindspore_step)
 # The first is compared with the others.
 SIDES = {
     "mindres": Side("in float32", TRAIN_AND_INFER, mindspore_step),
+    "mindres bf16": Side(
+        "the same with `amp_level` O2, bfloat16",
+        TRAIN_AND_INFER,
+        _native(amp_level="O2"),
+        group="mindres, bfloat16",
+        there=cpu.has_bfloat16,
+    ),
     "MindSpore": Side(
         "as it comes, with MindCV's network, or mindres's where MindCV has none",
         TRAIN_AND_INFER,
@@ -211,11 +231,27 @@ SIDES = {
     "ONNX Runtime": Side(
         "the network that `mindres export` wrote", INFER, onnxruntime_step, group="runtimes"
     ),
-    "OpenVINO": Side("the same file, in float32", INFER, openvino_step, group="runtimes"),
+    "OpenVINO": Side(
+        "the same file, in float32", INFER, openvino_step, group="runtimes", there=_has_openvino
+    ),
     "OpenVINO bf16": Side(
         "the same file, in bfloat16",
         INFER,
         functools.partial(openvino_step, precision="bf16"),
         group="runtimes, bfloat16",
+        there=_has_openvino,
+    ),
+    "limit": Side(
+        "what oneDNN's primitives take alone, see benchmarks/limit.py",
+        TRAIN_AND_INFER,
+        limit_step,
+        group="limit",
+    ),
+    "limit bf16": Side(
+        "the same in bfloat16",
+        TRAIN_AND_INFER,
+        functools.partial(limit_step, dtype="bfloat16"),
+        group="limit, bfloat16",
+        there=cpu.has_bfloat16,
     ),
 }

@@ -49,6 +49,11 @@ def onednn_needs_limit() -> bool:
     return "avx512f" in instruction_sets()
 
 
+def has_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16 itself."""
+    return bool(instruction_sets() & {"avx512_bf16", "amx_bf16"})
+
+
 def instruction_sets() -> set[str]:
     """Instruction sets of the processor as Linux names them; empty where that cannot be known."""
     try:

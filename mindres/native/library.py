@@ -29,8 +29,6 @@ from mindres.native import build
 SWITCH = "MINDRES_NATIVE"
 # The element types that activations may have, and oneDNN's numbers for these (cpp/onednn.h).
 ELEMENT_TYPES = {mindspore.float32: 3, mindspore.bfloat16: 2}
-# The instruction sets with which a processor computes in bfloat16 itself.
-BFLOAT16 = {"avx512_bf16", "amx_bf16"}
 ISA = 0  # oneDNN's dnnl_cpu_isa_t: all that the processor has
 
 
@@ -53,9 +51,7 @@ def why_not(dtype=mindspore.float32) -> str | None:
         return "it is for CPU alone"
     if absent := load().absent:
         return absent
-    if dtype == mindspore.bfloat16 and not (
-        cpu.instruction_sets() & BFLOAT16 and load().blocks[dtype]
-    ):
+    if dtype == mindspore.bfloat16 and not (cpu.has_bfloat16() and load().blocks[dtype]):
         return "the processor has no bfloat16 (avx512_bf16 or amx_bf16)"
     return None
 
@@ -66,7 +62,7 @@ def load() -> Library:
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return Library(absent="it is for Linux on x86-64")
     try:
-        path, onednn = _compiled(), _onednn()
+        path, onednn = _compiled(), onednn_path()
         library = ctypes.CDLL(str(path))
     except (UserError, OSError) as error:
         return Library(absent=str(error))
@@ -121,7 +117,7 @@ def _compiled() -> Path:
     return library
 
 
-def _onednn() -> Path:
+def onednn_path() -> Path:
     """MindSpore's oneDNN, or a copy of it where MindSpore's own is kept from AVX-512 (`cpu`).
 
     The limit binds one loaded instance of the library, and a file of another name is another.

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import mindspore
 import numpy as np
 import pytest
 from conftest import ROOT, clean_environment
@@ -17,6 +18,7 @@ from small_networks import add_resnet8
 
 import mindres
 from mindres.data.digits import Digits
+from mindres.native import library
 from mindres.runs.history import read_history
 from mindres.weights.formats import read_checkpoint
 
@@ -172,14 +174,17 @@ def example(tmp_path):
 
 def test_the_example_counts_every_image_once_and_goes_on(tmp_path, own_cache, example, monkeypatch):
     folder = tmp_path / "ckpt"
+    level = "O2" if library.why_not(mindspore.bfloat16) is None else "O0"
     example = [example, *FLAGS, "resnet8", "--resize", "16", "--epochs", "2", "--ckpt_dir", folder]
+    example += ["--amp_level", level]
     out, _ = start(tmp_path, own_cache, *example, "--max_steps", "7").communicate(timeout=300)
     assert out.count("Train Loss") == 1, "one worker speaks for all:\n" + out[-2000:]
     out, _ = start(tmp_path, own_cache, *example, "--resume").communicate(timeout=300)
     assert "going on from" in out and out.count("Train Loss") == 1
     add_resnet8(monkeypatch)
     net, metadata = mindres.load_model(folder / "best.ckpt")
-    alone = mindres.evaluate(net, Digits(split="test", batch_size=60, resize=16))
+    data = Digits(split="test", batch_size=60, resize=16)
+    alone = mindres.evaluate(net, data, amp_level=level)
     assert alone.accuracy == pytest.approx(metadata["metric"], abs=1e-6)
     # The confusion matrices and losses of the workers are added up.
     history = read_history(folder / "history.csv")

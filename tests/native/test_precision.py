@@ -4,6 +4,7 @@ import json
 
 import mindspore
 import numpy as np
+import onnxruntime
 import pytest
 from small_networks import add_resnet8
 
@@ -12,6 +13,7 @@ from mindres.cli.program import main, run_command
 from mindres.data.digits import Digits
 from mindres.devices import cpu
 from mindres.errors import UserError
+from mindres.models.folding import fold_batch_norm
 from mindres.native import library, precision
 from mindres.weights.formats import read_checkpoint
 
@@ -76,10 +78,21 @@ def test_a_run_in_bfloat16_goes_on_to_the_last_bit(tmp_path):
 @needs_bfloat16
 def test_a_run_that_goes_on_with_auto_stays_as_it_was(tmp_path):
     train(tmp_path, "lenet5")
-    train(tmp_path, "lenet5", resume=True, amp_level="auto")
+    net, _ = train(tmp_path, "lenet5", resume=True, amp_level="auto")
+    exported_in_float32(net, tmp_path / "lenet5.onnx")
     assert json.loads((tmp_path / "config.json").read_text())["amp_level"] == "O2"
     with pytest.raises(UserError, match="`amp_level=O2`, not O0"):
         train(tmp_path, "lenet5", resume=True, amp_level="O0")
+
+
+def exported_in_float32(net, path):
+    """The file answers as the network does with O0."""
+    images, _ = next(digits("test").run().create_tuple_iterator(num_epochs=1, output_numpy=True))
+    mindres.export_model(net, path)
+    logits = onnxruntime.InferenceSession(path).run(["logits"], {"input": images})[0]
+    exact = np.exp(logits - logits.max(1, keepdims=True))
+    expected = mindres.predict(net, images).probabilities
+    np.testing.assert_allclose(exact / exact.sum(1, keepdims=True), expected, atol=1e-5)
 
 
 @needs_bfloat16
@@ -117,6 +130,8 @@ def test_evaluate_and_predict_in_bfloat16(tmp_path, capsys):
     run_command(command)
     document = json.loads(capsys.readouterr().out)
     assert document["loss"] == pytest.approx(rounded.loss, rel=0.02)
+    folded = mindres.evaluate(fold_batch_norm(net), data, amp_level="O2")
+    np.testing.assert_allclose(folded.probabilities, exact.probabilities, atol=0.01)
 
 
 def test_elsewhere_inference_runs_a_copy_of_mindspores_precision(monkeypatch):
