@@ -470,43 +470,6 @@ def answers(net, dtype=None):
         net.set_train()
         _, (dx2, gradients2) = mindspore.value_and_grad(loss, 0, trained)(images)
     return [logits, dx.asnumpy(), dx2.asnumpy(), *(g.asnumpy() for g in (*gradients, *gradients2))]
-@pytest.mark.parametrize(
-    "options",
-    [{"nesterov": True, "decay_all": False}, {"layer_decay": 0.5}],
-    ids=str,
-)
-def test_momentum_in_one_pass_is_pytorchs(options):
-    torch = pytest.importorskip("torch")
-    net = mindres.lenet5(10)
-    recipe = make_recipe(**{"weight_decay": 0.1, "lr": 0.1, "epochs": 1, **options})
-    rates = learning_rates(recipe, 3)
-    optimizer = optimizers.make_optimizer(net, recipe, rates)
-    depth = optimizers.stage_depths(net)
-    scales = [recipe.layer_decay ** depth(p.name) for p in optimizer.parameters]
-    theirs = [torch.nn.Parameter(torch.tensor(p.asnumpy())) for p in optimizer.parameters]
-    groups = [
-        {
-            "params": [p],
-            "weight_decay": recipe.weight_decay * (recipe.decay_all or p.ndim > 1),
-        }
-        for p in theirs
-    ]
-    reference = torch.optim.SGD(groups, 0.1, recipe.momentum, nesterov=recipe.nesterov)
-    with accelerated(optimizer):
-        assert isinstance(optimizer, networks.NativeMomentum)
-        for rate in rates:
-            gradients = tuple(tensor(*p.shape) for p in optimizer.parameters)
-            optimizer(gradients)
-            for group, p, gradient, scale in zip(
-                reference.param_groups, theirs, gradients, scales
-            ):
-                group["lr"] = rate * scale
-                p.grad = torch.tensor(gradient.asnumpy())
-            reference.step()
-    for ours, p in zip(optimizer.parameters, theirs):
-        np.testing.assert_allclose(ours.asnumpy(), p.detach().numpy(), atol=1e-6)
-
-
 def cosine(a, b): return float((a * b).sum() / numpy.sqrt((a * a).sum() * (b * b).sum()))
 theirs, result = answers(copy.deepcopy(net)), {}
 for dtype in library.ELEMENT_TYPES:

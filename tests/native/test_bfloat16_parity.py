@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 import torch_reference
 from mindspore import nn
+from small_networks import add_resnet8, narrow_classifiers
 
 import mindres
 from mindres.models.registry import family
@@ -29,9 +30,10 @@ pytestmark = pytest.mark.skipif(REASON is not None, reason=f"no bfloat16: {REASO
 # Network, options, channels, side of the images and how many are in a batch.
 NETWORKS = {
     "lenet5": ("lenet5", {}, 1, 32, 16),
-    "resnet20 A": ("resnet20", {"shortcut": "A"}, 3, 32, 16),
+    "shortcut A": ("resnet8", {"shortcut": "A"}, 3, 32, 16),
 }
 OTHERS = {
+    "resnet20 A": ("resnet20", {"shortcut": "A"}, 3, 32, 16),
     "resnet20 B": ("resnet20", {}, 3, 32, 16),
     "basic": ("resnet18", {}, 3, 64, 8),
     "bottleneck": ("resnet50", {}, 3, 64, 8),
@@ -126,6 +128,9 @@ def pair(arch, options, folder):
 def test_a_training_is_as_near_to_float32_as_pytorchs(network, tmp_path, monkeypatch):
     arch, options, channels, side, count = network
     monkeypatch.setattr(torch.nn.functional, "dropout", lambda x, *_: x)
+    add_resnet8(monkeypatch)
+    narrow_classifiers(monkeypatch)
+    monkeypatch.setattr(torch_reference, "WIDTH", 96)
     theirs, net = pair(arch, options, tmp_path)
     mindspore.set_context(mode=mindspore.GRAPH_MODE)
     images, labels = batch(channels, side, count)
