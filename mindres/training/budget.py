@@ -13,7 +13,7 @@ INFERENCE = 1 / 3  # of the time of a training step that the same images take wi
 EPOCH_OVERHEAD = 0.15  # seconds: to begin and end an epoch, and to write a small checkpoint
 WRITTEN = 16  # bytes of each value in an epoch: the best weights; and all, with two moments
 SIDES = (160, 128, 96, 64, 32)  # of smaller images that are proposed, in pixels
-PROBE_COMPILED, SHARE_OF_PROBE = 0.5, 0.25
+PROBE_COMPILED, SHARE_OF_PROBE = 0.5, 0.5
 DISK = 400e6  # bytes in a second
 COMPILED = 2.0  # times the first step of the range test, which waits for the compiler, too
 
@@ -52,7 +52,7 @@ class Budget:
         self.probe = PROBE_COMPILED * found.first_seconds + self.all_images
 
     def take_probe(self) -> bool:
-        """Set time for a linear probe aside, where that is a small part of what there is."""
+        """Set time for a linear probe aside, where half of it or more is left."""
         if self.probe > SHARE_OF_PROBE * self.left:
             return False
         self.left -= self.probe
