@@ -52,7 +52,7 @@ class Budget:
         self.probe = PROBE_COMPILED * found.first_seconds + self.all_images
 
     def take_probe(self) -> bool:
-        """Set time for a linear probe aside, where half of it or more is left."""
+        """Set time for a linear probe aside, where at least as much is left."""
         if self.probe > SHARE_OF_PROBE * self.left:
             return False
         self.left -= self.probe
