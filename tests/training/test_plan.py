@@ -3,10 +3,12 @@
 import argparse
 import json
 import shlex
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
+from small_networks import add_resnet8
 
 import mindres
 from mindres import pictures
@@ -21,6 +23,9 @@ from mindres.training import budget, plan
 from mindres.training.lr_finder import RangeTest, range_test
 from mindres.training.recipes import make_recipe
 from mindres.training.schedules import learning_rates
+
+LENET = ["--arch", "lenet5", "--pretrained", "false", "--device_target", "CPU"]
+LARGE = ["--batch_size", "256"]  # five steps an epoch
 
 
 @pytest.fixture(scope="module")
@@ -167,11 +172,12 @@ def test_few_images_make_small_batches(parts):
     assert args.batch_size is None
 
 
-def test_train_says_what_it_plans_and_how_to_repeat_it(tmp_path, monkeypatch, capsys):
+def test_train_says_what_it_plans_goes_on_with_it_and_how_to_repeat_it(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plan, "MOST_EPOCHS", 2)
-    lenet = "--arch lenet5 --pretrained false --device_target CPU"
-    run_command(["train", "digits", "--time", "3m", *lenet.split()])
+    run_command(["train", "digits", "--time", "3m", "--max_steps", "3", *LENET])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "planning 3 minutes (--time): a few steps are tried"
     assert [line.split(":")[0].strip() for line in lines[1:6]] == [
@@ -181,7 +187,6 @@ def test_train_says_what_it_plans_and_how_to_repeat_it(tmp_path, monkeypatch, ca
         "how",
         "rate",
     ]
-    assert lines[-1].startswith("Test accuracy: ")
     noted = json.loads((tmp_path / "ckpt" / "config.json").read_text())
     assert noted["time"] == 180 and noted["epochs"] == 2 and noted["schedule"] == "onecycle"
     assert lines[6].startswith("  expect little: 2 epochs from random weights")
@@ -190,6 +195,10 @@ def test_train_says_what_it_plans_and_how_to_repeat_it(tmp_path, monkeypatch, ca
         "lenet5 on digits, CPU: 2 epochs in batches of 32, momentum with the schedule onecycle"
         in lines
     )
+    run_command(["train", "digits", "--resume", *LENET])
+    out = capsys.readouterr().out
+    assert "planning" not in out and "going on from ckpt/last.ckpt: epoch 1, step 4" in out
+    assert "2 epochs" in out and out.splitlines()[-1].startswith("Test accuracy: ")
     again[again.index("--ckpt_dir") + 1] = "again"
     run_command([*again, "--device_target", "CPU", "--max_steps", "1"])
     repeated = json.loads((tmp_path / "again" / "config.json").read_text())
@@ -209,19 +218,6 @@ def test_train_says_what_it_plans_and_how_to_repeat_it(tmp_path, monkeypatch, ca
         assert noted[name] == repeated[name], name
 
 
-def test_a_planned_run_goes_on(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    lenet = "--arch lenet5 --pretrained false --device_target CPU"
-    monkeypatch.setattr(plan, "MOST_EPOCHS", 2)
-    run_command(["train", "digits", "--time", "3m", "--max_steps", "3", *lenet.split()])
-    noted = json.loads((tmp_path / "ckpt" / "config.json").read_text())
-    capsys.readouterr()
-    run_command(["train", "digits", "--resume", "--max_steps", "2", *lenet.split()])
-    out = capsys.readouterr().out
-    assert "planning" not in out and "going on from ckpt/last.ckpt: epoch 1, step 4" in out
-    assert f"{noted['epochs']} epoch" in out
-
-
 def test_time_that_is_over_ends_the_run(parts, capsys):
     mindres.set_seed(0)
     net = mindres.lenet5(10, in_channels=3)
@@ -230,27 +226,24 @@ def test_time_that_is_over_ends_the_run(parts, capsys):
     assert "stopping: the time is over" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("longer", [["--epochs", "4"], ["--time", "5m"]])
-def test_a_finished_run_takes_more_epochs(tmp_path, monkeypatch, capsys, longer):
-    monkeypatch.chdir(tmp_path)
-    lenet = [
-        "--arch",
-        "lenet5",
-        "--pretrained",
-        "false",
-        "--device_target",
-        "CPU",
-        "--batch_size",
-        "256",
-    ]
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of two epochs of five steps."""
+    folder = tmp_path_factory.mktemp("finished")
     first = ["--epochs", "2", "--optimizer", "adamw", "--schedule", "onecycle", "--min_lr", "0"]
-    run_command(["train", "digits", *lenet, *first])
+    run_command(["train", "digits", *LENET, *LARGE, *first, "--ckpt_dir", str(folder)])
+    return folder
+
+
+@pytest.mark.parametrize("longer", [["--epochs", "4"], ["--time", "5m"]])
+def test_a_finished_run_takes_more_epochs(tmp_path, monkeypatch, capsys, finished, longer):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(finished, "ckpt")
     before = read_history("ckpt/history.csv")
-    capsys.readouterr()
     monkeypatch.setattr(
         "mindres.cli.training_plan.SHARE_OF_EPOCHS", 2 * max(before["seconds"]) / 300
     )
-    run_command(["train", "digits", *lenet, "--resume", *longer])
+    run_command(["train", "digits", *LENET, *LARGE, "--resume", *longer])
     out = capsys.readouterr().out
     epochs = json.loads((tmp_path / "ckpt" / "config.json").read_text())["epochs"]
     assert epochs == 4 if longer[0] == "--epochs" else epochs > 2
@@ -265,19 +258,9 @@ def test_a_finished_run_takes_more_epochs(tmp_path, monkeypatch, capsys, longer)
 
 def test_an_unfinished_run_keeps_its_epochs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    lenet = [
-        "--arch",
-        "lenet5",
-        "--pretrained",
-        "false",
-        "--device_target",
-        "CPU",
-        "--batch_size",
-        "256",
-    ]
-    run_command(["train", "digits", *lenet, "--epochs", "3", "--max_steps", "5"])
+    run_command(["train", "digits", *LENET, *LARGE, "--epochs", "3", "--max_steps", "5"])
     with pytest.raises(UserError, match="was left by a run with `epochs=3`, not 5"):
-        run_command(["train", "digits", *lenet, "--epochs", "5", "--resume"])
+        run_command(["train", "digits", *LENET, *LARGE, "--epochs", "5", "--resume"])
 
 
 @pytest.mark.parametrize(
@@ -351,8 +334,9 @@ def test_plot_draws_the_range_test(tmp_path, monkeypatch, capsys):
 
 def test_a_resumed_run_keeps_its_shortcut(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    add_resnet8(monkeypatch)
     short = "--pretrained false --device_target CPU --epochs 1 --max_steps 1"
-    command = ["train", "digits", "--arch", "resnet20", *short.split()]
+    command = ["train", "digits", "--arch", "resnet8", *short.split()]
     run_command([*command, "--shortcut", "A"])
     run_command([*command, "--resume"])
     net, metadata = mindres.load_model("ckpt/best.ckpt")
