@@ -2,7 +2,7 @@
 
 Rounding grows from layer to layer, in networks of random weights to more than the gradient itself.
 So ours may be as far from float32 as PyTorch's autocast is; where that is next to nothing, the
-gradients' cosines are to be 0.999 and the losses within 2%.
+gradients' cosines are to be 0.999 and the losses within 2%, or 2% of the first one.
 
 `make test-long` compares every family; `make test` those that compile in seconds.
 """
@@ -158,7 +158,7 @@ def test_a_training_is_as_near_to_float32_as_pytorchs(network, tmp_path, monkeyp
     )
     assert cosine(ours[0], exact[0]) > 0.999, "logits in inference"
     bound = max(0.02, 1.5 * their_worst)
-    assert ours[2] == pytest.approx(exact[2], rel=bound, abs=0.02), "losses"
+    assert ours[2] == pytest.approx(exact[2], rel=bound, abs=0.02 * exact[2][0]), "losses"
     for name in matrices:
         assert off[name] <= max(0.001, 1.3 * allowed[name]), name
         length, their_length = (
