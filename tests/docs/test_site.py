@@ -1,6 +1,7 @@
 """The documentation as a site: it builds without a warning, has what the program has, and fetches nothing."""
 
 import argparse
+import ast
 import html
 import logging
 import re
@@ -104,3 +105,16 @@ def test_pages_fetch_nothing(site):
     loads = re.compile(r'<(?:script|link|img|iframe)\b[^>]*?(?:src|href)="?(https?:)?//')
     for page in site.rglob("*.html"):
         assert not loads.search(page.read_text(encoding="utf-8")), page
+
+
+def test_messages_of_the_troubleshooting_page_are_those_of_the_program():
+    page = (ROOT / "docs" / "howto" / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = re.findall(r"^\| `(.*?)` \|", page, re.M)
+    source = ""
+    for path in (ROOT / "mindres").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                source += f"\n{node.value}"
+    others = {"SystemError: pyboost_add_ext"}  # MindSpore's
+    assert len(messages) > 20
+    assert [text for text in messages if text not in source and text not in others] == []
