@@ -28,6 +28,13 @@ FILES = {
 }
 
 
+def on_config(config):
+    """Put every table of the benchmarks into the menu of results."""
+    (results,) = (section["Results"] for section in config.nav if "Results" in section)
+    results += [page for page in FILES.values() if page.startswith("tables/")]
+    return config
+
+
 def on_files(files, config):
     """Add the pages of other files and of the program."""
     pages = {page: (ROOT / file).read_text(encoding="utf-8") for file, page in FILES.items()}
