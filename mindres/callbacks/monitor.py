@@ -121,6 +121,7 @@ class ValAccMonitor(Callback):
             return float(found[self.metric_name]), None, {}
         metrics = dict(found["validation"])
         loss = metrics.pop("loss")
+        self.metadata = dataclasses.replace(self.metadata, confidence=metrics.pop("confidence"))
         return metrics[self.select], loss, metrics
 
     def on_train_begin(self, run_context):

@@ -31,6 +31,12 @@ def add_flags(parser) -> None:
         "--top_k", type=positive_int, default=3, help="how many classes of each image (default: 3)"
     )
     parser.add_argument(
+        "--precision",
+        type=float,
+        help="give only answers of which this share is right, such as 0.99, and else none, as the "
+        "validation images of the training showed",
+    )
+    parser.add_argument(
         "--gradcam", metavar="DIR", help="draw there which part of each image speaks for its class"
     )
     add_json_flag(parser)
@@ -48,9 +54,11 @@ def run(args) -> int:
     errors: list[str] = []
     for batch in _batches(args.images, metadata, drawer is not None, errors):
         names, inputs, visible = batch
-        found = predictor.predict(net, inputs, amp_level=args.amp_level).probabilities
-        for i, (name, probabilities) in enumerate(zip(names, found)):
+        found = predictor.predict(net, inputs, metadata, args.amp_level, args.precision)
+        for i, (name, probabilities) in enumerate(zip(names, found.probabilities)):
             answer = {"image": name, "predictions": _best(probabilities, classes, args.top_k)}
+            if args.precision:
+                answer["sure"] = bool(found.sure[i])
             if drawer:
                 best = answer["predictions"][0]
                 answer["gradcam"] = drawer.draw(inputs[i], visible[i], name, best)
@@ -74,7 +82,8 @@ def _best(probabilities, classes, count) -> list[dict]:
 
 def _line(answer) -> str:
     shares = [f"{best['class']} {best['probability']:.1%}" for best in answer["predictions"]]
-    return f"{answer['image']}: {', '.join(shares)}"
+    unsure = "" if answer.get("sure", True) else "not sure; perhaps "
+    return f"{answer['image']}: {unsure}{', '.join(shares)}"
 
 
 def _batches(sources, metadata, look, errors):

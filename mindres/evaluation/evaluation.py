@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mindres.evaluation.confidence import calibration_error
 from mindres.evaluation.interval import wilson
 from mindres.evaluation.metrics import METRICS, confusion_matrix, measure
-from mindres.evaluation.probabilities import log_softmax
+from mindres.evaluation.probabilities import log_softmax, softmax
 
 # Up to so many classes the confusion matrix is printed.
 MOST_CLASSES_IN_TEXT = 20
@@ -22,12 +23,13 @@ class Evaluation:
     """Results over `num_images` images.
 
     accuracy, top5: fractions.
-    loss: the mean cross entropy.
+    loss: the mean cross entropy, of the logits as they are.
     confusion_matrix: images by true class (rows) and predicted class (columns).
     classes: the classes' names.
     labels, predicted: int (N,), in the order of the images.
-    probabilities: float32 (N, classes).
+    probabilities: float32 (N, classes), of the logits divided by `temperature`.
     files: the file of each image, where each has one of its own; else None.
+    temperature: what the network's checkpoint notes, else 1.
     """
 
     accuracy: float
@@ -40,6 +42,12 @@ class Evaluation:
     predicted: np.ndarray
     probabilities: np.ndarray
     files: list[str] | None = None
+    temperature: float = 1.0
+
+    @property
+    def calibration_error(self) -> float:
+        """By how much the probability of an answer misses how often it is right, on average."""
+        return calibration_error(self.probabilities.max(axis=1), self.predicted == self.labels)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -105,6 +113,8 @@ class Evaluation:
             "top5": self.top5,
             **self.metrics,
             "loss": self.loss if math.isfinite(self.loss) else None,
+            "temperature": self.temperature,
+            "calibration_error": self.calibration_error,
             "num_images": self.num_images,
             "classes": self.classes,
             "per_class": self.per_class(),
@@ -118,7 +128,8 @@ class Evaluation:
         parts = [f"{title[0].lower()}{title[1:]} {value:.2%}" for title, value in shares.items()]
         low, high = self.interval
         parts[0] += f" (95% interval {low:.2%} to {high:.2%})"
-        return f"{', '.join(parts)}, loss {self.loss:.4f} on {self.num_images:,} images"
+        parts += [f"loss {self.loss:.4f}", f"calibration error {self.calibration_error:.2%}"]
+        return f"{', '.join(parts)} on {self.num_images:,} images"
 
     def __str__(self):
         width = max(5, *(len(name) for name in self.classes))
@@ -157,6 +168,7 @@ def evaluation_of(
     labels: np.ndarray,
     classes: list[str],
     files: Sequence[str] | None = None,
+    temperature: float = 1.0,
 ) -> Evaluation:
     """What the logits `scores` (N, classes) and the true `labels`, int (N,), amount to."""
     log_probabilities = log_softmax(scores)
@@ -170,6 +182,7 @@ def evaluation_of(
         classes=classes,
         labels=labels,
         predicted=order[:, 0],
-        probabilities=np.exp(log_probabilities).astype(np.float32),
+        probabilities=softmax(scores / temperature).astype(np.float32),
         files=None if files is None else list(files),
+        temperature=temperature,
     )

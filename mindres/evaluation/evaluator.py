@@ -11,6 +11,7 @@ from mindres.errors import UserError
 from mindres.evaluation.evaluation import Evaluation, evaluation_of
 from mindres.evaluation.inference import inference, logits
 from mindres.models.build import check_images
+from mindres.weights.metadata import Metadata
 
 
 def evaluate(net, data, classes=None, tta=False, amp_level="O0") -> Evaluation:
@@ -33,7 +34,8 @@ def evaluate(net, data, classes=None, tta=False, amp_level="O0") -> Evaluation:
     """
     scores, labels = _answers(net, batches(data), tta, amp_level)
     names = _class_names(scores.shape[1], labels, classes or getattr(data, "classes", None))
-    return evaluation_of(scores, labels, names, _image_names(data))
+    temperature = Metadata.of(getattr(net, "metadata", None)).temperature
+    return evaluation_of(scores, labels, names, _image_names(data), temperature)
 
 
 def _answers(net, loader, tta: bool, amp_level: str) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 from mindres.data.as_trained import preprocess
 from mindres.data.images import read_image
 from mindres.errors import UserError
+from mindres.evaluation.confidence import PRECISIONS
 from mindres.evaluation.inference import inference, logits
 from mindres.evaluation.probabilities import softmax
 from mindres.models.build import check_images
@@ -26,14 +27,18 @@ class Prediction:
     classes: the likeliest class of each image, int (N,).
     probabilities: float (N, num_classes).
     names: the name of the likeliest class of each image; its number where no names are known.
+    sure: whether an answer is given, bool (N,): all of them where no `precision` was asked for.
     """
 
     classes: np.ndarray
     probabilities: np.ndarray
     names: list[str]
+    sure: np.ndarray
 
 
-def predict(net, images, metadata: Mapping | None = None, amp_level="O0") -> Prediction:
+def predict(
+    net, images, metadata: Mapping | None = None, amp_level="O0", precision: float | None = None
+) -> Prediction:
     """The class and the probabilities that `net` gives each image.
 
     Safe to call from several threads: whatever of mindres runs a network takes turns, so that a
@@ -48,13 +53,19 @@ def predict(net, images, metadata: Mapping | None = None, amp_level="O0") -> Pre
             this process, has left in `net.metadata`.
         amp_level: mixed precision, as in `mindres.train`. With "O0" logits are those of PyTorch to
             1e-4.
+        precision: give only answers of which so many are right, one of `PRECISIONS`; the others are
+            not `sure`.
+
+    Probabilities are those of the logits divided by the temperature that the checkpoint notes.
 
     Raises:
         UserError: a file cannot be read, nothing says how images are to be prepared, the network
-            takes no images of their shape, or there is no such `amp_level` on this device.
+            takes no images of their shape, nothing promises the `precision`, or there is no such
+            `amp_level` on this device.
     """
     if metadata is None:
         metadata = getattr(net, "metadata", None)
+    threshold = 0.0 if precision is None else threshold_of(metadata, precision)
     names = _file_names(images)
     if names is not None:
         images = np.stack([preprocess(read_image(name), metadata or {}) for name in names])
@@ -66,12 +77,38 @@ def predict(net, images, metadata: Mapping | None = None, amp_level="O0") -> Pre
     with inference(net, mode=None, amp_level=amp_level) as inferring:
         starts = range(0, len(images), BATCH_SIZE)
         parts = [logits(inferring, images[i : i + BATCH_SIZE]) for i in starts]
-    probabilities = softmax(np.concatenate(parts))
+    probabilities = softmax(np.concatenate(parts) / Metadata.of(metadata).temperature)
+    sure = probabilities.max(axis=1) >= threshold
     classes = probabilities.argmax(axis=1)
     known = Metadata.of(metadata).classes or []
     if len(known) != probabilities.shape[1]:
         known = [str(k) for k in range(probabilities.shape[1])]
-    return Prediction(classes, probabilities, [known[k] for k in classes])
+    return Prediction(classes, probabilities, [known[k] for k in classes], sure)
+
+
+def threshold_of(metadata: Mapping | None, precision: float) -> float:
+    """From which probability on answers are so often right.
+
+    Raises:
+        UserError: the checkpoint does not say, or its validation images cannot promise it.
+    """
+    if precision not in PRECISIONS:
+        shown = ", ".join(map(str, PRECISIONS))
+        raise UserError(f"`precision` must be one of {shown}, not {precision}")
+    noted = Metadata.of(metadata).confidence
+    if noted is None:
+        raise UserError(
+            "the checkpoint notes no thresholds for a `precision`: train the network with this "
+            "version of mindres, which finds them on the validation images"
+        )
+    thresholds = {row[0]: row[1] for row in noted["thresholds"]}
+    if precision not in thresholds:
+        most = f"at most {max(thresholds)}" if thresholds else "none"
+        raise UserError(
+            f"`precision` {precision} cannot be promised by what the validation images showed: "
+            f"{most} can"
+        )
+    return thresholds[precision]
 
 
 def _file_names(images) -> list | None:

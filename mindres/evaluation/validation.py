@@ -7,6 +7,7 @@ from mindspore.train import Metric
 
 from mindres.devices import workers
 from mindres.errors import UserError
+from mindres.evaluation.confidence import confidence_of
 from mindres.evaluation.metrics import confusion_matrix, measure
 from mindres.evaluation.probabilities import log_softmax
 
@@ -14,8 +15,11 @@ from mindres.evaluation.probabilities import log_softmax
 class ValidationMetrics(Metric):
     """The mean cross entropy, as "loss", and all of `METRICS`, over the images of all workers.
 
-    Takes logits, float (N, classes), and labels, int (N,) or float (N, classes).
+    "confidence" is what `confidence_of` finds of this worker's images. Takes logits, float (N,
+    classes), and labels, int (N,) or float (N, classes).
     """
+
+    MOST_NUMBERS = 20_000_000  # of the logits that are kept: 80 MB
 
     def __init__(self):
         super().__init__()
@@ -25,6 +29,8 @@ class ValidationMetrics(Metric):
         """Forget the images that were seen."""
         self.loss = 0.0
         self.confusion: np.ndarray | None = None
+        self.answers: list[tuple[np.ndarray, np.ndarray]] = []
+        self.stride = 1
 
     def update(self, *inputs) -> None:
         """Count a batch."""
@@ -40,11 +46,21 @@ class ValidationMetrics(Metric):
         self.loss -= float(log_softmax(logits)[np.arange(len(labels)), labels].sum())
         counts = confusion_matrix(labels, logits.argmax(axis=1), classes)
         self.confusion = counts if self.confusion is None else self.confusion + counts
+        self._keep(logits, labels)
 
-    def eval(self) -> dict[str, float]:
+    def _keep(self, logits, labels) -> None:
+        """Keep the answers to some of the images, evenly spread: half as many when it is full."""
+        self.answers.append((logits[:: self.stride].astype(np.float32), labels[:: self.stride]))
+        if sum(kept.size for kept, _ in self.answers) > self.MOST_NUMBERS:
+            self.answers = [(kept[::2], of[::2]) for kept, of in self.answers]
+            self.stride *= 2
+
+    def eval(self) -> dict:
         """What was measured, by name."""
         if self.confusion is None:
             raise UserError("there are no images to validate on")
         confusion = workers.total(self.confusion).astype(np.int64)
         loss = float(workers.total(np.array([self.loss]))[0])
-        return {"loss": loss / confusion.sum(), **measure(confusion)}
+        kept = [np.concatenate(each) for each in zip(*self.answers)]
+        sure = confidence_of(*kept) if np.isfinite(kept[0]).all() else None
+        return {"loss": loss / confusion.sum(), "confidence": sure, **measure(confusion)}

@@ -83,6 +83,7 @@ def reset_head(net, num_classes):
         part.dense = nn.Dense(part.dense.in_channels, num_classes)
         part.update_parameters_name(f"{name}.")
     net.architecture = {**net.architecture, "num_classes": num_classes}
+    net.metadata = None  # it speaks of the classes of before
     # MindSpore would go on with the graph that it has compiled of the old layers.
     private.forget_compiled(net)
     return net

@@ -62,7 +62,10 @@ def open_weights(source, **options):
     with private.without_initial_values():
         net = create_model(options.pop("arch"), **options)
     report = put_weights(net, arrays, metadata, shown)
-    return net, replace(metadata, architecture=net.architecture), report
+    # A fresh classifier is as sure as it is: what was noted speaks of the one before.
+    same = net.architecture == metadata.architecture
+    confidence = metadata.confidence if same else None
+    return net, replace(metadata, architecture=net.architecture, confidence=confidence), report
 
 
 def _open_published(publisher, arch=None, **options):

@@ -49,6 +49,11 @@ PICTURES = {
     "confusion": Picture(
         "mindres.pictures.confusion_matrix", "the confusion matrix", ("evaluation",)
     ),
+    "reliability": Picture(
+        "mindres.pictures.reliability_diagram",
+        "how often answers are right, by how sure the network is of them",
+        ("evaluation",),
+    ),
     "curves": Picture(
         "mindres.pictures.learning_curves", "the learning curves of runs", ("run_dirs",)
     ),

@@ -41,6 +41,16 @@ def _one_of(*values) -> Callable:
     return lambda value: isinstance(value, str) and value in values
 
 
+def _confidence(value) -> bool:
+    """Whether `value` is as `mindres.evaluation.confidence.confidence_of` writes it."""
+    if not (isinstance(value, dict) and _number(value.get("temperature"), 1e-3, 1e3)):
+        return False
+    rows = value.get("thresholds")
+    return isinstance(rows, list) and all(
+        _each(lambda share: _number(share, 0, 1))(row) and len(row) == 3 for row in rows
+    )
+
+
 # What is checked of `net.architecture`, the options of `create_model` with the name as `arch`.
 ARCHITECTURE = {
     "arch": _text,
@@ -107,6 +117,9 @@ class Metadata(Mapping):
         "the parts of the training images held out, by name", lambda value: isinstance(value, dict)
     )
     skip_broken: bool | None = noted("true or false", lambda value: isinstance(value, bool))
+    confidence: dict | None = noted(
+        "a temperature and thresholds of probability", _confidence, use=True
+    )
     epoch: int | None = noted("a number", _number)
     metric_name: str | None = noted("a name", _text)
     metric: float | None = noted("a number", lambda value: isinstance(value, (int, float)))
@@ -144,6 +157,11 @@ class Metadata(Mapping):
 
     def to_json(self) -> str:
         return json.dumps(dict(self))
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by, so that probabilities are as often right as they say."""
+        return self.confidence["temperature"] if self.confidence else 1.0
 
     def for_use(self) -> dict:
         """What was noted that the network cannot be used without."""
