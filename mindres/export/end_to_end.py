@@ -6,6 +6,7 @@ import numpy as np
 
 from mindres.export.preprocessing import preprocessing
 from mindres.export.tensors import BATCH_PROBABILITIES, INPUT, LOGITS, PROBABILITIES
+from mindres.weights.metadata import Metadata
 
 OPSET = 17
 IR_VERSION = 8
@@ -31,7 +32,7 @@ def end_to_end(model, metadata, edge):
     network = version_converter.convert_version(model, OPSET)
     network.ir_version = IR_VERSION
     whole = compose.merge_models(prepare, network, io_map=[(INPUT, INPUT)])
-    _add_probabilities(whole.graph)
+    _add_probabilities(whole.graph, Metadata.of(metadata).temperature)
     whole.graph.value_info.append(prepare.graph.output[0])
     whole.producer_name = model.producer_name
     whole.producer_version = model.producer_version
@@ -40,16 +41,20 @@ def end_to_end(model, metadata, edge):
     return whole
 
 
-def _add_probabilities(graph) -> None:
+def _add_probabilities(graph, temperature: float) -> None:
     """Make `probabilities` the output of a graph whose output was logits (1, classes)."""
     from onnx import helper, numpy_helper
 
     classes = graph.output[0].type.tensor_type.shape.dim[1].dim_value
-    graph.initializer.append(numpy_helper.from_array(np.array([0]), "first_axis"))
+    constants = {"first_axis": np.array([0]), "temperature": np.float32(temperature)}
+    graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()
+    )
     names = [BATCH_PROBABILITIES, "first_axis"]
     graph.node.extend(
         [
-            helper.make_node("Softmax", [LOGITS], [BATCH_PROBABILITIES], axis=1),
+            helper.make_node("Div", [LOGITS, "temperature"], ["tempered_logits"]),
+            helper.make_node("Softmax", ["tempered_logits"], [BATCH_PROBABILITIES], axis=1),
             helper.make_node("Squeeze", names, [PROBABILITIES]),
         ]
     )

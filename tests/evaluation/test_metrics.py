@@ -85,7 +85,7 @@ def test_a_new_metric_is_a_row(monkeypatch):
     assert "kappa 4.90%" in str(result) and "kappa 4.90%" in result._repr_html_()
     parser = training_flags.training_parser("trains", "train.py")
     assert parser.parse_args(["--select", "kappa"]).select == "kappa"
-    assert "kappa" in parser.format_help()
+    assert "kappa" in parser.format_everything()
 
 
 def test_misclassified_images_are_named():

@@ -22,6 +22,7 @@ random = np.random.default_rng(0)
 COLOUR = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 CLASSES = [f"class {k}" for k in range(10)]
 NOTED = {**COLOUR, "input_size": [32, 32], "crop_fraction": 0.875, "classes": CLASSES}
+NOTED["confidence"] = {"temperature": 1.7, "thresholds": []}
 
 
 @pytest.fixture(autouse=True)

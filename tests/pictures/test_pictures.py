@@ -249,7 +249,7 @@ def test_a_row_is_a_picture(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().out == "rings.png\n"
     assert drawn[0].get_text() == "5 rings of Digits"
     with pytest.raises(SystemExit):
-        run_command(["plot", "--help"])
+        run_command(["plot", "--help-all"])
     assert re.search(r"one of dataset, .*\brings\b", " ".join(capsys.readouterr().out.split()))
     with pytest.raises(UserError, match=r"unknown value 'ringz': did you mean rings\?"):
         run_command(["plot", "ringz"])

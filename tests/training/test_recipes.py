@@ -245,7 +245,7 @@ def test_a_new_row_is_found_in_help_checks_and_suggestions(monkeypatch):
     )
     monkeypatch.setitem(RECIPES, "slow", Recipe("for patience", epochs=900, optimizer="rprop"))
     parser = flags.training_parser("trains", "train.py")
-    shown = " ".join(parser.format_help().split())
+    shown = " ".join(parser.format_everything().split())
     assert "momentum, adam" in shown and "rprop" in shown and "linear" in shown
     assert "slow" in shown
     args = parser.parse_args(["--recipe", "slow", "--schedule", "linear", "--epochs", "2"])
@@ -272,7 +272,7 @@ def test_a_new_field_is_one_line(monkeypatch):
     monkeypatch.setattr(recipes, "Recipe", Bold)
     monkeypatch.setitem(RECIPES, "tutorial", Bold())
     parser = flags.training_parser("trains", "train.py")
-    assert "how bold the steps are (tutorial: 0.5)" in " ".join(parser.format_help().split())
+    assert "how bold the steps are (tutorial: 0.5)" in " ".join(parser.format_everything().split())
     args = parser.parse_args(["--boldness", "0.25"])
     assert make_recipe(**training_options.recipe_values(args)).values()["boldness"] == 0.25
     with pytest.raises(UserError, match=r"boldness must be in \(0, 1\], not 0"):
