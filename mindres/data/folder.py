@@ -53,6 +53,7 @@ class ImageFolder(ImageDataset):
     split_rule = "path"
     splits = ("train", "val", "test", "all")
     further_options: tuple[str, ...] = ("test_fraction", "group")
+    _parts: dict[str, np.ndarray] | None = None  # of `parts`, where it was asked for
 
     def __init__(self, *arguments, test_fraction=0.0, group=None, **others):
         self.test_fraction = test_fraction
@@ -109,6 +110,7 @@ class ImageFolder(ImageDataset):
         mapped = np.array([numbers[name] for name in self.classes])
         self.images = copy.copy(self.images)
         self.images.labels = mapped[self.images.labels]
+        self._parts = None
         self.classes = tuple(names)
 
     def indices(self):
@@ -127,6 +129,11 @@ class ImageFolder(ImageDataset):
 
     def parts(self) -> dict[str, np.ndarray]:
         """The indices of the images of each split among the training images."""
+        if self._parts is None:
+            self._parts = self._divide_images()
+        return self._parts
+
+    def _divide_images(self) -> dict[str, np.ndarray]:
         if self.split_rule == "order":
             check_class_sizes(self.labels(), self.classes, range(len(self.images)), 2)
             train, val = self.train_and_val()

@@ -29,9 +29,9 @@ def image_sizes(data: ImageDataset) -> Sizes | None:
     """The sizes of the images of `data`; None where all have one size and none is cropped."""
     if data.native_size is not None:
         return None
-    paths = [path for path, _ in data.images]  # type: ignore[attr-defined]
+    images = data.images  # type: ignore[attr-defined]
     found = []
-    for path in paths[:: -(-len(paths) // SAMPLED)]:
+    for path, _ in images[:: -(-len(images) // SAMPLED)]:
         with Image.open(path) as image:  # which reads no more than the header
             found.append(image.size)
     sizes = np.array(found, float)

@@ -17,6 +17,7 @@ from mindres.callbacks.monitor import ValAccMonitor
 from mindres.callbacks.stop_at_step import StopAtStep
 from mindres.callbacks.stop_at_time import StopAtTime
 from mindres.callbacks.tensorboard import TensorBoard
+from mindres.callbacks.waiting import Waiting
 from mindres.data.as_trained import describe
 from mindres.data.dataset import ImageDataset
 from mindres.data.pipeline import batches
@@ -178,4 +179,4 @@ def _callbacks(args, monitor, last_checkpoint, val_data) -> list[Callback]:
         callbacks.append(EarlyStop(monitor, args.recipe.patience))
     if args.tensorboard and monitor.chief:
         callbacks.append(TensorBoard(monitor, args.tensorboard, val_data))
-    return [*callbacks, last_checkpoint]
+    return [*callbacks, last_checkpoint, Waiting()]

@@ -1,0 +1,176 @@
+"""Photographs to batches: mindres against PyTorch's `DataLoader` with Pillow, by turns.
+
+    python -m benchmarks.data                   both sides of every case, in some three minutes
+    python -m benchmarks.data --rounds 5 --out benchmarks/results/data.md
+
+Each side reads JPEG files, cuts a random part out, resizes it to 224 x 224, mirrors half of them,
+normalises, and makes batches of 32, with two workers. PyTorch's side does what torchvision's
+`RandomResizedCrop` (bilinear), `RandomHorizontalFlip`, `ToTensor` and `Normalize` do. Time is the
+clock's; the processor's, of all processes of a side, says more on a machine that does other work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+SIDES = ("mindres", "PyTorch")
+CASES = {  # height, width, files, and how many images an epoch reads
+    "500 x 375 JPEG": (375, 500, 100, 1024),
+    "4000 x 3000 JPEG": (3000, 4000, 4, 64),
+}
+SIZE = 224
+BATCH = 32
+WORKERS = 2
+CLASSES = ("a", "b")
+
+
+def write_photographs(folder: Path, height: int, width: int, files: int, images: int) -> None:
+    """Class folders of so many images: links to `files` pictures of soft colours with noise."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    for number in range(files):
+        coarse = Image.fromarray(rng.integers(0, 256, (height // 12, width // 12, 3), np.uint8))
+        pixels = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
+        noise = rng.integers(-12, 13, pixels.shape, np.int16)
+        noisy = (pixels + noise).clip(0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(folder / f"{number}.jpg", quality=90)
+    for split, count in (("train", images), ("val", len(CLASSES))):
+        for number in range(count):
+            target = folder / split / CLASSES[number % 2] / f"{number}.jpg"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.link(folder / f"{number % files}.jpg", target)
+
+
+def mindres_epoch(folder: Path):
+    """A function that reads one epoch and returns how many images that was."""
+    from mindres.data import ImageFolder
+
+    data = ImageFolder(
+        folder, "train", resize=SIZE, batch_size=BATCH, num_parallel_workers=WORKERS
+    ).run()
+
+    def epoch() -> int:
+        batches = data.create_tuple_iterator(num_epochs=1, output_numpy=True)
+        return sum(len(labels) for _, labels in batches)
+
+    return epoch
+
+
+def torch_epoch(folder: Path):
+    """The same by PyTorch and Pillow."""
+    import torch
+
+    mean, std = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    mean, std = (torch.tensor(values)[:, None, None] for values in (mean, std))
+
+    class Photographs(torch.utils.data.Dataset):
+        def __init__(self):
+            self.paths = sorted(folder.glob("train/*/*.jpg"))
+
+        def __len__(self):
+            return len(self.paths)
+
+        def __getitem__(self, i):
+            from mindres.data.random_crop import NUMBERS, SCALE, random_box
+
+            with Image.open(self.paths[i]) as image:
+                image = image.convert("RGB")
+            drawn = [random.random() for _ in range(NUMBERS)]
+            top, left, height, width = random_box(image.height, image.width, drawn, SCALE)
+            image = image.crop((left, top, left + width, top + height))
+            image = image.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+            if random.random() < 0.5:
+                image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+            label = CLASSES.index(self.paths[i].parent.name)
+            return pixels.to(torch.float32).div(255).sub_(mean).div_(std), label
+
+    loader = torch.utils.data.DataLoader(
+        Photographs(), BATCH, shuffle=True, num_workers=WORKERS, drop_last=True
+    )
+    return lambda: sum(len(labels) for _, labels in loader)
+
+
+def measure(side: str, folder: Path, seconds: float) -> None:
+    """Print a BENCH line: images/s, and milliseconds of the processor for each image."""
+    epoch = (mindres_epoch if side == "mindres" else torch_epoch)(folder)
+    epoch()
+    before, started = _processor_seconds(), time.perf_counter()
+    count = 0
+    while time.perf_counter() - started < seconds:
+        count += epoch()
+    duration = time.perf_counter() - started
+    print("BENCH", count / duration, (_processor_seconds() - before) / count * 1000, flush=True)
+
+
+def _processor_seconds() -> float:
+    """Of this process and of its workers that have ended, as they do after each epoch."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def turns(case: str, rounds: int, seconds: float, folder: Path) -> str:
+    """A row of the table: medians over the rounds of both sides, and their ratios."""
+    write_photographs(folder, *CASES[case])
+    found: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
+    for _ in range(rounds):
+        for side in SIDES:
+            command = [sys.executable, "-m", "benchmarks.data", "--side", side]
+            command += ["--folder", str(folder), "--seconds", str(seconds)]
+            environment = {**os.environ, "MINDRES_CACHE": str(folder / "cache")}
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+            )
+            line = next(line for line in done.stdout.splitlines() if line.startswith("BENCH"))
+            speed, cost = map(float, line.split()[1:])
+            found[side].append((speed, cost))
+    (ours, our_cost), (theirs, their_cost) = (
+        (statistics.median(values) for values in zip(*found[side])) for side in SIDES
+    )
+    return (
+        f"| {case} | {ours:,.0f} | {theirs:,.0f} | {ours / theirs:.2f} | "
+        f"{our_cost:.2f} | {their_cost:.2f} | {their_cost / our_cost:.2f} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="turns of both sides (default: 3)")
+    parser.add_argument("--seconds", type=float, default=5, help="of a turn (default: 5)")
+    parser.add_argument("--out", type=Path, help="write the table there too")
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.side:
+        measure(args.side, args.folder, args.seconds)
+        return
+    lines = [
+        "| | mindres, images/s | PyTorch, images/s | over PyTorch "
+        "| mindres, processor ms an image | PyTorch, processor ms | over PyTorch |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        for number, case in enumerate(CASES):
+            lines.append(turns(case, args.rounds, args.seconds, Path(folder) / str(number)))
+    table = "\n".join(lines)
+    print(table)
+    if args.out:
+        args.out.write_text(f"{table}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
