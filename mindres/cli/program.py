@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import platform
 import signal
@@ -24,6 +25,8 @@ def run(main: Callable[[], int | None]) -> None:
     SIGTERM; 141 where the reader has gone.
     """
     parsers.debug = False
+    # Where its folder cannot be written it says so twice, and takes a temporary one.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     _prepare_streams()
     signals = SignalExceptions()
     # Exit callbacks run in reverse order: MindSpore's come between these two.

@@ -104,6 +104,10 @@ def _split_folder(path: Path, split: str) -> Path:
     raise UserError(f"{path} has train/ but neither val/ nor test/: add one of them")
 
 
+def _folders_in_words(count: int) -> str:
+    return "one class folder" if count == 1 else "no class folders"
+
+
 def _classes(folder: Path) -> tuple[list[str], list[str]]:
     """The names of the class folders, and a sentence for each folder that is none."""
     names, left_out = [], []
@@ -116,7 +120,7 @@ def _classes(folder: Path) -> tuple[list[str], list[str]]:
     if len(names) < 2:
         told = "".join(f"; {sentence}" for sentence in left_out[:3])
         raise UserError(
-            f"{folder} holds {len(names)} class folders with images, and at least two are needed: "
+            f"{folder} holds {_folders_in_words(len(names))} with images, and at least two are needed: "
             f"expected train/<class>/*.jpg or <class>/*.jpg{told}"
         )
     return names, left_out

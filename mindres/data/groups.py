@@ -22,11 +22,11 @@ def group_keys(own: list[bytes], pattern: str | None) -> list[bytes]:
     try:
         expression = re.compile(os.fsencode(pattern))
     except re.error as error:
-        raise UserError(f"--group {pattern} is no regular expression: {error}") from None
+        raise UserError(f"`group` {pattern} is no regular expression: {error}") from None
     found = [expression.search(name) for name in own]
     if not any(found):
         raise UserError(
-            f"--group {pattern} finds nothing in the images' paths, such as "
+            f"`group` {pattern} finds nothing in the images' paths, such as "
             f"{os.fsdecode(own[0])}: it must be "
             "a regular expression for the part of the path that says what belongs together"
         )

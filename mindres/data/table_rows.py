@@ -133,7 +133,7 @@ def _image_column(path: Path, records, columns) -> str:
         raise UserError(
             f"no column of {path} names files that are there ({records[0][0]} has "
             f"{records[0][1][columns[0]]!r}): paths are relative to {path.parent}; name the column "
-            "with --image_column"
+            "with `image_column`"
         )
     return best
 

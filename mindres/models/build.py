@@ -41,7 +41,7 @@ def create_model(name, **options):
 def _check_num_classes(number) -> None:
     """Refuse a classifier that no memory holds: MindSpore's error would blame the batch size."""
     if not 1 <= number <= MOST_CLASSES:
-        raise UserError(f"num_classes must be from 1 to {MOST_CLASSES:,}, not {number:,}")
+        raise UserError(f"`num_classes` must be from 1 to {MOST_CLASSES:,}, not {number:,}")
 
 
 def finish(net, architecture, pretrained=False, weights=None):

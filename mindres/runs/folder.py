@@ -57,7 +57,7 @@ class RunFolder:
             if path.exists() and not path.is_file():
                 raise UserError(
                     f"{path} is no file, and a run writes one there: move it away, or name another "
-                    "--ckpt_dir"
+                    "`ckpt_dir`"
                 )
 
     @contextlib.contextmanager

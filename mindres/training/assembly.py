@@ -30,7 +30,7 @@ from mindres.runs.config import data_settings
 from mindres.runs.folder import RunFolder
 from mindres.training import balance, moving_average, optimizers, step
 from mindres.training.arguments import Arguments
-from mindres.training.frozen_features import Tail, feature_batches
+from mindres.training.frozen_features import Tail, feature_batches, warn_of_augmentation
 from mindres.training.linear_probe import fit_linear_probe
 from mindres.training.recipes import recipe_options
 from mindres.training.schedules import learning_rates
@@ -60,6 +60,7 @@ def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
         _fit_probe(net, train_data, val_data, args)
     features = args.keeps_features(train_data, val_data)
     if features:
+        warn_of_augmentation(train_data)
         sampled = args.balance == "sample"
         train_batches = feature_batches(
             net, train_data, True, balanced=sampled, amp_level=args.amp_level

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from mindres import files
 from mindres.data.sampling import balanced_weights
+from mindres.devices import workers
 from mindres.evaluation.inference import inference, logits
 
 
@@ -57,6 +58,18 @@ def feature_batches(net, data, shuffle: bool, balanced: bool = False, amp_level=
     return ds.NumpySlicesDataset((features, labels), ["image", "label"], **order).batch(
         data.batch_size, drop_remainder=data.drop_remainder
     )
+
+
+def warn_of_augmentation(data) -> None:
+    """Say which augmentations `data` asks for in vain: features are those of images as they are."""
+    off = {"auto_augment": "none", "random_erasing": 0, "mixup": 0, "cutmix": 0}
+    asked = [name for name, value in off.items() if getattr(data, name) != value]
+    if asked:
+        have = "has" if len(asked) == 1 else "have"
+        workers.warn(
+            f"{' and '.join(asked)} {have} no effect: the features of the frozen backbone are "
+            "computed once, from images that are not augmented"
+        )
 
 
 def features_of(net, data, amp_level="O0") -> tuple[np.ndarray, np.ndarray]:

@@ -308,3 +308,9 @@ def test_a_row_is_a_command(run, monkeypatch):
     )
     assert run("count", "--to", 3) == (3, "1 2 3\n", "")
     assert "did you mean count" in one_line(run, "cuont")
+
+
+def test_matplotlib_is_silent_where_there_is_no_home(run_python):
+    code = "from mindres.cli.program import run; run(lambda: __import__('matplotlib.pyplot') and 0)"
+    done = run_python("-c", code, HOME="/dev/null/home", XDG_CONFIG_HOME="", MPLCONFIGDIR="")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -201,8 +201,11 @@ def test_names_of_any_kind(tmp_path, name):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda p: None, "holds 0 class folders"),
-        (lambda p: (tree(p / "train", 1, ["cat"]), tree(p / "val", 1)), "holds 1 class folders"),
+        (lambda p: None, "holds no class folders"),
+        (
+            lambda p: (tree(p / "train", 1, ["cat"]), tree(p / "val", 1)),
+            "holds one class folder with",
+        ),
         (lambda p: tree(p / "train", 1), "neither val/ nor test/"),
         (
             lambda p: (tree(p / "train", 1, ["cat", "dog"]), tree(p / "val", 1)),

@@ -17,6 +17,7 @@ from mindres.callbacks.monitor import ValAccMonitor
 from mindres.callbacks.step_state import loss_of
 from mindres.compat.mindspore import last_learning_rate
 from mindres.data.cifar import Cifar10
+from mindres.data.digits import Digits
 from mindres.errors import UserError
 from mindres.training import assembly, step
 from mindres.training.recipes import make_recipe
@@ -333,6 +334,21 @@ def test_a_frozen_backbone_stays_as_it_is(tmp_path, monkeypatch, source, recipe)
     }
     assert changed == {"head.dense.weight", "head.dense.bias"}, (
         "statistics of normalisation included"
+    )
+
+
+def test_augmentation_that_kept_features_never_see_is_said(capsys):
+    train_data = Digits(split="train", batch_size=64, auto_augment="randaugment", mixup=0.2)
+    val_data = Digits(split="test", batch_size=64)
+    net = mindres.lenet5(10, in_channels=3)
+    for freeze, cached in (("backbone", False), ("backbone", True)):
+        mindres.train(
+            net, train_data, val_data, epochs=1, max_steps=1, freeze=freeze, cache_features=cached,
+            ckpt_dir=None,
+        )  # fmt: skip
+    assert capsys.readouterr().err == (
+        "mindres: warning: auto_augment and mixup have no effect: the features of the frozen "
+        "backbone are computed once, from images that are not augmented\n"
     )
 
 

@@ -559,5 +559,5 @@ def test_convert_refuses_more_classes_than_any_memory_holds(number, tmp_path, ca
     source = mindres.save_checkpoint(mindres.convnet(), tmp_path / "source.ckpt")
     status, _, err = convert(capsys, source, tmp_path / "out.ckpt", "--num_classes", number)
     assert status == 2 and err == (
-        f"mindres: error: num_classes must be from 1 to 1,000,000, not {int(number):,}\n"
+        f"mindres: error: --num_classes must be from 1 to 1,000,000, not {int(number):,}\n"
     )
