@@ -120,8 +120,8 @@ def _classes(folder: Path) -> tuple[list[str], list[str]]:
     if len(names) < 2:
         told = "".join(f"; {sentence}" for sentence in left_out[:3])
         raise UserError(
-            f"{folder} holds {_folders_in_words(len(names))} with images, and at least two are needed: "
-            f"expected train/<class>/*.jpg or <class>/*.jpg{told}"
+            f"{folder} holds {_folders_in_words(len(names))} with images, and at least two are "
+            f"needed: expected train/<class>/*.jpg or <class>/*.jpg{told}"
         )
     return names, left_out
 
