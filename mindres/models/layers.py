@@ -52,6 +52,11 @@ class TwoConvolutions(nn.Cell):
 
     side: int
 
+    @property
+    def sides(self) -> tuple[int, int]:
+        """The least and the most pixels that a side of an image may have."""
+        return self.side, self.side
+
     def __init__(self, in_channels, channels, kernel_size, pad_mode):
         super().__init__()
         first, second = channels
