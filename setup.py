@@ -36,6 +36,7 @@ ONNX = ["onnx>=1.16.0", "onnxruntime>=1.17.0"]
 # The first with `weights_only`. Not tested: PyPI's older Linux wheels bring gigabytes of CUDA libraries.
 TORCH = ["torch>=1.13.0"]
 LINUX = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+SERVE = ["starlette>=0.41.3", "uvicorn>=0.32.1", "python-multipart>=0.0.19"]
 PARQUET = ["pyarrow>=14,<20"]  # tables of images; later ones want NumPy 2
 TENSORBOARD = ["tensorboardX>=2.6.2.2"]
 
@@ -73,6 +74,7 @@ setup(
         "mindres": ["py.typed"],
         "mindres.native": ["cpp/*.cc", "cpp/*.h"],
         "mindres.report": ["*.html"],
+        "mindres.serve": ["*.html"],
     },
     python_requires=">=3.10,<3.13",  # what MindSpore 2.10 has wheels for
     install_requires=[
@@ -92,6 +94,7 @@ setup(
         "docs": DOCS,
         "gpu": GPU,
         "onnx": ONNX,
+        "serve": [*ONNX, *SERVE],
         "torch": TORCH,
         "tensorboard": TENSORBOARD,
         "parquet": PARQUET,
@@ -110,6 +113,8 @@ setup(
             "torch==2.13.0",
             *DOCS,
             *ONNX,
+            *SERVE,
+            "httpx",  # with which Starlette's test client asks
             *TENSORBOARD,
             *PARQUET,
             # Where it has wheels; elsewhere pip would try to build it.

@@ -28,6 +28,7 @@ FLOORS = [
     {"callbacks"},
     {"training"},
     {"report", "export", "doctor"},
+    {"serve"},
     {"cli"},
     {"__main__"},
 ]
@@ -45,6 +46,8 @@ WITHOUT_MINDSPORE = [
     "mindres.pictures",
     "mindres.callbacks",
     "mindres.export",
+    "mindres.export.runtime",
+    "mindres.serve.server",
 ]
 
 

@@ -57,6 +57,10 @@ COMMANDS = {
         "export a network to ONNX or MindIR and check the file",
         "mindres export --ckpt ckpt/best.ckpt --out resnet50.onnx",
     ),
+    "serve": Command(
+        "put a web page before an exported network",
+        "mindres serve pets.onnx",
+    ),
     "doctor": Command(
         "report what this machine can train on and what is missing",
         "mindres doctor --device_target GPU",

@@ -42,6 +42,12 @@ def add_flags(parser) -> None:
         help="write a file that takes the photograph itself and gives probabilities; the flags "
         "of data say which images it is compared on with the network",
     )
+    parser.add_argument(
+        "--int8",
+        action="store_true",
+        help="with --end_to_end: weights and activations of 8 bits, from the ranges that training "
+        "images have; not written where it is slower here, or less accurate",
+    )
     add_data_flags(parser, "that of the training's validation")
     add_json_flag(parser)
 
@@ -58,7 +64,13 @@ def run(args) -> None:
         except ValueError as error:
             raise UserError(f"--resize {args.resize} is out of range: {error}") from None
     data = _validation_images(args, metadata) if args.end_to_end else None
-    exported = export(net, args.out, format, metadata, args.end_to_end, data)
+    calibration = None
+    if args.int8 and data is not None:
+        args.split = "train"
+        calibration = open_images(args, metadata)
+    exported = export(
+        net, args.out, format, metadata, args.end_to_end, data, args.int8, calibration
+    )
     size = exported.path.stat().st_size
     if args.json:
         document = {"out": str(exported.path), "bytes": size, "architecture": net.architecture}

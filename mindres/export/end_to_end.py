@@ -24,13 +24,12 @@ def end_to_end(model, metadata, edge):
         metadata: with `mean`, `std` and `input_size`.
         edge: as for `preprocessing`.
     """
-    from onnx import checker, compose, helper, version_converter
+    from onnx import checker, compose, helper
 
     opsets = [helper.make_opsetid("", OPSET)]
     prepare = preprocessing(metadata, edge)
     prepare = helper.make_model(prepare, opset_imports=opsets, ir_version=IR_VERSION)
-    network = version_converter.convert_version(model, OPSET)
-    network.ir_version = IR_VERSION
+    network = at_opset(model)
     whole = compose.merge_models(prepare, network, io_map=[(INPUT, INPUT)])
     _add_probabilities(whole.graph, Metadata.of(metadata).temperature)
     whole.graph.value_info.append(prepare.graph.output[0])
@@ -39,6 +38,15 @@ def end_to_end(model, metadata, edge):
     helper.set_model_props(whole, {each.key: each.value for each in model.metadata_props})
     checker.check_model(whole)
     return whole
+
+
+def at_opset(model):
+    """An ONNX model as one of the version of operators that these files have."""
+    from onnx import version_converter
+
+    converted = version_converter.convert_version(model, OPSET)
+    converted.ir_version = IR_VERSION
+    return converted
 
 
 def _add_probabilities(graph, temperature: float) -> None:

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mindres.data.as_trained import shorter_side
-from mindres.export import proof
-from mindres.export.end_to_end import end_to_end
+from mindres.data.as_trained import preprocess, shorter_side
+from mindres.errors import UserError
+from mindres.export import int8, proof
+from mindres.export.end_to_end import at_opset, end_to_end
 from mindres.weights.metadata import Metadata
+
+CALIBRATION = 256  # training images from which the ranges of int8 follow
+MOST_LOST = 0.005  # of accuracy, by int8
 
 
 @dataclass
@@ -22,7 +26,8 @@ class Exported:
     images: how many it was compared on with the network.
     same_top: for how many of them the likeliest class is the same.
     difference: the largest difference of a probability.
-    rows: the table: the network in MindSpore, and the file.
+    rows: the table: the network in MindSpore, the file in float32, and in int8 where asked for.
+    in_float: the layers that int8 left in float32.
     """
 
     path: Path
@@ -30,12 +35,14 @@ class Exported:
     same_top: int = 0
     difference: float = 0.0
     rows: list[proof.Row] = field(default_factory=list)
+    in_float: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict:
         return {
             "images": self.images,
             "same_top": self.same_top,
             "difference": self.difference,
+            "in_float": self.in_float,
             "table": [row.to_json() for row in self.rows],
         }
 
@@ -47,36 +54,84 @@ class Exported:
         )
 
 
-def write_end_to_end(kind, core, draft: Path, net, metadata: Metadata, data, path) -> Exported:
-    """Write `core`, an ONNX file of normalised images to logits, as one that takes photographs.
+class Writer:
+    """Writes `core`, an ONNX file of normalised images to logits, as one that takes photographs.
 
     Args:
         kind: the module of the format.
         core: what `kind` makes the file `draft` of.
         net: the network, to compare with.
         metadata: how its images are prepared.
-        data: an `ImageDataset` to compare on, or None.
+        data: an `ImageDataset` to compare on, or None for made-up pictures.
         path: where the file goes, for messages.
     """
-    import onnx
 
-    whole = end_to_end(onnx.load(core), metadata, shorter_side(metadata))
-    kind.from_onnx(whole, draft)
-    file = kind.load_end_to_end(draft)
-    network = proof.network_answer(net, metadata)
-    answers = (network, lambda images: np.stack([file.answer(image) for image in images]))
-    ours, theirs = proof.all_answers(_images(data), *answers)
-    if reason := proof.disagreement(theirs, ours):
-        raise RuntimeError(f"{path} was not written: {reason}")
-    some = [image for image, _ in islice(_images(data), proof.BATCH)]
-    rows = [
-        proof.measure("MindSpore", None, network, some, ours),
-        proof.measure(file.name, file.bytes, file.answer_all, some, theirs),
-    ]
-    return Exported(
-        path, len(ours.probabilities), theirs.same_top(ours), theirs.difference(ours), rows
-    )
+    def __init__(self, kind, core, draft: Path, net, metadata: Metadata, data, path):
+        import onnx
+
+        self.kind, self.draft, self.path, self.data = kind, draft, path, data
+        self.metadata = metadata
+        self.core = at_opset(onnx.load(core))
+        self.network = proof.network_answer(net, metadata)
+        self.some = [image for image, _ in islice(self.images(), proof.BATCH)]
+
+    def write(self) -> Exported:
+        """The file in float32; RuntimeError where it answers otherwise than the network."""
+        file = self.made(self.core)
+        answers = (self.network, lambda images: np.stack([file.answer(image) for image in images]))
+        ours, self.answers = proof.all_answers(self.images(), *answers)
+        if reason := proof.disagreement(self.answers, ours):
+            raise RuntimeError(f"{self.path} was not written: {reason}")
+        rows = [
+            proof.measure("MindSpore", None, self.network, self.some, ours),
+            proof.measure(file.name, file.bytes, file.answer_all, self.some, self.answers),
+        ]
+        same, difference = self.answers.same_top(ours), self.answers.difference(ours)
+        return Exported(self.path, len(ours.probabilities), same, difference, rows)
+
+    def write_int8(self, calibration, exported: Exported) -> None:
+        """Replace the file by one of int8, and add its row to the table.
+
+        The layers that matter most stay in float32 until little accuracy is lost.
+
+        Args:
+            calibration: an `ImageDataset` of training images; None for made-up pictures.
+            exported: what `write` returned.
+
+        Raises:
+            UserError: int8 is slower here than float32, or too much accuracy is lost.
+        """
+        images = islice(_images(calibration, CALIBRATION), CALIBRATION)
+        prepared = np.stack([preprocess(image, self.metadata) for image, _ in images])
+        in_float: list[str] = []
+        layers = None
+        while True:
+            file = self.made(int8.quantised(self.core, prepared, in_float))
+            (answers,) = proof.all_answers(self.images(), file.answer_all)
+            if (lost := proof.lost(answers, self.answers)) <= MOST_LOST:
+                break
+            layers = layers or int8.by_sensitivity(self.core, prepared)
+            if len(in_float) == len(layers):
+                raise UserError(f"int8 loses {lost:.1%} of the answers: nothing was written")
+            in_float = layers[: 2 * len(in_float) + 1]
+        row = proof.measure(file.name, file.bytes, file.answer_all, self.some, answers)
+        if row.ms_of_32 >= exported.rows[-1].ms_of_32:
+            raise UserError(
+                f"int8 is slower here than float32, {row.ms_of_32:.1f} ms for 32 images and not "
+                f"{exported.rows[-1].ms_of_32:.1f}: nothing was written; leave out `int8`"
+            )
+        exported.rows.append(row)
+        exported.in_float = in_float
+
+    def made(self, core):
+        """The file of an ONNX network, loaded again."""
+        whole = end_to_end(core, self.metadata, shorter_side(self.metadata))
+        self.kind.from_onnx(whole, self.draft)
+        return self.kind.load_end_to_end(self.draft)
+
+    def images(self) -> Iterable[proof.Labelled]:
+        return _images(self.data, proof.MOST_IMAGES)
 
 
-def _images(data) -> Iterable[proof.Labelled]:
-    return proof.made_up_images() if data is None else proof.raw_images(data)
+def _images(data, most: int) -> Iterable[proof.Labelled]:
+    return proof.made_up_images() if data is None else proof.raw_images(data, most)

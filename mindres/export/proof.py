@@ -124,6 +124,13 @@ def disagreement(file: Answers, net: Answers) -> str | None:
     return None
 
 
+def lost(file: Answers, other: Answers) -> float:
+    """How much less accurate a file is than another; without labels, how often it differs."""
+    if file.accuracy is None or other.accuracy is None:
+        return 1 - file.same_top(other) / len(file.probabilities)
+    return other.accuracy - file.accuracy
+
+
 def measure(format: str, size: int | None, answer: Answer, images, answers: Answers) -> Row:
     """A row of the table, timed on `images`, of which there may be fewer than a batch."""
     batch = [images[i % len(images)] for i in range(BATCH)]

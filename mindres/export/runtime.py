@@ -30,11 +30,11 @@ class EndToEndFile:
             missing.
     """
 
-    name = "ONNX float32"
-
     def __init__(self, path, threads: int = 0):
         """`threads` of ONNX Runtime; 0 is one for each core."""
         model = _read(Path(path))
+        kinds = {node.op_type for node in model.graph.node}
+        self.name = "ONNX int8" if "QuantizeLinear" in kinds else "ONNX float32"
         self.bytes = model.ByteSize()
         self.metadata = {each.key: json.loads(each.value) for each in model.metadata_props}
         self._whole = _session(model, threads)

@@ -12,8 +12,9 @@ from mindres import UserError
 from mindres.cli import program
 from mindres.data.as_trained import preprocess, shorter_side
 from mindres.data.images import read_image
-from mindres.export import proof
+from mindres.export import exporter, proof
 from mindres.export.preprocessing import preprocessing
+from mindres.export.runtime import EndToEndFile
 from mindres.weights.metadata import Metadata
 
 onnx = pytest.importorskip("onnx")
@@ -160,3 +161,56 @@ def test_what_a_user_can_put_right(tmp_path):
     with pytest.raises(UserError, match="mindir files take prepared images only"):
         mindres.export_model(network(), tmp_path / "net.mindir", metadata=NOTED, end_to_end=True)
     assert not list(tmp_path.iterdir())
+
+
+def int8_export(out, monkeypatch, milliseconds):
+    """Export a network in int8, with these times in the table, and return what was found."""
+    times = iter(milliseconds)
+
+    def measure(format, size, answer, images, answers):
+        return proof.Row(format, size, 1.0, next(times), answers.accuracy)
+
+    monkeypatch.setattr(proof, "measure", measure)
+    return exporter.export(network(), out, metadata=NOTED, end_to_end=True, int8=True)
+
+
+def test_int8(tmp_path, monkeypatch):
+    out = tmp_path / "net.onnx"
+    losses = iter([0.1, 0.001])
+    monkeypatch.setattr(proof, "lost", lambda *_: next(losses))
+    found = int8_export(out, monkeypatch, [9.0, 9.0, 4.0])
+    assert [row.format for row in found.rows] == ["MindSpore", "ONNX float32", "ONNX int8"]
+    model = onnx.load(out)
+    quantised = [node for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    assert quantised and out.stat().st_size < found.rows[1].bytes / 2
+    assert len(found.in_float) == 1, "the layer that matters most"
+    (left,) = (node for node in model.graph.node if node.name == found.in_float[0])
+    assert left.op_type in ("Conv", "Gemm")
+    scales = [
+        array
+        for array in model.graph.initializer
+        if array.name.endswith("_scale") and len(array.dims) == 1 and array.dims[0] > 1
+    ]
+    assert scales, "weights have a scale for each channel"
+    whole, float32 = EndToEndFile(out), network()
+    for image, _ in proof.made_up_images(8):
+        expected = proof.network_answer(float32, NOTED)([image])[0]
+        assert np.abs(whole.answer(image) - expected).max() < 0.2
+
+
+def test_int8_that_is_slower_is_not_written(tmp_path, monkeypatch):
+    out = tmp_path / "net.onnx"
+    monkeypatch.setattr(proof, "lost", lambda *_: 0.0)
+    with pytest.raises(UserError, match=r"int8 is slower here than float32, 9\.5 ms for 32"):
+        int8_export(out, monkeypatch, [9.0, 9.0, 9.5])
+    with pytest.raises(UserError, match="give `end_to_end`"):
+        mindres.export_model(network(), out, int8=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_accuracy_lost_is_counted_by_labels_or_by_other_answers():
+    right = proof.Answers(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1]))
+    wrong = proof.Answers(np.array([[0.4, 0.6], [0.2, 0.8]]), np.array([0, 1]))
+    assert proof.lost(wrong, right) == 0.5 and proof.lost(right, wrong) == -0.5
+    unknown = proof.Answers(right.probabilities, None)
+    assert proof.lost(wrong, unknown) == 0.5

@@ -147,7 +147,8 @@ def test_a_file_that_disagrees_is_not_written(tmp_path, monkeypatch):
 def test_what_a_user_can_put_right(tmp_path, monkeypatch):
     net = network("convnet")
     with pytest.raises(
-        UserError, match=r"cannot tell the format of .*net\.pb: end its name in \.onnx or \.mindir"
+        UserError,
+        match=r"cannot tell the format of .*net\.pb: end its name in \.onnx or \.mindir",
     ):
         exporter.export_model(net, tmp_path / "net.pb")
     with pytest.raises(UserError, match="cannot write"):

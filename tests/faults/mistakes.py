@@ -138,6 +138,8 @@ ROWS = {
             ["o.onnx", "--resize", "0"],
             ["o.onnx", "--resize", "64"],
             ["o.mindir", "--resize", "5"],
+            ["o.mindir", "--end_to_end"],
+            ["o.onnx", "--end_to_end", "--dataset_path", "nowhere"],
         ),
         *each(
             ["mindres", "export", "--out", "o.onnx", "--ckpt"],
@@ -145,6 +147,16 @@ ROWS = {
             ["run20/best.ckpt", "--resize", "1000000"],
         ),
     ],
+    "serve": each(
+        ["mindres", "serve"],
+        [],
+        ["missing.onnx"],
+        ["run"],
+        ["run/best.ckpt"],
+        [LONG],
+        ["missing.onnx", "--port=-1"],
+        ["missing.onnx", "--batch_size=0"],
+    ),
     "plot": [
         *each(
             ["mindres", "plot"],

@@ -1,0 +1,95 @@
+"""Starts and ends the server."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import socket
+import time
+import warnings
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from PIL import Image
+
+from mindres.errors import UserError
+from mindres.files import reason
+from mindres.serve.app import application
+from mindres.serve.connections import Connection
+from mindres.signals import NUMBERS
+
+LAST_REQUESTS_S = 0.5  # in which what was sent before the end is still accepted
+LAST_ANSWERS_S = 60  # in which what is under way is answered when the server ends
+LARGEST_HEAD = 16 << 10  # bytes
+KEEP_ALIVE_S = 5
+
+
+class Server(uvicorn.Server):
+    """Ends well on Ctrl-C and SIGTERM, once what is under way has been answered.
+
+    Connections that wait to be accepted are accepted first; a second signal does not wait.
+    """
+
+    ends_at = math.inf
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in NUMBERS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig, frame) -> None:
+        if self.ends_at < math.inf:
+            super().handle_exit(sig, frame)
+        self.ends_at = min(self.ends_at, time.monotonic() + LAST_REQUESTS_S)
+
+    async def on_tick(self, counter: int) -> bool:
+        self.should_exit |= time.monotonic() >= self.ends_at
+        return await super().on_tick(counter)
+
+
+def serve(file, host: str, port: int, batch_size: int, say: Callable[[str], None]) -> None:
+    """Answer requests with the network of an `EndToEndFile` until Ctrl-C or SIGTERM.
+
+    Args:
+        file: the network.
+        host: the address to listen on; 127.0.0.1 is reached from this machine alone.
+        port: 0 for one that is free.
+        batch_size: how many images the network takes at once at most.
+        say: called with the server's address once it can be asked.
+
+    Raises:
+        UserError: nothing can listen there.
+    """
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # images have limits of ours
+    listener = _listener(host, port)
+    config = uvicorn.Config(
+        application(file, batch_size),
+        http=Connection,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=LAST_ANSWERS_S,
+        h11_max_incomplete_event_size=LARGEST_HEAD,
+    )
+    with contextlib.closing(listener):
+        shown = f"[{host}]" if ":" in host else host
+        say(f"http://{shown}:{listener.getsockname()[1]}")
+        Server(config).run(sockets=[listener])
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """A socket that listens already: who asks at once waits rather than being refused."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"cannot listen on {host}, port {port}: {reason(error)}; choose with `host` and `port`"
+        ) from None
