@@ -29,6 +29,7 @@ FLOORS = [
     {"training"},
     {"report", "export", "doctor"},
     {"serve"},
+    {"check"},
     {"cli"},
     {"__main__"},
 ]

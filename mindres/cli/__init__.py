@@ -49,6 +49,10 @@ COMMANDS = {
         "say which of two trainings is better, and whether that is sure",
         "mindres compare ckpt other_run",
     ),
+    "check": Command(
+        "find wrong labels, copies between splits and broken images",
+        "mindres check my_photos --out check",
+    ),
     "convert": Command(
         "convert weights from and to PyTorch, MindCV and MindVision",
         "mindres convert resnet20.th resnet20.ckpt --arch resnet20 --shortcut A",

@@ -21,7 +21,7 @@ class Section(NamedTuple):
     content: str
 
 
-def frame(title, about, missing, tiles, sections, cells) -> str:
+def frame(title, about, missing, tiles, sections, cells, command="mindres report") -> str:
     """The whole page.
 
     Args:
@@ -30,10 +30,11 @@ def frame(title, about, missing, tiles, sections, cells) -> str:
         tiles: figures by name.
         sections: a list of `Section`.
         cells: what the script shows for each cell of the confusion matrix.
+        command: that wrote the page.
     """
     slots = {
         "title": escape(title),
-        "body": _body(title, about, missing, tiles, sections),
+        "body": _body(title, about, missing, tiles, sections, command),
         "cells": _json_in_script(cells),
     }
     rest = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
@@ -45,7 +46,7 @@ def frame(title, about, missing, tiles, sections, cells) -> str:
     return "".join(parts) + rest
 
 
-def _body(title, about, missing, tiles, sections) -> str:
+def _body(title, about, missing, tiles, sections, command) -> str:
     parts = [f"<header><h1>{escape(title)}</h1><p class=about>{escape(about)}</p></header>"]
     if missing:
         lines = "".join(f"<p>{escape(line)}</p>" for line in missing)
@@ -63,7 +64,7 @@ def _body(title, about, missing, tiles, sections) -> str:
         for s in sections
     ]
     parts.append(
-        "<footer>Written by mindres report. This page is one file and fetches nothing.</footer>"
+        f"<footer>Written by {command}. This page is one file and fetches nothing.</footer>"
     )
     return "\n".join(parts)
 

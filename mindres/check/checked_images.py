@@ -1,0 +1,127 @@
+"""The images of a data set that are checked: those of all its splits, one after the other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mindres.data.build import create_dataset, dataset_class
+from mindres.data.dataset import ImageDataset
+from mindres.data.image_files import images_below
+from mindres.data.images import read_image
+from mindres.data.sampling import sampler
+from mindres.data.table_rows import read_table, tables_in
+from mindres.errors import UserError
+
+AHEAD = 64  # images that are read before they are asked for
+
+
+@dataclass
+class CheckedImages:
+    """Images of all splits: names, split names and labels have one entry for each.
+
+    names: paths; of a built-in data set the split and the number, such as test/17.
+    parts: the data sets that have them, one for each split, in the same order.
+    unreadable: files that were left out, with the reason.
+    """
+
+    names: list[str]
+    splits: list[str]
+    labels: NDArray
+    classes: tuple[str, ...]
+    parts: list[ImageDataset]
+    unreadable: dict[str, str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def pixels(self) -> Iterator[NDArray]:
+        """Every image in order, uint8 (H, W, C), as it is in its file."""
+        for part in self.parts:
+            paths = part.image_names()
+            yield from _from_source(part) if paths is None else _from_files(paths)
+
+    def image(self, position: int) -> NDArray:
+        """The pixels of one image, uint8 (H, W, C)."""
+        return self.some([position])[position]
+
+    def some(self, positions) -> dict[int, NDArray]:
+        """The pixels of the images at these positions."""
+        if self.parts[0].image_names() is not None:
+            return {i: read_image(self.names[i]) for i in positions}
+        wanted = set(positions)
+        return {i: image for i, image in enumerate(self.pixels()) if i in wanted}
+
+
+def open_checked(name: str, path, held_out: float, statistics=None, **options) -> CheckedImages:
+    """The images of a data set, split as a training would split them.
+
+    Args:
+        name: one of `mindres.data.DATASETS`.
+        path: its place.
+        held_out: the part of the training images that is each of the splits "val" and "test" that
+            the data does not have.
+        statistics: `mean` and `std` of the values that a network takes; None for the data set's.
+        options: of `create_dataset`, such as `resize`.
+
+    Raises:
+        UserError: the data set is not there, or what can be read of it is too little to divide.
+    """
+    kind = dataset_class(name)
+    own = "test_fraction" in kind.further_options
+    options["validation_fraction"] = held_out if "val" in kind.missing_splits(path) else 0.0
+    if own:
+        options["test_fraction"] = held_out if "test" in kind.missing_splits(path) else 0.0
+        options["skip_broken"] = True
+    splits = ["train", *(["val"] if own or held_out else []), "test"]
+    parts = [create_dataset(name, path, split, **options).plain() for split in splits]
+    names, of_split = [], []
+    for split, part in zip(splits, parts):
+        found = part.image_names() or [f"{split}/{i}" for i in range(len(part))]
+        names += found
+        of_split += [split] * len(found)
+        if statistics and len(statistics[0]) == len(part.mean):
+            part.mean, part.std = map(tuple, statistics)
+    return CheckedImages(
+        names=names,
+        splits=of_split,
+        labels=np.concatenate([part.split_labels() for part in parts]),
+        classes=tuple(parts[0].classes),
+        parts=parts,
+        unreadable=_unreadable(name, Path(os.path.expanduser(path)), set(names)) if own else {},
+    )
+
+
+def _unreadable(name: str, path: Path, sound: set[str]) -> dict[str, str]:
+    """The files that are no part of the splits because they cannot be read, and why."""
+    if name == "table":
+        listed = [row.path for table in tables_in(path) for row in read_table(table)]
+    else:
+        listed = images_below(path)
+    left = [file for file in listed if str(file) not in sound]
+    reasons = {}
+    for file in left:
+        try:
+            read_image(file)
+        except UserError as error:
+            reasons[str(file)] = str(error).partition("as an image: ")[2] or str(error)
+    return reasons
+
+
+def _from_files(paths: list[str]) -> Iterator[NDArray]:
+    """The images in order, read by several threads, of which a few are kept at a time."""
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(paths), AHEAD):
+            yield from pool.map(read_image, paths[start : start + AHEAD])
+
+
+def _from_source(part) -> Iterator[NDArray]:
+    rows = part.source(sampler(part))
+    for image, _ in rows.create_tuple_iterator(num_epochs=1, output_numpy=True):
+        yield image

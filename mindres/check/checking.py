@@ -1,0 +1,125 @@
+"""Checks a data set: looks at every image, and finds what is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mindres.check import duplicates, labels, outliers, quality
+from mindres.check.checked_images import CheckedImages
+from mindres.check.features import network_features, pixel_features
+from mindres.check.measures import Measures, measure
+from mindres.check.result import CheckResult, Finding
+
+LEAST_AGREEMENT = 0.6  # of a model with the labels, from which on its doubts are believed
+FEW = 20  # images of a class: with fewer, little can be learned
+
+
+def check_data(images: CheckedImages, net=None) -> CheckResult:
+    """Find what is wrong with `images`.
+
+    Args:
+        images: as `open_checked` returns them.
+        net: whose features the images are compared by; None for their pixels, small, which suits
+            digits and the like but not photographs.
+    """
+    measures = measure(images)
+    features = pixel_features(measures) if net is None else network_features(net, images)
+    copies = duplicates.find_copies(measures)
+    wrong, told = _labels(images, features, copies)
+    rows = [
+        *_broken(images),
+        *_single(images, "blank", quality.blank(measures), "nearly one colour"),
+        *_single(images, "dark", quality.dark(measures), "nearly black"),
+        *_single(images, "blurred", quality.blurred(measures), "little detail"),
+        *_copies(images, copies),
+        *wrong,
+        *_single(images, "outlier", outliers.find_outliers(features), "unlike all others"),
+    ]
+    return CheckResult(images, rows, _facts(images, measures), [*_notes(images, net), told])
+
+
+def _finding(images, position, kind, score, suggestion, *others) -> Finding:
+    return Finding(
+        path=images.names[position],
+        kind=kind,
+        score=float(score),
+        suggestion=suggestion,
+        label=images.classes[images.labels[position]],
+        split=images.splits[position],
+        positions=(int(position), *map(int, others)),
+    )
+
+
+def _broken(images: CheckedImages) -> list[Finding]:
+    unreadable = sorted(images.unreadable.items())
+    return [Finding(path, "broken", 1.0, reason) for path, reason in unreadable]
+
+
+def _single(images, kind: str, found: dict[int, float], reason: str) -> list[Finding]:
+    ordered = sorted(found.items(), key=lambda item: -item[1])
+    return [_finding(images, i, kind, score, reason) for i, score in ordered]
+
+
+def _copies(images: CheckedImages, copies: duplicates.Copies) -> list[Finding]:
+    """Leaks and duplicates: each image once as each of them, with the copy that is likest.
+
+    Of a leak the image that is nearer to training is named, so that leaving it out mends the leak.
+    """
+    rows: dict[tuple[int, str], Finding] = {}
+    for (first, second), score in zip(copies.pairs.tolist(), copies.scores.tolist()):
+        leak = images.splits[first] != images.splits[second]
+        kind = "leak" if leak else "duplicate"
+        # Splits come in the order of training: the first of a leak is what trains.
+        position, other = (first, second) if leak else (second, first)
+        row = _finding(images, position, kind, score, images.names[other], other)
+        rows.setdefault((position, kind), row)
+    return sorted(rows.values(), key=lambda row: (row.kind != "leak", -row.score))
+
+
+def _labels(images: CheckedImages, features: NDArray, copies) -> tuple[list[Finding], str]:
+    """Probably wrong labels, and a sentence on the model that doubts them."""
+    groups = copies.sets(len(images))
+    probabilities = labels.out_of_sample(features, images.labels, groups)
+    if probabilities is None:
+        return [], "There are too few images of each class to doubt labels."
+    judged = probabilities.any(axis=1)
+    agreed = float((probabilities.argmax(axis=1) == images.labels)[judged].mean())
+    told = f"The model that doubts labels agrees with {agreed:.0%} of them"
+    if agreed < LEAST_AGREEMENT:
+        return [], f"{told}, too few to believe it: compare by a network that suits the images."
+    found = labels.find_label_issues(probabilities, images.labels)
+    return [
+        _finding(images, i, "label", score, images.classes[k])
+        for i, score, k in zip(found.positions, found.scores, found.suggestions)
+    ], f"{told}."
+
+
+def _facts(images: CheckedImages, measures: Measures) -> dict:
+    """Counts of splits and classes, sizes, and what is lost of images that are not square."""
+    counts = np.bincount(images.labels, minlength=len(images.classes))
+    sides = np.sort(measures.sizes, axis=1)
+    fraction = getattr(images.parts[0], "crop_fraction", 1.0)
+    kept = fraction**2 * sides[:, 0] / sides[:, 1]
+    middle = np.median(measures.sizes, axis=0).astype(int).tolist()
+    return {
+        "splits": dict(Counter(images.splits)),
+        "classes": dict(zip(images.classes, counts.tolist())),
+        "median_size": middle,
+        "smallest_size": measures.sizes[sides[:, 0].argmin()].tolist(),
+        "largest_size": measures.sizes[sides[:, 1].argmax()].tolist(),
+        "kept_by_crop": {"mean": float(kept.mean()), "least": float(kept.min())},
+    }
+
+
+def _notes(images: CheckedImages, net) -> list[str]:
+    told = []
+    if net is None:
+        told.append("Images were compared by their pixels, which says little of photographs.")
+    counts = np.bincount(images.labels, minlength=len(images.classes))
+    few = [f"{images.classes[k]} ({counts[k]})" for k in np.flatnonzero(counts < FEW)]
+    if few:
+        told.append(f"Classes of fewer than {FEW} images: {', '.join(few)}.")
+    return told

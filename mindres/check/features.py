@@ -1,0 +1,23 @@
+"""Features of the images, by which they are compared: of the network that can be had."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mindres.check.checked_images import CheckedImages
+from mindres.check.measures import Measures
+from mindres.training.frozen_features import features_of
+
+
+def network_features(net, images: CheckedImages) -> NDArray:
+    """The features of a network's backbone, float32 (N, D), computed once and kept in the cache."""
+    found = [features_of(net, part)[0] for part in images.parts]
+    features = np.concatenate(found)
+    return features.mean(axis=tuple(range(2, features.ndim))) if features.ndim > 2 else features
+
+
+def pixel_features(measures: Measures) -> NDArray:
+    """The thumbnails, float32 (N, 768): what there is without a network."""
+    flat = measures.thumbnails.reshape(len(measures.thumbnails), -1)
+    return flat.astype(np.float32) / 255

@@ -1,0 +1,76 @@
+"""Labels that are probably wrong, by a model that never saw the image with its label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FOLDS = 5
+LEAST_IMAGES = 5  # of a class, for one to be in each fold
+STRENGTH = 0.1  # scikit-learn's C of the logistic regression
+
+
+@dataclass
+class LabelIssues:
+    """Images whose label is probably wrong, the surest first.
+
+    positions: int (P,).
+    scores: 1 less the probability of the given label, (P,).
+    suggestions: the likeliest class of each, int (P,).
+    """
+
+    positions: NDArray
+    scores: NDArray
+    suggestions: NDArray
+
+
+def out_of_sample(features: NDArray, labels: NDArray, groups: NDArray) -> NDArray | None:
+    """The probabilities of the classes by models that were fitted to other images, (N, classes).
+
+    Five-fold cross-validation of a logistic regression; images of one group are in one fold.
+    Classes of fewer than five groups are left alone: their rows, and their columns, are 0. None
+    where fewer than two classes are left.
+
+    Args:
+        features: float (N, D).
+        labels: int (N,).
+        groups: int (N,).
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    enough = [k for k in np.unique(labels) if len(set(groups[labels == k])) >= LEAST_IMAGES]
+    if len(enough) < 2:
+        return None
+    used = np.flatnonzero(np.isin(labels, enough))
+    found = np.zeros((len(labels), labels.max() + 1))
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
+    for others, held in folds.split(used, labels[used], groups[used]):
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=300))
+        model.fit(features[used[others]], labels[used[others]])
+        found[np.ix_(used[held], model.classes_)] = model.predict_proba(features[used[held]])
+    return found
+
+
+def find_label_issues(probabilities: NDArray, labels: NDArray) -> LabelIssues:
+    """Images that look like another class: confident learning (Northcutt et al., 2021).
+
+    A class is believed from its threshold on, the mean probability that its own images give it.
+    An image is found where the likeliest of the believed classes is not its label.
+    """
+    judged = probabilities.sum(axis=1) > 0.5
+    own = probabilities[np.arange(len(labels)), labels]
+    thresholds = np.full(probabilities.shape[1], np.inf)
+    for k in np.unique(labels[judged]):
+        thresholds[k] = own[judged & (labels == k)].mean()
+    believed = np.where(probabilities >= thresholds, probabilities, 0.0)
+    likeliest = believed.argmax(axis=1)
+    wrong = judged & (believed.max(axis=1) > 0) & (likeliest != labels)
+    wrong &= probabilities.max(axis=1) > own
+    positions = np.flatnonzero(wrong)
+    positions = positions[np.argsort(own[positions], kind="stable")]
+    return LabelIssues(positions, 1 - own[positions], likeliest[positions])

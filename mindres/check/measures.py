@@ -1,0 +1,86 @@
+"""What is measured of every image: size, brightness, contrast, sharpness, and a thumbnail."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from mindres.check.checked_images import CheckedImages
+
+THUMBNAIL = 16  # pixels of a side
+SHARPNESS_SIDE = 256  # pixels of the longer side at which larger images are compared
+
+
+@dataclass
+class Measures:
+    """One entry for each image.
+
+    sizes: (height, width) in pixels, int (N, 2).
+    brightness: of grey values from 0 to 1, the 99th percentile, (N,).
+    contrast: their distance from the 1st to the 99th percentile, (N,).
+    sharpness: mean square of the Laplacian divided by the variance, (N,).
+    digests: of the pixels.
+    thumbnails: of all pixels, uint8 (N, 16, 16, 3).
+    """
+
+    sizes: NDArray
+    brightness: NDArray
+    contrast: NDArray
+    sharpness: NDArray
+    digests: list[bytes]
+    thumbnails: NDArray
+
+
+def measure(images: CheckedImages) -> Measures:
+    """Look at every image once."""
+    bar = tqdm(
+        images.pixels(),
+        total=len(images),
+        desc="looking at images",
+        unit="image",
+        disable=None,
+        leave=False,
+    )
+    rows = list(zip(*(_measured(image) for image in bar)))
+    sizes, brightness, contrast, sharpness, digests, thumbnails = rows
+    return Measures(
+        np.array(sizes),
+        np.array(brightness),
+        np.array(contrast),
+        np.array(sharpness),
+        list(digests),
+        np.stack(thumbnails),
+    )
+
+
+def _measured(pixels: NDArray) -> tuple:
+    rgb = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+    image = Image.fromarray(rgb)
+    digest = hashlib.sha256(repr(rgb.shape).encode() + rgb.tobytes()).digest()
+    thumbnail = image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    if max(image.size) > SHARPNESS_SIDE:
+        image.thumbnail((SHARPNESS_SIDE, SHARPNESS_SIDE), Image.Resampling.BOX)
+    grey = np.asarray(image.convert("L"), np.float32) / 255
+    low, high = np.percentile(grey, (1, 99))
+    return (
+        pixels.shape[:2],
+        float(high),
+        float(high - low),
+        _sharpness(grey),
+        digest,
+        np.asarray(thumbnail),
+    )
+
+
+def _sharpness(grey: NDArray) -> float:
+    """The mean square of the Laplacian (Pech-Pacheco et al., 2000), by the image's own variance."""
+    if min(grey.shape) < 3:
+        return 0.0
+    inner = grey[1:-1, 1:-1]
+    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
+    return float((laplacian**2).mean() / max(grey.var(), 1e-8))

@@ -1,0 +1,29 @@
+"""Images that are unlike all others of the data set."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mindres.check.neighbours import nearest, normalised
+from mindres.check.quality import robust_deviations
+
+NEIGHBOURS = 5
+DEVIATIONS = 5.0  # robust standard deviations above the median distance
+LEAST_IMAGES = 50
+
+
+def find_outliers(features: NDArray) -> dict[int, float]:
+    """The images whose nearest neighbours are far away, with the score of each.
+
+    The distance is 1 less the mean cosine similarity to the five nearest images (Sun et al., 2022).
+
+    Args:
+        features: float (N, D).
+    """
+    if len(features) < LEAST_IMAGES:
+        return {}
+    distance = 1 - nearest(normalised(features), NEIGHBOURS).mean(axis=1)
+    deviations = robust_deviations(distance, distance)
+    found = np.flatnonzero(deviations > DEVIATIONS)
+    return {int(i): float(1 - DEVIATIONS / deviations[i] / 2) for i in found}

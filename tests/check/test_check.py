@@ -1,0 +1,209 @@
+"""What `mindres check` finds: errors that were planted, and nothing else; its page and its table."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.neighbors import NearestNeighbors
+
+from mindres.check import KINDS, duplicates, labels, neighbours, outliers
+from mindres.check.checked_images import open_checked
+from mindres.check.checking import check_data
+from mindres.check.measures import measure
+from mindres.cli import program
+from mindres.cli.program import run_command
+
+TINTS = {"blue": (0, 0, 70), "green": (0, 70, 0), "red": (70, 0, 0)}
+
+
+def picture(rng, tint):
+    """A random picture of a class's colour: coarse patches, and fine detail all over."""
+    coarse = Image.fromarray(rng.integers(40, 150, (5, 5, 3), np.uint8))
+    smooth = np.asarray(coarse.resize((48, 40), Image.Resampling.BICUBIC), np.float32)
+    detail = rng.normal(0, 12, (40, 48, 1))
+    return Image.fromarray(np.clip(smooth + detail + tint, 0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    """A folder of 108 pictures in which one of everything is wrong: (folder, {kind: file})."""
+    root, rng = tmp_path_factory.mktemp("planted") / "photos", np.random.default_rng(0)
+    for split, count in (("train", 24), ("test", 12)):
+        for name, tint in TINTS.items():
+            (root / split / name).mkdir(parents=True)
+            for i in range(count):
+                picture(rng, tint).save(root / split / name / f"{i:02}.jpg", quality=95)
+    train = root / "train"
+    mirrored = Image.open(root / "test/red/05.jpg").resize((70, 60))
+    mirrored.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(train / "red/leak.jpg", quality=80)
+    (train / "blue/same.jpg").write_bytes((train / "blue/03.jpg").read_bytes())
+    (train / "green/wrong.jpg").write_bytes(b"")
+    picture(rng, TINTS["red"]).save(train / "green/wrong.jpg", quality=95)
+    (train / "red/broken.jpg").write_bytes((train / "red/00.jpg").read_bytes()[:300])
+    Image.new("RGB", (48, 40), (90, 90, 90)).save(train / "red/blank.png")
+    dark = np.asarray(picture(rng, TINTS["blue"])) // 12
+    Image.fromarray(dark).save(train / "blue/dark.png")
+    soft = picture(rng, TINTS["green"]).filter(ImageFilter.GaussianBlur(2))
+    soft.save(train / "green/blurred.png")
+    return root
+
+
+@pytest.fixture
+def table(planted, tmp_path, capsys):
+    """The rows of check.csv on the planted folder by kind, and the folder that has it."""
+    run_command(["check", str(planted), "--arch", "none", "--out", str(tmp_path / "out")])
+    with open(tmp_path / "out" / "check.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    told = capsys.readouterr().out
+    assert told.endswith(f"{tmp_path / 'out' / 'check.html'}\n{tmp_path / 'out' / 'check.csv'}\n")
+    assert "113 images (79 train, " in told
+    return {kind: [row for row in rows if row["kind"] == kind] for kind in KINDS}, tmp_path / "out"
+
+
+def test_planted_errors_are_found_and_no_others(planted, table):
+    rows, out = table
+    train = planted / "train"
+    named = {kind: [row["path"] for row in found] for kind, found in rows.items()}
+    for kind in ("broken", "blank", "dark", "blurred"):
+        [path] = named[kind]
+        assert path.startswith(str(train)) and f"/{kind}." in path
+    assert named["leak"] == [str(train / "red/leak.jpg")]
+    assert rows["leak"][0]["suggestion"] == str(planted / "test/red/05.jpg")
+    assert named["duplicate"] == [str(train / "blue/same.jpg")]
+    assert rows["duplicate"][0]["suggestion"] == str(train / "blue/03.jpg")
+    assert float(rows["duplicate"][0]["score"]) == 1
+    assert named["label"][0] == str(train / "green/wrong.jpg")
+    assert rows["label"][0]["suggestion"] == "red" and rows["label"][0]["label"] == "green"
+    assert {row["split"] for found in rows.values() for row in found} <= {
+        "train",
+        "val",
+        "test",
+        "",
+    }
+    page = (out / "check.html").read_text()
+    assert len(page) < 5_000_000 and "https:" not in page and "Written by mindres check" in page
+    for kind, (heading, _) in KINDS.items():
+        assert (f'<h2 id="{kind}">{heading}</h2>' in page) == bool(rows[kind])
+
+
+def test_json_is_one_document(planted, tmp_path, capsys):
+    run_command(["check", str(planted), "--arch", "none", "--out", str(tmp_path), "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["counts"]["leak"] == 1 and told["classes"]["green"] == 38
+    assert told["smallest_size"] == [40, 48]
+    assert told["kept_by_crop"]["mean"] == pytest.approx(0.875**2 * 40 / 48, abs=0.01)
+
+
+def test_features_of_a_checkpoint(planted, tmp_path, capsys):
+    from a_run import network, write_run
+
+    from mindres.data.digits import Digits
+
+    run = write_run(tmp_path, network(), Digits(split="test"))
+    out = str(tmp_path / "out")
+    run_command(["check", str(planted), "--ckpt", str(run / "best.ckpt"), "--out", out, "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["images"] == 113 and told["counts"]["leak"] == 1
+    assert len(told["notes"]) == 1 and "doubts labels agrees with" in told["notes"][0]
+
+
+def test_a_folder_that_is_not_there(capsys, tmp_path):
+    with pytest.raises(SystemExit) as left:
+        program.main(["check", str(tmp_path / "gone"), "--out", str(tmp_path / "out")])
+    error = capsys.readouterr().err
+    assert left.value.code == 2 and error.startswith("mindres: error: there is no folder")
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_of_a_built_in_data_set_have_numbers():
+    images = open_checked("digits", None, 0.1)
+    assert images.names[0] == "train/0" and images.names[-1] == "test/359"
+    measures = measure(images)
+    assert len(measures.digests) == len(images) == 1797
+    first, last = images.some([0, 1796]).values()
+    np.testing.assert_array_equal(images.image(1796), last)
+    assert measures.sizes[0].tolist() == list(first.shape[:2])
+
+
+def test_neighbours_are_those_of_scikit_learn(monkeypatch):
+    monkeypatch.setattr(neighbours, "BLOCK", 7)
+    vectors = neighbours.normalised(np.random.default_rng(0).normal(size=(40, 6)))
+    reference = NearestNeighbors(n_neighbors=5, metric="cosine", algorithm="brute").fit(vectors)
+    distances = reference.kneighbors()[0]
+    np.testing.assert_allclose(neighbours.nearest(vectors, 5), 1 - distances, atol=1e-6)
+    pairs, scores = neighbours.similar_pairs(vectors, vectors, 0.5)
+    expected = {(i, j) for i, j in np.argwhere(vectors @ vectors.T >= 0.5).tolist() if i < j}
+    assert set(map(tuple, pairs.tolist())) == expected and len(expected) > 5
+    np.testing.assert_allclose(scores, [vectors[i] @ vectors[j] for i, j in pairs], atol=1e-6)
+
+
+def test_copies_of_copies_are_one_set():
+    copies = duplicates.Copies(np.array([[0, 3], [3, 4], [1, 2]]), np.ones(3))
+    sets = copies.sets(6)
+    assert len({*sets[[0, 3, 4]]}) == 1 and sets[1] == sets[2] and len(set(sets)) == 3
+
+
+def clusters(flipped, count=300):
+    """Features around four centres, labels of which some are wrong, and which."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 4, count)
+    features = rng.normal(0, 1, (count, 8)) + 2.2 * np.eye(8)[truth]
+    wrong = rng.choice(count, flipped, replace=False)
+    given = truth.copy()
+    given[wrong] = (truth[wrong] + rng.integers(1, 4, flipped)) % 4
+    return features, given, truth, wrong
+
+
+def test_flipped_labels_are_ranked_first_with_the_right_suggestion():
+    features, given, truth, wrong = clusters(flipped=15)
+    probabilities = labels.out_of_sample(features, given, np.arange(300))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    found = labels.find_label_issues(probabilities, given)
+    assert {*wrong} >= {*found.positions[:8]} and len({*wrong} & {*found.positions}) >= 12
+    right = np.isin(found.positions, wrong)
+    assert np.mean(found.suggestions[right] == truth[found.positions[right]]) > 0.85
+    assert (np.diff(found.scores) <= 0).all()
+
+
+def test_no_image_is_judged_by_a_model_that_saw_its_copy(monkeypatch):
+    features, given, _, _ = clusters(flipped=0, count=60)
+    groups = np.repeat(np.arange(30), 2)
+    seen = []
+    split = StratifiedGroupKFold.split
+
+    def noted(self, *arguments):
+        for others, held in split(self, *arguments):
+            seen.append({*groups[others]} & {*groups[held]})
+            yield others, held
+
+    monkeypatch.setattr(StratifiedGroupKFold, "split", noted)
+    labels.out_of_sample(features, given, groups)
+    assert seen == [set()] * labels.FOLDS
+
+
+def test_small_classes_are_left_alone():
+    features, given, _, _ = clusters(flipped=0, count=60)
+    given[given == 3] = 2
+    given[:3] = 3
+    probabilities = labels.out_of_sample(features, given, np.arange(60))
+    assert not probabilities[:3].any() and not probabilities[:, 3].any()
+    assert not {0, 1, 2} & {*labels.find_label_issues(probabilities, given).positions}
+    assert labels.out_of_sample(features, np.zeros(60, int), np.arange(60)) is None
+
+
+def test_an_image_far_from_all_others_is_an_outlier():
+    rng = np.random.default_rng(0)
+    features = np.abs(rng.normal(1, 0.1, (200, 16)))
+    features[17] = np.eye(16)[0]
+    assert list(outliers.find_outliers(features)) == [17]
+    assert outliers.find_outliers(features[:20]) == {}
+
+
+def test_a_model_that_knows_nothing_doubts_nothing(planted):
+    images = open_checked("folder", planted, 0.15)
+    images.labels = np.random.default_rng(0).permutation(images.labels)
+    result = check_data(images)
+    assert result.of_kind("label") == [] and "too few to believe it" in result.notes[-1]
