@@ -10,6 +10,7 @@ from mindres.cli.training_data import (
     find_data,
     parts_line,
     settle_balance,
+    settle_left_out,
     settle_size,
     settle_splits,
 )
@@ -71,6 +72,12 @@ def _add_image_flags(group) -> None:
         help="regular expression for the part of an image's path, such as 'patient_[0-9]+', or "
         "column of a table, that says which images are never split between training and measuring",
     )
+    add(
+        "--without",
+        metavar="FILE",
+        help="leave the images that a check.csv of mindres check names out of training, and broken "
+        "ones everywhere; what is measured stays comparable",
+    )
     add("--image_column", metavar="NAME", help="column of a table with the paths")
     add("--label_column", metavar="NAME", help="column of a table with the labels")
 
@@ -86,6 +93,7 @@ def train(args) -> tuple:
     """
     started = time.monotonic()
     args.dataset, args.dataset_path = find_data(args.data, args.dataset_path)
+    settle_left_out(args)
     planned = settle_time(args)
     recipe = make_recipe(args.recipe, **recipe_values(args))
 
@@ -141,6 +149,8 @@ def _open(args, recipe, chooses: str, judged: bool) -> list:
 
     images = image_options(args, recipe)
     augmented = {**images, **augmentation_options(args, recipe)}
+    if args.without:
+        augmented["without"] = args.without
     place = (args.dataset, args.dataset_path)
     opened = [
         create_dataset(*place, "train", **augmented),

@@ -80,6 +80,18 @@ def _take(args, noted: dict) -> None:
             setattr(args, name, noted.get(name, default))
 
 
+def settle_left_out(args) -> None:
+    """Leave broken images out where --without names others that are left out."""
+    if not args.without:
+        return
+    if args.dataset in BUILT_IN:
+        raise UserError(
+            f"--without leaves images of your own out, and {args.dataset} is a built-in data set: "
+            "leave it out"
+        )
+    args.skip_broken = True
+
+
 def settle_size(args) -> None:
     """Fill in the side of the images: the network's own, small for the built-in data sets."""
     from mindres.models.registry import network

@@ -17,6 +17,7 @@ from mindres.data.folder_check import broken_images, find_broken
 from mindres.data.folder_source import folder_source, random_crops
 from mindres.data.folder_tree import find_tree, missing_splits
 from mindres.data.groups import check_class_sizes, check_fractions, group_keys
+from mindres.data.left_out import listed_files, without_listed
 from mindres.data.random_crop import SCALE
 from mindres.errors import UserError
 
@@ -42,6 +43,8 @@ class ImageFolder(ImageDataset):
         test_fraction: part of the training images held out as "test", in [0, 1).
         group: a regular expression; files in whose paths (relative to the folder of the class
             folders) it finds the same text, or the same first group, are held out together.
+        without: a CSV file whose column `path` names images that are left out of "train", such as
+            check.csv of `mindres check`; no image moves to another split by it.
         others: those of `ImageDataset`.
     """
 
@@ -55,9 +58,12 @@ class ImageFolder(ImageDataset):
     further_options: tuple[str, ...] = ("test_fraction", "group")
     _parts: dict[str, np.ndarray] | None = None  # of `parts`, where it was asked for
 
-    def __init__(self, *arguments, test_fraction=0.0, group=None, **others):
+    def __init__(self, *arguments, test_fraction=0.0, group=None, without=None, **others):
         self.test_fraction = test_fraction
         self.group = group
+        self.without = without
+        # A tuple, so that it counts in the fingerprint.
+        self.left_out = tuple(sorted(listed_files(without))) if without else ()
         super().__init__(*arguments, **others)
 
     @classmethod
@@ -116,7 +122,12 @@ class ImageFolder(ImageDataset):
     def indices(self):
         if self.split == "all":
             return None
-        return self.parts()[self.split] if self.divided else None
+        chosen = self.parts()[self.split] if self.divided else None
+        if not self.left_out or self.split != "train":
+            return chosen
+        if chosen is None:
+            chosen = np.arange(len(self.labels()))
+        return without_listed(self, chosen, set(self.left_out))
 
     def fractions(self) -> dict[str, float]:
         """The parts of the training images that are held out, by the split that they make."""

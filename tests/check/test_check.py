@@ -15,6 +15,8 @@ from mindres.check.checking import check_data
 from mindres.check.measures import measure
 from mindres.cli import program
 from mindres.cli.program import run_command
+from mindres.data.folder import ImageFolder
+from mindres.errors import UserError
 
 TINTS = {"blue": (0, 0, 70), "green": (0, 70, 0), "red": (70, 0, 0)}
 
@@ -207,3 +209,48 @@ def test_a_model_that_knows_nothing_doubts_nothing(planted):
     images.labels = np.random.default_rng(0).permutation(images.labels)
     result = check_data(images)
     assert result.of_kind("label") == [] and "too few to believe it" in result.notes[-1]
+
+
+def test_what_check_csv_names_is_left_out_of_training_alone(planted, table):
+    rows, out = table
+    every = {split: open_folder(planted, split) for split in ("train", "test")}
+    kept = {split: open_folder(planted, split, without=out / "check.csv") for split in every}
+    named = {row["path"] for found in rows.values() for row in found}
+    left = set(every["train"].image_names()) - set(kept["train"].image_names())
+    assert left == named & set(every["train"].image_names()) and len(left) >= 6
+    assert (
+        len(kept["train"]) == len(every["train"]) - len(left) == len(kept["train"].split_labels())
+    )
+    assert kept["test"].image_names() == every["test"].image_names()
+    assert kept["train"].plain().fingerprint() != every["train"].plain().fingerprint()
+
+
+def open_folder(path, split, **options):
+    return ImageFolder(path, split, resize=8, skip_broken=True, **options)
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [(None, "No such file"), ("kind\nlabel\n", "no column path"), ("all of blue", "'blue'")],
+)
+def test_what_cannot_be_left_out(planted, tmp_path, content, told):
+    table = tmp_path / "check.csv"
+    if content == "all of blue":
+        content = "path\n" + "\n".join(map(str, (planted / "train" / "blue").iterdir()))
+    if content:
+        table.write_text(content)
+    with pytest.raises(UserError, match=told):
+        open_folder(planted, "train", without=table).indices()
+
+
+def test_training_takes_the_table(planted, table, tmp_path, monkeypatch, capfd):
+    _, out = table
+    monkeypatch.chdir(tmp_path)
+    flags = ["--arch", "lenet5", "--pretrained", "false", "--epochs", "1", "--resize", "32"]
+    flags += ["--batch_size", "8", "--max_steps", "2"]
+    run_command(["train", str(planted), "--without", str(out / "check.csv"), *flags])
+    kept = open_folder(planted, "train", without=out / "check.csv", validation_fraction=0.15)
+    assert f"{len(kept)} images train, " in capfd.readouterr().out
+    with pytest.raises(SystemExit) as left:
+        program.main(["train", "digits", "--without", str(out / "check.csv"), *flags])
+    assert left.value.code == 2 and "--without leaves images of your own" in capfd.readouterr().err

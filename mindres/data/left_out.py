@@ -1,0 +1,48 @@
+"""Images that a table such as check.csv of `mindres check` leaves out of training."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mindres.data.table_rows import READERS
+from mindres.errors import UserError
+
+
+def listed_files(table) -> set[str]:
+    """The absolute paths in the column `path` of a CSV file.
+
+    Raises:
+        UserError: the file cannot be read, or has no such column.
+    """
+    path = Path(os.path.expanduser(table))
+    try:
+        rows = [values for _, values in READERS[".csv"](path)]
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read as a table: {error}") from None
+    if rows and "path" not in rows[0]:
+        raise UserError(f"{path} has no column path: name the check.csv that mindres check wrote")
+    return {os.path.abspath(row["path"]) for row in rows}
+
+
+def without_listed(data, chosen: NDArray, listed: set[str]) -> NDArray:
+    """The positions of `chosen` images whose files are not listed.
+
+    Raises:
+        UserError: none of a class are left.
+    """
+    paths = data.files()
+    kept = np.array([os.path.abspath(paths[i]) not in listed for i in chosen], bool)
+    labels = data.labels()
+    gone = set(labels[chosen].tolist()) - set(labels[chosen[kept]].tolist())
+    if gone:
+        name = data.classes[min(gone)]
+        raise UserError(
+            f"{data.without} leaves out every training image of the class {name!r}: remove some of "
+            "its rows"
+        )
+    return chosen[kept]
