@@ -62,7 +62,7 @@ def _measured(pixels: NDArray) -> tuple:
     rgb = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
     image = Image.fromarray(rgb)
     digest = hashlib.sha256(repr(rgb.shape).encode() + rgb.tobytes()).digest()
-    thumbnail = image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    thumbnail = image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
     if max(image.size) > SHARPNESS_SIDE:
         image.thumbnail((SHARPNESS_SIDE, SHARPNESS_SIDE), Image.Resampling.BOX)
     grey = np.asarray(image.convert("L"), np.float32) / 255

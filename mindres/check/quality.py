@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mindres.check.measures import Measures
 
-BLANK = 0.04  # contrast below which there is nothing to see: ten of 255 grey values
+BLANK = 0.02  # contrast below which there is nothing to see: five of 255 grey values
 DARK = 0.1  # brightness below which an image is nearly black
 DEVIATIONS = 4.0  # robust standard deviations below the median, of the logarithm of sharpness
 BLURRED_SHARPNESS = 0.05  # sharper images are not blurred, whatever the others are
