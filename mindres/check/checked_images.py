@@ -81,7 +81,8 @@ def open_checked(name: str, path, held_out: float, statistics=None, **options) -
         options["skip_broken"] = True
     splits = ["train", *(["val"] if own or held_out else []), "test"]
     parts = [create_dataset(name, path, split, **options).plain() for split in splits]
-    names, of_split = [], []
+    names: list[str] = []
+    of_split: list[str] = []
     for split, part in zip(splits, parts):
         found = part.image_names() or [f"{split}/{i}" for i in range(len(part))]
         names += found
@@ -105,7 +106,7 @@ def _unreadable(name: str, path: Path, sound: set[str]) -> dict[str, str]:
     else:
         listed = images_below(path)
     left = [file for file in listed if str(file) not in sound]
-    reasons = {}
+    reasons: dict[str, str] = {}
     for file in left:
         try:
             read_image(file)
