@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from mindres.check.measures import Measures
 from mindres.check.neighbours import normalised, similar_pairs
 
-# Of the 10,000 test images of CIFAR-10 these find five pairs, and all of them are of one picture.
-ALIKE = 0.955  # correlation of the thumbnails of two copies
-CLOSE = 15.0  # root mean square of their difference, in values from 0 to 255
+# Of the 10,000 test images of CIFAR-10 these find only pairs that show one picture.
+ALIKE = 0.965  # correlation of the thumbnails of two copies
+CLOSE = 10.0  # root mean square of their difference, in values from 0 to 255
 PLAIN = 3.0  # standard deviation of a thumbnail below which it tells nothing
 EXACT = 1.0
 

