@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from mindres.check.measures import Measures
 from mindres.check.neighbours import normalised, similar_pairs
 
-# Of the 10,000 test images of CIFAR-10 these find only pairs that show one picture.
+# Copies of CIFAR-10 images as JPEG of quality 50 have 9.2 and 0.969 at the worst of 600; of 75, 24
+# or 64 pixels, or mirrored, they are closer.
 ALIKE = 0.965  # correlation of the thumbnails of two copies
 CLOSE = 10.0  # root mean square of their difference, in values from 0 to 255
 PLAIN = 3.0  # standard deviation of a thumbnail below which it tells nothing
