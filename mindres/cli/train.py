@@ -45,7 +45,7 @@ def add_flags(parser) -> None:
     )
     add_training_flags(parser)
     _add_image_flags(parser.add_argument_group("images"))
-    parser.add_argument(
+    parser.add_argument_group("run").add_argument(
         "--shortcut",
         choices=("A", "B"),
         help="of ResNet-20 to 110, where a stage changes the shape: A pads, B projects (default: "
