@@ -4,7 +4,7 @@
 # make lint   ruff check, ruff format --check, codespell        make types   mypy
 # make coverage   run every test and say which lines of mindres none of them runs
 # make docs   the documentation as pages in build/docs/, which work from disk; links that lead nowhere are errors
-# make test-browser   open the page of a run in Chromium, which apt-get installs where it is missing
+# make test-browser   open the pages of a run and of the server in Chromium, which apt-get installs where it is missing
 # make test-long   kill a training run twenty times and compare; train every family in bfloat16 beside PyTorch
 # make test-faults   attack it: kills, full disks, hostile files and servers; prints the table (TRIES=10: ten times as long)
 # make test-oldest   make test with the oldest dependencies that setup.py allows, in .venv-oldest
@@ -51,7 +51,7 @@ test-browser: $(VENV)/.installed-test
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
 		test "$$(id -u)" = 0 || { echo "make: no Chromium was found: apt-get install chromium" >&2; exit 2; }; \
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends chromium; }
-	$(BIN)/python -m pytest tests/report/browser_report.py
+	$(BIN)/python -m pytest tests/report/browser_report.py tests/serve/browser_page.py
 
 test-long: $(VENV)/.installed-test
 	TEST_KILLS=20 $(BIN)/python -m pytest tests/training/test_runs.py
