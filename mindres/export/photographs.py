@@ -111,9 +111,12 @@ class Writer:
             if (lost := proof.lost(answers, self.answers)) <= MOST_LOST:
                 break
             layers = layers or int8.by_sensitivity(self.core, prepared)
-            if len(in_float) == len(layers):
-                raise UserError(f"int8 loses {lost:.1%} of the answers: nothing was written")
             in_float = layers[: 2 * len(in_float) + 1]
+            if len(in_float) == len(layers):  # there would be nothing left in int8
+                raise UserError(
+                    f"int8 loses {lost:.1%} of the answers, and does so with most layers in "
+                    "float32, too: nothing was written; leave out `int8`"
+                )
         row = proof.measure(file.name, file.bytes, file.answer_all, self.some, answers)
         if row.ms_of_32 >= exported.rows[-1].ms_of_32:
             raise UserError(
