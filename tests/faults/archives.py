@@ -35,7 +35,8 @@ SPECIAL = {
 # Runs each line of Python that comes as the command line does, in a process of its own, and says what it cost.
 SERVER = """
 import json, os, resource, sys, tempfile
-import mindres, mindres.data.images, mindres.weights.formats, mindres.data.archives, mindres.errors
+import mindres, mindres.data.images, mindres.weights.formats, mindres.data.archives
+from mindres.cli.program import run
 import torch
 Path = __import__("pathlib").Path
 for line in sys.stdin:
@@ -46,7 +47,7 @@ for line in sys.stdin:
             os.dup2(said.fileno(), 2)
             os.chdir(folder)
             try:
-                mindres.errors.run(lambda: exec(code))
+                run(lambda: exec(code))
             except SystemExit as left:
                 os._exit(left.code)
             except BaseException:
