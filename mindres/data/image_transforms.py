@@ -41,9 +41,13 @@ class ImageTransforms:
         """Augmentation for "train"."""
         return [*self.policy(), *self.augmentation()] if self.augment else []
 
+    def convert(self) -> list:
+        """The operations that give an image of the files its `channels`."""
+        return []
+
     def default_transform(self) -> list:
         """Augmentation for "train", then resizing and normalisation."""
-        return [*self.random_transform(), *self.fit(), *self.normalize()]
+        return [*self.convert(), *self.random_transform(), *self.fit(), *self.normalize()]
 
     def fit(self) -> list:
         """The operations that bring an image to the size of `resize`."""

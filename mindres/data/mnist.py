@@ -57,11 +57,10 @@ class Mnist(ImageDataset):
             num_parallel_workers=self.num_parallel_workers,
         )
 
-    def default_transform(self):
-        operations = super().default_transform()
+    def convert(self):
         if self.channels == 3:
-            return [vision.ConvertColor(vision.ConvertMode.COLOR_GRAY2RGB), *operations]
-        return operations
+            return [vision.ConvertColor(vision.ConvertMode.COLOR_GRAY2RGB)]
+        return []
 
     def policy(self):
         operations = super().policy()

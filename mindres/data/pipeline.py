@@ -44,9 +44,11 @@ def _map_images(data, images: ds.Dataset) -> ds.Dataset:
     if data.transform:
         images = images.map(data.transform, "image", num_parallel_workers=workers)
     else:
-        if random := data.random_transform():
-            images = images.map(random, "image", num_parallel_workers=1)
         certain = [*data.fit(), *data.normalize()]
+        if random := data.random_transform():
+            images = images.map([*data.convert(), *random], "image", num_parallel_workers=1)
+        else:
+            certain = [*data.convert(), *certain]
         images = images.map(certain, "image", num_parallel_workers=workers)
     if data.random_erasing and data.augment:
         erasing = vision.RandomErasing(data.random_erasing)

@@ -46,7 +46,7 @@ def test_a_folder_that_cannot_be_read_is_no_class(tmp_path, monkeypatch):
         return original(path)
 
     monkeypatch.setattr(folder_tree.os, "listdir", closed)
-    with pytest.raises(UserError, match=r"1 class folders.*bee is no class: it cannot be read"):
+    with pytest.raises(UserError, match=r"one class folder.*bee is no class: it cannot be read"):
         ImageFolder(tmp_path, "val", resize=8)
 
 

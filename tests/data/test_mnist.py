@@ -72,6 +72,9 @@ def test_images_may_stay_in_the_unit_interval(tmp_path):
 
 def test_three_channels_are_one_repeated(tmp_path):
     images, _ = lay_out(tmp_path / "mnist", lambda name: False)["test"]
+    for split in ("train", "test"):
+        larger, _ = all_of(Mnist(tmp_path, split=split, resize=32, batch_size=7, channels=3))
+        assert larger.shape[1:] == (3, 32, 32) and (larger == larger[:, :1]).all()
     found, _ = all_of(Mnist(tmp_path, split="test", resize=28, channels=3))
     assert found.shape == (7, 3, 28, 28)
     np.testing.assert_allclose(
