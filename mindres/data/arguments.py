@@ -9,6 +9,7 @@ from pathlib import Path
 from mindres.data.augment import policy
 from mindres.data.splits import SPLIT_RULES
 from mindres.errors import UserError
+from mindres.weights.metadata import LARGEST_SIDE
 
 
 def check(data) -> None:
@@ -79,8 +80,8 @@ def check_augmentation(
 def image_size(resize) -> tuple[int, int]:
     """(height, width) in pixels of `resize`, the side of a square or both sides."""
     size = (resize, resize) if isinstance(resize, int) else tuple(resize)
-    if min(size) < 1:
-        raise UserError(f"resize must be at least 1 pixel, not {resize}")
+    if not 1 <= min(size) <= max(size) <= LARGEST_SIDE:
+        raise UserError(f"resize must be 1 to {LARGEST_SIDE} pixels, not {resize}")
     return size
 
 

@@ -214,6 +214,7 @@ def test_user_arguments_out_of_range(published):
         ({"batch_size": 0}, "batch_size"),
         ({"repeat_num": 0}, "repeat_num"),
         ({"resize": 0}, "resize"),
+        ({"resize": 100_000}, "resize must be 1 to 4096 pixels, not 100000"),
         ({"num_shards": 2, "shard_id": 2}, "shard_id"),
     ]:
         with pytest.raises(UserError, match=part):
