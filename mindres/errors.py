@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from mindres.compat.mindspore import NO_MEMORY, NO_REASON, pipeline_reason, pipeline_user_error
 
 # Where an argument of the Python interface has another name than the flag for it.
-FLAGS = {"target": "device_target", "path": "dataset_path"}
+FLAGS = {"target": "device_target", "path": "dataset_path", "minutes": "time"}
 LESS_MEMORY = "lower `batch_size` or `resize`, or end other programs"
 
 
@@ -30,7 +30,12 @@ class UserError(Exception):
 
     def on_command_line(self) -> str:
         """The message with flags for arguments: --batch_size for `batch_size`."""
-        return re.sub(r"`([a-z][a-z_]*)(=[^`\s]+)?`", _flag, str(self))
+        return with_flags(str(self))
+
+
+def with_flags(text: str) -> str:
+    """Text that names arguments in backquotes, with flags in their place."""
+    return re.sub(r"`([a-z][a-z_]*)(=[^`\s]+)?`", _flag, text)
 
 
 def _flag(found: re.Match) -> str:

@@ -116,7 +116,9 @@ def _parsed(data, minutes: float, options: dict):
             words += [f"--{name}", str(value)]
     parser = ArgumentParser(prog="mindres train")
     add_flags(parser)
-    return parser.parse_args(words)
+    args = parser.parse_args(words)
+    args.in_python = True
+    return args
 
 
 def _train_on(args, train_data, val_data, test_data, options: dict) -> tuple:

@@ -23,6 +23,7 @@ from mindres.cli.training_options import (
     recipe_values,
     run_options,
     start,
+    tell,
 )
 from mindres.cli.training_plan import make_plan, seconds_left, settle_batch_size, settle_time
 from mindres.data import BUILT_IN
@@ -119,13 +120,14 @@ def train_on(args, parts, device: str, planned: bool, started: float) -> tuple:
     net = mindres.create_model(args.arch, **shape, **further)
     has_weights = load_pretrained(net, args)
     settle_balance(args, train_data)
+    after = 0.0
     if planned:
-        make_plan(args, net, parts, has_weights, started)
+        after = make_plan(args, net, parts, has_weights, started)
     recipe = make_recipe(args.recipe, **recipe_values(args))
     mindres.say(first_line(args, recipe, device))
     mindres.say(parts_line(train_data, val_data, test_data))
     if told := few_line(args, train_data):
-        mindres.say(told)
+        tell(args, told)
     history = mindres.train(
         net,
         train_data,
@@ -135,7 +137,7 @@ def train_on(args, parts, device: str, planned: bool, started: float) -> tuple:
         freeze=args.freeze,
         ckpt_dir=args.ckpt_dir,
         resume=args.resume,
-        max_seconds=seconds_left(args, started),
+        max_seconds=seconds_left(args, started, after),
         **run_options(args),
     )
     result = best_on_test(net, history, test_data, recipe.tta)

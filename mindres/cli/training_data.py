@@ -23,7 +23,7 @@ def find_data(data, dataset_path) -> tuple[str, str]:
     place = Path(data)
     if place.exists() and dataset_path:
         raise UserError(
-            f"{data} is your own data, so --dataset_path is of no use: leave it out, or name a "
+            f"{data} is your own data, so `dataset_path` is of no use: leave it out, or name a "
             f"built-in data set ({', '.join(BUILT_IN)})"
         )
     if place.exists() and is_table(place):
@@ -55,8 +55,8 @@ def settle_splits(args) -> tuple[str, bool]:
     part = BUILT_IN_IMAGES if args.dataset in BUILT_IN else OWN_IMAGES
     if (args.test_fraction or args.group) and not kind.further_options:
         raise UserError(
-            f"{args.dataset} has test images of its own, and no groups: leave --test_fraction and "
-            "--group out"
+            f"{args.dataset} has test images of its own, and no groups: leave `test_fraction` "
+            "and `group` out"
         )
     if noted:
         _take(args, noted)
@@ -86,7 +86,7 @@ def settle_left_out(args) -> None:
         return
     if args.dataset in BUILT_IN:
         raise UserError(
-            f"--without leaves images of your own out, and {args.dataset} is a built-in data set: "
+            f"`without` leaves images of your own out, and {args.dataset} is a built-in data set: "
             "leave it out"
         )
     args.skip_broken = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mindres.errors import UserError
+from mindres.errors import UserError, with_flags
 from mindres.training.recipes import RECIPES, recipe_options
 
 
@@ -10,6 +10,13 @@ def recipe_values(args) -> dict:
     """The recipe's fields that were given on the command line."""
     given = {option.name: getattr(args, option.name, None) for option in recipe_options()}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def tell(args, line: str) -> None:
+    """Print a line that names arguments in backquotes, which the command line knows as flags."""
+    from mindres.devices.workers import say
+
+    say(line if getattr(args, "in_python", False) else with_flags(line))
 
 
 def start(args) -> str:
@@ -74,7 +81,7 @@ def run_options(args) -> dict:
         "overwrite",
         "tensorboard",
     )
-    of_the_command = ("run", "data", "debug")
+    of_the_command = ("run", "data", "debug", "in_python")
     config = {name: value for name, value in vars(args).items() if name not in of_the_command}
     return {**{name: getattr(args, name) for name in names}, "config": config}
 
@@ -104,7 +111,6 @@ def load_pretrained(net, args) -> bool:
         UserError: the weights that --pretrained names cannot be had; or none can, and --freeze
             would keep random ones.
     """
-    from mindres.devices.workers import say
     from mindres.models.load import load_weights
     from mindres.runs.folder import RunFolder
     from mindres.training.freeze import frozen_stages
@@ -113,10 +119,10 @@ def load_pretrained(net, args) -> bool:
     if args.pretrained == "false":
         return False
     if args.pretrained not in (None, "true"):
-        say(str(load_weights(net, args.pretrained)))
+        tell(args, str(load_weights(net, args.pretrained)))
         return True
     try:
-        say(str(load_weights(net, True)))
+        tell(args, str(load_weights(net, True)))
         return True
     except UserError as error:
         if args.pretrained:
@@ -124,12 +130,13 @@ def load_pretrained(net, args) -> bool:
         goes_on = args.resume and RunFolder(args.ckpt_dir).last.exists()
         if args.freeze != "none" and not goes_on:
             raise UserError(
-                f"--freeze {args.freeze} would keep random weights as they are, since no published "
-                f"weights could be loaded ({error}): name weights with --pretrained, leave "
-                "--freeze out, or say --pretrained false if random weights are meant"
+                f"`freeze={args.freeze}` would keep random weights as they are, since no published "
+                f"weights could be loaded ({error}): name weights with `pretrained`, leave "
+                "`freeze` out, or say `pretrained=false` if random weights are meant"
             ) from None
-        say(
+        tell(
+            args,
             "training from random weights, which takes many more images and epochs than published "
-            f"ones: {error}"
+            f"ones: {error}",
         )
         return False

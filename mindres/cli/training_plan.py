@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 
-from mindres.cli.training_options import recipe_values
+from mindres.cli.training_options import recipe_values, tell
 from mindres.training.recipes import recipe_options
 
 USUAL_TIME = 20 * 60  # seconds, where nothing says how long to train
@@ -23,7 +23,6 @@ OF_IMAGES = (
     "select",
 )
 SHARE_OF_EPOCHS = 0.85  # of the time for a run that goes on: it starts, compiles and is measured
-CUT_OFF = 1.0  # of the budget: training that is slower than planned ends then
 
 
 def settle_time(args) -> bool:
@@ -78,30 +77,43 @@ def settle_batch_size(args, recipe, train_data, *others) -> None:
             data.batch_size = args.batch_size
 
 
-def make_plan(args, net, parts, has_weights: bool, started: float) -> None:
-    """Fill a plan for --time into `args`, and print it and the command that repeats it."""
-    import mindres
+def make_plan(args, net, parts, has_weights: bool, started: float) -> float:
+    """Fill a plan for --time into `args`, and print it and the command that repeats it.
+
+    Returns how many seconds of the time come after the training, to measure the test images.
+    """
     from mindres.training.plan import in_words, plan_training
 
-    mindres.say(f"planning {in_words(args.time)} (--time): a few steps are tried")
+    tell(args, f"planning a training of {in_words(args.time)} (`minutes`): a few steps are tried")
     given = recipe_values(args)
     spent = time.monotonic() - started
     train_data, val_data, test_data = parts
     tested = 0 if test_data is None else len(test_data)
-    plan = plan_training(net, train_data, val_data, args.time, spent, has_weights, given, tested)
+    plan = plan_training(
+        net,
+        train_data,
+        val_data,
+        args.time,
+        spent,
+        has_weights,
+        given,
+        test_images=tested,
+        freeze=args.freeze,
+    )
     for name, value in plan.options.items():
         setattr(args, name, value)
-    args.freeze = plan.freeze if args.freeze == "none" else args.freeze
+    args.freeze = plan.freeze
     args.linear_probe = args.linear_probe or plan.linear_probe
     for line in plan.lines:
-        mindres.say(f"  {line}")
+        tell(args, f"  {line}")
     if args.data is not None:  # images that Python handed over have no name
-        mindres.say(f"the same again: {_command(args, plan.options)}")
+        tell(args, f"the same again: {_command(args, plan.options)}")
+    return plan.seconds_after
 
 
-def seconds_left(args, started: float) -> float | None:
-    """After how many seconds training is cut off; None for never."""
-    return None if args.time is None else CUT_OFF * args.time - (time.monotonic() - started)
+def seconds_left(args, started: float, after: float) -> float | None:
+    """After how many seconds training is cut off, with `after` to come; None for never."""
+    return None if args.time is None else args.time - after - (time.monotonic() - started)
 
 
 def _command(args, options: dict) -> str:

@@ -73,6 +73,6 @@ def line(counts, classes, balance: str, select: str) -> str:
     many = int(counts.argmax())
     return (
         f"{classes[few]} has {counts[few]:,} training images and {classes[many]} {counts[many]:,}: "
-        f"classes count alike in training (--balance {balance}), and {select.replace('_', ' ')} "
-        f"chooses the best weights (--select {select})"
+        f"classes count alike in training (`balance={balance}`), and {select.replace('_', ' ')} "
+        f"chooses the best weights (`select={select}`)"
     )

@@ -20,7 +20,7 @@ from mindres.training.step import training_step
 LOWEST, HIGHEST = 1e-5, 1.0
 MINUTE = 60.0  # seconds
 STEPS = 40
-TIMED = 4  # steps after which it is known whether there is time for all
+TIMED = 4  # steps after which the time of all is known
 DIVERGED = 4  # times the lowest loss at which the test ends
 SMOOTHING = 0.8  # share of the mean of the losses so far
 FIRST = 5  # steps whose mean is the loss at the start
@@ -73,7 +73,8 @@ def range_test(net, data, recipe, seconds: float) -> RangeTest:
         net: a network of this package.
         data: an `ImageDataset` to train on.
         recipe: says the optimizer and its options.
-        seconds: where all steps take longer, only `TIMED` of them are taken.
+        seconds: where all steps take longer, only `TIMED` of them are taken; fewer where even
+            these take longer.
     """
     before = [(each, each.value().copy()) for each in net.get_parameters()]
     rates = np.geomspace(LOWEST, HIGHEST, STEPS).tolist()
@@ -88,10 +89,12 @@ def range_test(net, data, recipe, seconds: float) -> RangeTest:
                 with deferred_signals():  # MindSpore leaves files where it is stopped compiling
                     losses.append(loss_of(step(images, labels)))
                 ends.append(time.monotonic())
-                if len(losses) < TIMED:
+                if len(losses) == 1:  # which waited for the compiler
                     continue
                 complete = len(losses) == STEPS or not losses[-1] < DIVERGED * min(losses)
-                if complete or float(np.median(np.diff(ends))) * STEPS > seconds:
+                each = float(np.median(np.diff(ends)))
+                no_time = each * STEPS > seconds and len(losses) >= TIMED
+                if complete or no_time or ends[-1] - ends[0] + each > seconds:
                     break
     finally:
         for parameter, value in before:

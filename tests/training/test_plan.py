@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from mindspore import nn, ops
 from PIL import Image
 from small_networks import add_resnet8
 
@@ -49,11 +50,22 @@ def test_range_test_puts_the_weights_back_and_finds_where_the_loss_falls(parts):
     )
 
 
-def test_where_there_is_no_time_a_few_steps_are_timed(parts):
-    mindres.set_seed(0)
+class NoStep(nn.Cell):
+    """Stands in for a training step; its loss stays as it is."""
+
+    def construct(self, images, labels):
+        return ops.ones_like(images[0, 0, 0, 0])
+
+
+@pytest.mark.parametrize("seconds, steps", [(1e-6, 2), (1.5, 2), (30, 4), (40, 40)])
+def test_where_there_is_no_time_a_few_steps_are_timed(parts, monkeypatch, seconds, steps):
+    clock = iter(range(100))  # a second for each step, and none of them for the first one alone
+    monkeypatch.setattr("mindres.training.lr_finder.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("mindres.training.lr_finder.training_step", lambda *_: NoStep())
     net = mindres.lenet5(10, in_channels=3)
-    found = range_test(net, parts[0], make_recipe("fast"), seconds=1e-6)
-    assert len(found.losses) == 4 and not found.complete
+    found = range_test(net, parts[0], make_recipe("fast"), seconds)
+    assert (len(found.losses), found.step_seconds) == (steps, 1)
+    assert found.complete == (steps == 40)
 
 
 def test_suggestion_is_a_tenth_of_the_rate_with_the_lowest_smoothed_loss():
@@ -71,8 +83,9 @@ def test_suggestion_is_a_tenth_of_the_rate_with_the_lowest_smoothed_loss():
 def planned(monkeypatch, parts, seconds, pretrained, complete=True, step_seconds=0.1, **given):
     found = RangeTest([1e-3, 1e-2, 1e-1], [2.0, 1.0, 3.0], complete, 2.0, step_seconds)
     monkeypatch.setattr(plan, "range_test", lambda *_: found)
+    freeze = given.pop("freeze", "none")
     net = mindres.resnet20(num_classes=10)
-    return plan.plan_training(net, *parts, seconds, 1.0, pretrained, given)
+    return plan.plan_training(net, *parts, seconds, 1.0, pretrained, given, freeze=freeze)
 
 
 def test_the_time_decides_what_is_trained(monkeypatch, parts):
@@ -84,17 +97,20 @@ def test_the_time_decides_what_is_trained(monkeypatch, parts):
     assert all_of_it.options["optimizer"] == "adamw" and len(all_of_it.lines) == 5
     some = planned(monkeypatch, parts, 21, True)
     assert some.freeze == "layer2" and some.options["epochs"] in (3, 4)
-    assert "train: the classifier first, then what follows layer2: all of" in some.lines[2]
-    classifier = planned(monkeypatch, parts, 12, True)
+    said = "layers: first the classifier, then those after layer2, since all would take too long"
+    assert some.lines[2] == f"{said}; from published weights"
+    few = planned(monkeypatch, parts, 12, True)
+    assert few.freeze == "layer2" and few.options["epochs"] == 1 and few.linear_probe
+    classifier = planned(monkeypatch, parts, 10, True)
     assert classifier.freeze == "backbone" and "ema" not in classifier.options
-    assert classifier.lines[4] == "rate: learning rate 0.003, usual for a classifier alone"
+    assert classifier.lines[4] == "learning rate: 0.003, usual for a classifier alone"
     random = planned(monkeypatch, parts, 14, False)
     assert (random.freeze, random.options["optimizer"]) == ("none", "momentum")
     assert some.linear_probe and classifier.linear_probe and not random.linear_probe
     assert random.options["epochs"] in (1, 2)
     assert planned(monkeypatch, parts, 120, False, complete=False).options["lr"] == 0.05
     for pretrained in (False, True):
-        with pytest.raises(UserError, match=r"no room for one beside .* a smaller --arch"):
+        with pytest.raises(UserError, match=r"no room for one beside .* a smaller `arch`"):
             planned(monkeypatch, parts, 6, pretrained)
 
 
@@ -102,8 +118,21 @@ def test_what_is_asked_for_is_not_planned(monkeypatch, parts):
     given = {"epochs": 7, "lr": 0.02, "optimizer": "adam"}
     found = planned(monkeypatch, parts, 120, True, **given)
     assert {name: found.options[name] for name in given} == given
-    assert found.lines[3].startswith("how: 7 epochs in one cycle of adam,")
-    assert found.lines[4] == "rate: learning rate 0.02, as asked for"
+    assert found.lines[3].startswith("epochs: 7 in 2 minutes, with adam, the schedule onecycle,")
+    assert found.lines[4] == "learning rate: 0.02, as asked for"
+
+
+def test_what_is_to_be_frozen_is_reckoned_with(monkeypatch, parts):
+    """The range test times the part that is trained, and inference takes more than a third."""
+    found = planned(monkeypatch, parts, 60, True, freeze="layer1")
+    step = 40 * 0.1 + 144 * 0.1 / 32 / 2 + 0.15 + 275_000 * 16 / 400e6
+    probe = 1 + (1293 + 144) * 0.1 / 32 / 2
+    left = 0.95 * 59 - 2 - 0.3 - 3 - probe
+    assert found.freeze == "layer1" and found.options["epochs"] == int(left // step)
+    assert found.lines[2].startswith("layers: first the classifier, then those after layer1, as")
+    alone = planned(monkeypatch, parts, 60, True, freeze="backbone")
+    assert (alone.freeze, alone.options["epochs"]) == ("backbone", 30)
+    assert alone.lines[2].startswith("layers: the classifier alone, as asked for")
 
 
 def test_long_runs_stop_early_and_average(monkeypatch, parts):
@@ -121,7 +150,7 @@ def test_a_run_that_teaches_nothing_is_told_so(monkeypatch, parts):
     assert told(14, False) and not told(120, False) and not told(20, True)
     large = [Digits(split="train", batch_size=32, resize=224), parts[1]]
     assert (
-        "fewer pixels (--resize 64 has time for about 11 epochs), more"
+        "fewer pixels (`resize=64` has time for about 13 epochs), more `minutes`"
         in (planned(monkeypatch, large, 16, False).lines[-1])
     )
 
@@ -134,7 +163,7 @@ def test_the_plan_says_what_a_crop_leaves(monkeypatch, tmp_path):
     data = [ImageFolder(tmp_path, split=split, resize=224) for split in ("train", "val")]
     line = planned(monkeypatch, data, 60, True).lines[0]
     # 224 of 256 pixels along the shorter side, and of 384 along the longer one.
-    assert line.startswith("data: 16 training images of 2 classes at 224x224 pixels, from files")
+    assert line.startswith("images: 16 of 2 classes train, at 224x224 pixels; the files have")
     assert line.endswith(f"validation and test see the middle {224 / 256 * 224 / 384:.0%}")
     assert image_sizes(Digits()) is None
 
@@ -145,7 +174,7 @@ def test_budget_is_kept_on_a_clock_that_the_test_moves(monkeypatch, parts):
         found = planned(monkeypatch, parts, seconds, False, step_seconds=step_seconds)
         image = step_seconds / 32 / 3
         epoch = 40 * step_seconds + 144 * image + 0.15 + 275_000 * 16 / 400e6
-        spent = 1 + 2 + 3 * step_seconds + 2 * 2 + found.options["epochs"] * epoch
+        spent = 1 + 2 + 3 * step_seconds + 1.5 * 2 + found.options["epochs"] * epoch
         assert found.options["epochs"] == plan.MOST_EPOCHS or 0.9 * seconds < spent < seconds
 
 
@@ -179,13 +208,13 @@ def test_train_says_what_it_plans_goes_on_with_it_and_how_to_repeat_it(
     monkeypatch.setattr(plan, "MOST_EPOCHS", 2)
     run_command(["train", "digits", "--time", "3m", "--max_steps", "3", *LENET])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "planning 3 minutes (--time): a few steps are tried"
+    assert lines[0] == "planning a training of 3 minutes (--time): a few steps are tried"
     assert [line.split(":")[0].strip() for line in lines[1:6]] == [
-        "data",
+        "images",
         "speed",
-        "train",
-        "how",
-        "rate",
+        "layers",
+        "epochs",
+        "learning rate",
     ]
     noted = json.loads((tmp_path / "ckpt" / "config.json").read_text())
     assert noted["time"] == 180 and noted["epochs"] == 2 and noted["schedule"] == "onecycle"
@@ -308,6 +337,7 @@ def test_fit_takes_data_sets(tmp_path, monkeypatch, capsys, parts):
     )
     out = capsys.readouterr().out
     assert "on 360 images" in run.result and "the same again" not in out
+    assert "planning a training of 3 minutes (`minutes`)" in out and " --" not in out
     assert "lenet5 on digits, CPU: 1 epoch in batches of 32" in out
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert (config["dataset"], config["batch_size"], config["resize"]) == ("digits", 32, 32)
