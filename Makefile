@@ -4,6 +4,7 @@
 # make lint   ruff check, ruff format --check, codespell        make types   mypy
 # make coverage   run every test and say which lines of mindres none of them runs
 # make docs   the documentation as pages in build/docs/, which work from disk; links that lead nowhere are errors
+# make test-docs   run every command of the documentation, small, and both notebooks
 # make test-browser   open the pages of a run and of the server in Chromium, which apt-get installs where it is missing
 # make test-long   kill a training run twenty times and compare; train every family in bfloat16 beside PyTorch
 # make test-faults   attack it: kills, full disks, hostile files and servers; prints the table (TRIES=10: ten times as long)
@@ -22,7 +23,7 @@ TRIES ?= 1
 JOBS ?= $(shell n=$$(nproc 2>/dev/null) && expr $$n + 1 || echo auto)
 SIDE_BY_SIDE := -n $(JOBS) --dist worksteal
 
-.PHONY: demo test lint types coverage docs test-browser test-long test-faults test-oldest test-gpu clean
+.PHONY: demo test lint types coverage docs test-docs test-browser test-long test-faults test-oldest test-gpu clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/finetune_resnet50.py --device_target CPU --dataset digits --pretrained false \
@@ -46,6 +47,9 @@ coverage: $(VENV)/.installed-test
 docs: $(VENV)/.installed-test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "build/docs/index.html"
+
+test-docs: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/docs/commands.py tests/docs/notebooks.py
 
 test-browser: $(VENV)/.installed-test
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
@@ -89,4 +93,4 @@ $(VENV)/.installed-gpu: $(BIN)/python setup.py
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-test
 
 clean:
-	rm -rf $(VENV) .venv-oldest build *.egg-info .coverage* .mypy_cache
+	rm -rf $(VENV) .venv-oldest .cache build *.egg-info .coverage* .mypy_cache

@@ -8,13 +8,12 @@ import sys
 
 import pytest
 from conftest import ROOT
+from pages import OURS, PAGES
 
 from mindres.cli import COMMANDS, program
 
-FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-PAGES = {path: path.read_text(encoding="utf-8") for path in FILES}
-README = PAGES[ROOT / "README.md"]
-TEXT = "\n".join(PAGES.values())
+README = PAGES[ROOT / "README.md"].text
+TEXT = "\n".join(page.text for page in PAGES.values())
 
 
 class Parsed(BaseException):
@@ -23,11 +22,23 @@ class Parsed(BaseException):
 
 def commands():
     """Every command line of the pages that starts one of our programs: in blocks, and between backticks."""
-    blocks = re.findall(r"^(```|~~~)\w*\n(.*?)^\1", TEXT, re.M | re.S)
-    typed = "\n".join([code for _, code in blocks] + re.findall(r"^ {4}.*", TEXT, re.M))
-    lines = re.findall(r"^ *((?:python|mindres|msrun) .*?)(?:\s+#.*)?$", typed, re.M)
-    found = [*lines, *re.findall(r"`((?:python|mindres|msrun) [^`]*)`", TEXT)]
-    return sorted({re.sub(r"^msrun .*?(?=examples/)", "python ", line) for line in found})
+    found = {line for page in PAGES.values() for line in [*page.typed, *page.spoken]}
+    found = {re.sub(r"^msrun .*?(?=examples/)", "python ", line) for line in found}
+    return sorted(line for line in found if line.startswith(("mindres ", "python ")))
+
+
+def test_commands_of_other_programs_are_run_or_marked():
+    """`make test-docs` runs what starts with one of ours; what it cannot run says why."""
+    for path, page in PAGES.items():
+        others = [line for line in page.typed if line.split()[0] not in OURS.split("|")]
+        assert [line for line in others if not page.why_not(line)] == [], path
+
+
+def test_every_mark_is_needed():
+    for path, page in PAGES.items():
+        lines = [*page.typed, *page.spoken]
+        unused = [part for part in page.marks if not any(part in line for line in lines)]
+        assert unused == [], path
 
 
 def understood(monkeypatch, run, arguments):
@@ -81,12 +92,12 @@ def test_paths_are_there():
 
 def test_links_lead_somewhere():
     links = [
-        (page, link)
-        for page, text in PAGES.items()
-        for link in re.findall(r"\]\((?!http)([^)#]+)\)", text)
+        (path, link)
+        for path, page in PAGES.items()
+        for link in re.findall(r"\]\((?!http)([^)#]+)\)", page.text)
     ]
     assert len(links) > 10
-    assert [link for page, link in links if not (page.parent / link).exists()] == []
+    assert [link for path, link in links if not (path.parent / link).exists()] == []
 
 
 def test_the_readme_is_short():
@@ -95,7 +106,7 @@ def test_the_readme_is_short():
 
 def test_examples_of_how_to_add_are_still_there():
     lines = []
-    for diff in re.findall(r"^```diff\n(.*?)^```", PAGES[ROOT / "CONTRIBUTING.md"], re.M | re.S):
+    for diff in re.findall(r"^```diff\n(.*?)^```", PAGES[ROOT / "CONTRIBUTING.md"].text, re.M | re.S):
         for line in diff.splitlines():
             if line.startswith("+++ b/"):
                 file = line.removeprefix("+++ b/")

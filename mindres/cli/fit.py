@@ -6,7 +6,7 @@ import base64
 import html
 import io
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ OF_THE_DATA = (
 )
 
 
-@dataclass
+@dataclass(repr=False)
 class Run:
     """A training that `mindres.fit` has done; a notebook shows its curves and its table.
 
@@ -39,15 +39,20 @@ class Run:
     history: a record of each epoch.
     result: the sentence on the test images.
     folder: where the checkpoints and records are.
+    plan: what was planned, in lines; empty where nothing was.
     """
 
     net: Any
     history: Any
     result: str
     folder: Path
+    plan: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return f"{self.history}\n{self.result}"
+
+    def __repr__(self) -> str:
+        return f"Run({self.result})"
 
     def _repr_html_(self) -> str:
         picture = base64.b64encode(self._curves()).decode()
@@ -55,7 +60,9 @@ class Run:
         count = len(self.history.epochs)
         counted = "1 epoch" if count == 1 else f"{count} epochs"
         table = f"<details><summary>{counted}</summary>{self.history._repr_html_()}</details>"
-        return f"<p><b>{html.escape(self.result)}</b></p>{curves}{table}"
+        lines = "".join(f"<li>{html.escape(line)}</li>" for line in self.plan)
+        plan = f"<details><summary>the plan</summary><ul>{lines}</ul></details>" if lines else ""
+        return f"<p><b>{html.escape(self.result)}</b></p>{curves}{plan}{table}"
 
     def _curves(self) -> bytes:
         from mindres.pictures.learning_curves import learning_curves
@@ -100,7 +107,7 @@ def fit(data, minutes: float = 20, *, val_data=None, test_data=None, **options) 
     else:
         args = _parsed(data, minutes, options)
         net, history, result = train(args)
-    return Run(net, history, result, Path(args.ckpt_dir))
+    return Run(net, history, result, Path(args.ckpt_dir), getattr(args, "plan", []))
 
 
 def _parsed(data, minutes: float, options: dict):

@@ -104,6 +104,7 @@ def make_plan(args, net, parts, has_weights: bool, started: float) -> float:
         setattr(args, name, value)
     args.freeze = plan.freeze
     args.linear_probe = args.linear_probe or plan.linear_probe
+    args.plan = plan.lines
     for line in plan.lines:
         tell(args, f"  {line}")
     if args.data is not None:  # images that Python handed over have no name

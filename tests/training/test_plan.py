@@ -322,6 +322,8 @@ def test_fit_is_the_command_and_its_result_shows_itself(tmp_path, monkeypatch, c
     shown = run._repr_html_()
     assert "data:image/png;base64,iVBOR" in shown and "<table>" in shown and run.result in shown
     assert "<details><summary>2 epochs</summary><table>" in shown
+    assert "<details><summary>the plan</summary><ul><li>data: " in shown
+    assert repr(run) == f"Run({run.result})"
     best = mindres.load_model(run.folder / "best.ckpt")[0]
     for mine, theirs in zip(run.net.get_parameters(), best.get_parameters()):
         np.testing.assert_array_equal(mine.asnumpy(), theirs.asnumpy())

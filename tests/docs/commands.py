@@ -1,0 +1,188 @@
+"""Runs what the pages say to type: `make test-docs`. Every command, on small data and small networks.
+
+A page marks what is not run, and why: see tests/pages.py.
+"""
+
+import contextlib
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mindspore
+import numpy as np
+import pytest
+import torch
+import torch_reference
+from conftest import ROOT, clean_environment
+from pages import PAGES
+from PIL import Image
+from small_data import cifar10_batches, write_cifar10_python
+from small_networks import shorten_resnets, zero_model
+from test_distributed import MSRUN, free_port
+
+import mindres
+from mindres.cli import COMMANDS, program
+from mindres.data import ImageFolder
+from mindres.export import proof
+
+TRAIN = ["--pretrained", "false", "--resize", "32"]
+# What each word of a page stands for.
+WORDS = {"PICTURE": "gradcam", "DATA": "photos"}
+# What is put in place of a long training in Python.
+SHORT = {
+    "epochs=5": "epochs=1, max_steps=1",
+    "pretrained=True": "pretrained='imagenet.ckpt'",
+    "minutes=20": "minutes=0.2, pretrained='false', resize=32",
+}
+
+
+def lines_to_run():
+    """Commands of all pages that no mark excepts; those that are only spoken of by name aside."""
+    found = set()
+    for page in PAGES.values():
+        spoken = [line for line in page.spoken if len(line.split()) > 2]
+        found |= {line for line in [*page.typed, *spoken] if not page.why_not(line)}
+    return sorted(found)
+
+
+def write_images(folder, count=14):
+    rng = np.random.default_rng(0)
+    for name, shade in (("cat", 0), ("dog", 120)):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = rng.integers(shade, shade + 130, (40, 40, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+
+
+def write_mnist(folder, count=40):
+    """Random digits in MNIST's published layout."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for part in ("train", "t10k"):
+        sizes = np.array([0x803, count, 28, 28], ">i4").tobytes()
+        images = rng.integers(0, 256, (count, 28, 28), np.uint8).tobytes()
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(sizes + images)
+        labels = (np.arange(count) % 10).astype(np.uint8).tobytes()
+        head = np.array([0x801, count], ">i4").tobytes()
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(head + labels)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """ResNets of a block a stage, exports that are measured for a moment."""
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_resnets(patch)
+        patch.setattr(proof, "SECONDS", 0.01)
+        yield
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, small):
+    """A folder with all that the commands name: images, data sets, weights, a run, an exported file."""
+    place = tmp_path_factory.mktemp("typed")
+    for name in ("photos", "my_photos"):
+        write_images(place / name)
+    shutil.copytree(place / "photos" / "cat", place / "folder")
+    for name in ("photo.jpg", "a.jpg", "b.jpg"):
+        Image.open(place / "photos" / "cat" / "0.png").save(place / name)
+    rows = [f"photos/{c}/{n}.png,{c}" for c in ("cat", "dog") for n in range(14)]
+    (place / "labels.csv").write_text("\n".join(["path,label", *rows]), encoding="utf-8")
+    write_cifar10_python(place / "datasets" / "cifar-10-batches-py", cifar10_batches(300, 60))
+    write_mnist(place / "datasets" / "MNIST" / "raw")
+    (place / "DIR").symlink_to("datasets")
+    (place / "examples").symlink_to(ROOT / "examples")
+    mindres.set_device("CPU")
+    mindspore.save_checkpoint(zero_model("resnet50"), str(place / "imagenet.ckpt"))
+    torch.save(torch_reference.create("resnet20", "A").state_dict(), place / "resnet20.th")
+    images = [
+        ImageFolder(place / "photos", split, batch_size=4, resize=32, test_fraction=0.3)
+        for split in ("train", "test")
+    ]
+    net = mindres.reset_head(mindres.resnet50(), 2)
+    config = {"dataset": "folder", "dataset_path": str(place / "photos"), "test_fraction": 0.3}
+    mindres.train(net, *images, epochs=1, batch_size=4, ckpt_dir=place / "ckpt", config=config)
+    for name in ("other_run", "mnist"):
+        shutil.copytree(place / "ckpt", place / name)
+    net, metadata = mindres.load_model(place / "ckpt" / "best.ckpt")
+    mindres.export_model(net, place / "pets.onnx", metadata=metadata, end_to_end=True)
+    return place
+
+
+@contextlib.contextmanager
+def serving(place, line="mindres serve pets.onnx"):
+    """The server that `line` starts, as its address."""
+    command = [sys.executable, "-m", *shlex.split(line), "--port", "0"]
+    server = subprocess.Popen(
+        command, cwd=place, env=clean_environment(), stdout=subprocess.PIPE, text=True
+    )
+    yield re.search(r"http://[\w.:]+", server.stdout.readline())[0]
+    server.terminate()
+    assert server.wait(60) == 0
+
+
+def run_here(words, place, folder, monkeypatch):
+    """Run one of our programs in this process; its last words replace earlier ones."""
+    script = words[0] == "python"
+    words = [WORDS.get(word, word) for word in (words[1:] if script else words)]
+    if words[:2] == ["mindres", "train"] and "--help-all" not in words:
+        words += [*TRAIN, "--time", "15s", "--ckpt_dir", str(folder)]
+    elif script and re.search("finetune|train_", words[0]):
+        words += [*TRAIN, "--max_steps", "2", "--ckpt_dir", str(folder)]
+        if "--freeze" in words:
+            words += ["--pretrained", "imagenet.ckpt"]
+    elif script:
+        words += ["--resize", "32"] if "--resize" in words else []
+    monkeypatch.setattr(sys, "argv", words)
+    try:
+        if script:
+            runpy.run_path(str(ROOT / words[0]), run_name="__main__")
+        else:
+            program.main()
+    except SystemExit as end:
+        assert end.code in (None, 0)
+    if "--out" in words:
+        assert (place / words[words.index("--out") + 1]).is_file()
+
+
+@pytest.mark.parametrize("line", lines_to_run())
+def test_command(line, place, tmp_path, own_cache, monkeypatch):
+    monkeypatch.chdir(place)
+    words = shlex.split(line)
+    if words[:2] == ["mindres", "serve"]:
+        with serving(place, line) as address:
+            assert address.startswith("http://127.0.0.1:")
+    elif words[0] == "curl":
+        with serving(place) as address:
+            line = line.replace("http://127.0.0.1:8000", address)
+            answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+        assert "probability" in answer.stdout
+    elif words[0] == "msrun":
+        flags = ["--master_port", str(free_port()), "--log_dir", str(tmp_path), "--join", "True"]
+        words = [str(MSRUN), *flags, *words[1:], *TRAIN, "--max_steps", "2", "--arch", "resnet18"]
+        path = f"{MSRUN.parent}:{os.environ['PATH']}"
+        subprocess.run(words, env=clean_environment(PATH=path), check=True, timeout=200)
+    else:
+        with open("photo.jpg", "rb") as photo:
+            monkeypatch.setattr(sys, "stdin", type("Input", (), {"buffer": photo}))
+            run_here(words, place, tmp_path / "run", monkeypatch)
+
+
+@pytest.mark.parametrize("code", [code for page in PAGES.values() for code in page.python])
+def test_python(code, place, monkeypatch):
+    """A piece of Python; what trains for long is cut short."""
+    monkeypatch.chdir(place)
+    shutil.rmtree("ckpt_of_before", ignore_errors=True)
+    for long, short in SHORT.items():
+        code = code.replace(long, short)
+    exec(code, {"__name__": "typed"})
+
+
+def test_commands_that_are_spoken_of_are_there():
+    spoken = [line.split() for page in PAGES.values() for line in page.spoken]
+    names = {words[1] for words in spoken if words[0] == "mindres" and len(words) == 2}
+    assert names <= set(COMMANDS) and Path("examples")
