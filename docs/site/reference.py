@@ -44,27 +44,31 @@ def commands() -> str:
         ),
     ]
     for name, row in COMMANDS.items():
+        choices[name].add_flags()
         parts += [f"## mindres {name}", f"{row.does[0].upper()}{row.does[1:]}."]
         parts += [f"```\n{row.example}\n```", *_flags(choices[name])]
     return "\n\n".join(parts) + "\n"
 
 
 def _flags(parser):
+    """A table for each group of flags; arguments and the flags without a group share the first."""
+    groups: dict[str, list] = {}
     for group in parser._action_groups:
+        title = "" if group.title in ("positional arguments", "options") else group.title
         actions = [a for a in group._group_actions if a.dest not in ("help", "help_all", "debug")]
-        if not actions:
-            continue
-        if group.title not in ("positional arguments", "options"):
-            yield f"### {group.title} of {parser.prog}"
-        yield table(("argument", "meaning"), map(_flag, actions))
+        groups.setdefault(title, []).extend(actions)
+    for title, actions in groups.items():
+        if actions:
+            yield from [f"### {title} of {parser.prog}"] if title else []
+            yield table(("argument", "meaning"), map(_flag, actions))
 
 
 def _flag(action):
     value = action.metavar or ("|".join(map(str, action.choices)) if action.choices else "")
     if action.nargs == 0 or isinstance(action, argparse.BooleanOptionalAction):
         value = ""
-    elif action.option_strings and not value:
-        value = action.dest.upper()
+    elif not value:
+        value = action.dest.upper() if action.option_strings else action.dest
     names = ", ".join(f"`{name}`" for name in action.option_strings)
     text = (action.help or "") % {**vars(action), "prog": ""}
     return f"{names} {code(value)}".strip(), text
