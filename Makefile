@@ -49,7 +49,7 @@ docs: $(VENV)/.installed-test
 	@echo "build/docs/index.html"
 
 test-docs: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/docs/commands.py tests/docs/notebooks.py
+	$(BIN)/python -m pytest tests/docs/commands.py tests/docs/notebooks.py
 
 test-browser: $(VENV)/.installed-test
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
