@@ -37,7 +37,7 @@ class Page:
 def read_page(text):
     """What stands in a page with this Markdown."""
     page = Page(text)
-    page.marks = dict(re.findall(r"<!-- not run: (.*?): (.*?) -->", text))
+    page.marks = dict(re.findall(r"(?<!`)<!-- not run: (.*?): (.*?) -->", text))
     fences = re.compile(r"^(```|~~~)(\w*)\n(.*?)^\1", re.M | re.S)
     for _, language, code in fences.findall(text):
         if language == "python":

@@ -46,6 +46,8 @@ def on_files(files, config):
 
 def on_page_markdown(markdown, page, **_):
     """Make links, which lead from file to file in the repository, lead from page to page."""
+    if page.file.src_uri == "index.md":
+        page.meta["hide"] = ["navigation"]  # it would name this page alone
     names = {there: file for file, there in FILES.items()}
     here = page.file.src_uri
     folder = (ROOT / names.get(here, f"docs/{here}")).parent

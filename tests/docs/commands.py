@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import mindspore
@@ -29,16 +30,17 @@ import mindres
 from mindres.cli import COMMANDS, program
 from mindres.data import ImageFolder
 from mindres.export import proof
+from mindres.training import plan
 
 MSRUN = Path(sys.executable).with_name("msrun")
-SMALL = ["--resize", "32", "--num_parallel_workers", "2"]
+SIDE = ["--resize", "32"]
 # What each word of a page stands for.
-WORDS = {"PICTURE": "gradcam", "DATA": "photos"}
+WORDS = {"PICTURE": "gradcam --ckpt ckpt/best.ckpt", "DATA": "photos"}
 # What is put in place of a long training in Python.
 SHORT = {
     "epochs=5": "epochs=1, max_steps=1",
     "pretrained=True": "pretrained='imagenet.ckpt'",
-    "minutes=20": "minutes=0.2, pretrained='false', resize=32",
+    "minutes=20": "minutes=3, pretrained='false', resize=32",
 }
 
 
@@ -51,7 +53,7 @@ def lines_to_run():
     return sorted(found)
 
 
-def write_images(folder, count=14):
+def write_images(folder, count=40):
     rng = np.random.default_rng(0)
     for name, shade in (("cat", 0), ("dog", 120)):
         (folder / name).mkdir(parents=True)
@@ -75,10 +77,12 @@ def write_mnist(folder, count=300):
 
 @pytest.fixture(scope="module", autouse=True)
 def small():
-    """ResNets of a block a stage, exports that are measured for a moment."""
+    """ResNets of a block a stage, exports that are measured for a moment, plans for two epochs."""
     with pytest.MonkeyPatch.context() as patch:
         shorten_resnets(patch)
         patch.setattr(proof, "SECONDS", 0.01)
+        patch.setattr(plan, "MOST_EPOCHS", 2)
+        patch.setattr(plan, "SHARE_OF_TEST", 0.02)
         yield
 
 
@@ -91,7 +95,7 @@ def place(tmp_path_factory, small):
     shutil.copytree(place / "photos" / "cat", place / "folder")
     for name in ("photo.jpg", "a.jpg", "b.jpg"):
         Image.open(place / "photos" / "cat" / "0.png").save(place / name)
-    rows = [f"photos/{c}/{n}.png,{c}" for c in ("cat", "dog") for n in range(14)]
+    rows = [f"photos/{c}/{n}.png,{c}" for c in ("cat", "dog") for n in range(40)]
     (place / "labels.csv").write_text("\n".join(["path,label", *rows]), encoding="utf-8")
     write_cifar10_python(place / "datasets" / "cifar-10-batches-py", cifar10_batches(300, 60))
     write_mnist(place / "datasets" / "MNIST" / "raw")
@@ -124,7 +128,9 @@ def serving(place, line="mindres serve pets.onnx"):
     server = subprocess.Popen(
         command, cwd=place, env=clean_environment(), stdout=subprocess.PIPE, text=True
     )
-    yield re.search(r"http://[\w.:]+", server.stdout.readline())[0]
+    address = re.search(r"http://[\w.:]+", server.stdout.readline())[0]
+    urllib.request.urlopen(f"{address}/healthz", timeout=60).close()
+    yield address
     server.terminate()
     assert server.wait(60) == 0
 
@@ -132,17 +138,18 @@ def serving(place, line="mindres serve pets.onnx"):
 def run_here(words, place, folder, monkeypatch):
     """Run one of our programs in this process; its last words replace earlier ones."""
     script = words[0] == "python"
-    words = [WORDS.get(word, word) for word in (words[1:] if script else words)]
+    words = shlex.split(" ".join(WORDS.get(word, shlex.quote(word)) for word in words))[script:]
     if words[:2] == ["mindres", "train"] and "--help-all" not in words:
-        words += [*SMALL, "--pretrained", "false", "--time", "15s", "--ckpt_dir", str(folder)]
+        words += [*SIDE, "--pretrained", "false", "--time", "3m", "--ckpt_dir", str(folder)]
     elif words[:2] == ["mindres", "check"]:
         words += ["--arch", "none"]
     elif script and re.search("finetune|train_", words[0]):
-        words += [*SMALL, "--max_steps", "2", "--ckpt_dir", str(folder)]
+        words += ["--max_steps", "2", "--ckpt_dir", str(folder)]
+        words += SIDE if "mnist" not in words[0] else []
         if "finetune" in words[0] and "--pretrained" not in words:
             words += ["--pretrained", "imagenet.ckpt"]
     elif script:
-        words += ["--resize", "32"] if "--resize" in words else []
+        words += SIDE if "--resize" in words else ["--dataset_path", "photos"]
     monkeypatch.setattr(sys, "argv", words)
     try:
         if script:
@@ -152,7 +159,7 @@ def run_here(words, place, folder, monkeypatch):
     except SystemExit as end:
         assert end.code in (None, 0)
     if "--out" in words:
-        assert (place / words[words.index("--out") + 1]).is_file()
+        assert (place / words[words.index("--out") + 1]).exists()
 
 
 @pytest.mark.parametrize("line", lines_to_run())
@@ -172,7 +179,7 @@ def test_command(line, place, tmp_path, own_cache, monkeypatch):
             probe.bind(("127.0.0.1", 0))
             port = str(probe.getsockname()[1])
         flags = ["--master_port", port, "--log_dir", str(tmp_path), "--join", "True"]
-        words = [str(MSRUN), *flags, *words[1:], *SMALL, "--pretrained", "false", "--max_steps", "2"]
+        words = [str(MSRUN), *flags, *words[1:], *SIDE, "--pretrained", "false", "--max_steps", "2"]
         path = f"{MSRUN.parent}:{os.environ['PATH']}"
         subprocess.run(words, env=clean_environment(PATH=path), check=True, timeout=200)
     else:
