@@ -106,7 +106,9 @@ def test_the_readme_is_short():
 
 def test_examples_of_how_to_add_are_still_there():
     lines = []
-    for diff in re.findall(r"^```diff\n(.*?)^```", PAGES[ROOT / "CONTRIBUTING.md"].text, re.M | re.S):
+    for diff in re.findall(
+        r"^```diff\n(.*?)^```", PAGES[ROOT / "CONTRIBUTING.md"].text, re.M | re.S
+    ):
         for line in diff.splitlines():
             if line.startswith("+++ b/"):
                 file = line.removeprefix("+++ b/")

@@ -172,7 +172,9 @@ def test_command(line, place, tmp_path, own_cache, monkeypatch):
     elif words[0] == "curl":
         with serving(place) as address:
             line = line.replace("http://127.0.0.1:8000", address)
-            answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+            answer = subprocess.run(
+                ["bash", "-c", line], capture_output=True, text=True, check=True
+            )
         assert "probability" in answer.stdout
     elif words[0] == "msrun":
         with socket.socket() as probe:

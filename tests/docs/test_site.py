@@ -73,7 +73,8 @@ def test_every_flag_of_every_command_is_in_the_reference(site):
         shown = [a for a in parser._actions if a.dest not in ("help", "help_all", "debug")]
         assert shown, name
         flags = [flag for action in shown for flag in action.option_strings]
-        assert [flag for flag in flags if f"{flag} " not in section.replace("\n", " ")] == [], name
+        words = set(re.findall(r"-[\w-]+", section))
+        assert [flag for flag in flags if flag not in words] == [], name
 
 
 def test_every_row_is_in_the_reference(site):
@@ -121,3 +122,22 @@ def test_messages_of_the_troubleshooting_page_are_those_of_the_program():
     others = {"SystemError: pyboost_add_ext"}  # MindSpore's
     assert len(messages) > 20
     assert [text for text in messages if text not in source and text not in others] == []
+
+
+def test_links_of_the_pages_lead_somewhere(site):
+    """Those that MkDocs makes itself, of notebooks and of the reference too: files, and places in them."""
+    pages = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
+    places = {path: set(re.findall(r'\bid="?([^"\s>]+)', text)) for path, text in pages.items()}
+    lost = set()
+    for path, text in pages.items():
+        if path.name == "404.html":  # its links are those of a server
+            continue
+        text = re.sub(r"<(script|style)\b.*?</\1>", "", text, flags=re.S)
+        for link in re.findall(r'\b(?:href|src)="?([^"\s>]+)', text):
+            target, _, place = html.unescape(link).partition("#")
+            if re.match(r"[a-z]+:", target):  # another site
+                continue
+            there = (path.parent / target).resolve() if target else path
+            if not there.exists() or (place and place not in places.get(there, {place})):
+                lost.add((path.name, link))
+    assert sorted(lost) == []
