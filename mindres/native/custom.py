@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mindspore
 from mindspore import ops
+from mindspore.ops import signature
 
 from mindres.native import library
 
@@ -16,7 +17,7 @@ def computes(activations, weights) -> bool:
     return activations in DTYPES and weights == mindspore.float32
 
 
-def custom_operator(name, kind, like, bprop=None, shape=None, dtype=None):
+def custom_operator(name, kind, like, bprop=None, shape=None, dtype=None, written=()):
     """The operator `name` of the library.
 
     Args:
@@ -27,6 +28,8 @@ def custom_operator(name, kind, like, bprop=None, shape=None, dtype=None):
         bprop: the gradient, as MindSpore wants it.
         shape: the shape of the only output, of those of the inputs, where no input has it.
         dtype: the type of the only output, where no input has it.
+        written: for each input whether the function changes it, which must be a parameter then. If
+            MindSpore did not know, it might hand over a copy. Empty if none is changed.
     """
 
     def of_inputs(*inputs):
@@ -40,4 +43,11 @@ def custom_operator(name, kind, like, bprop=None, shape=None, dtype=None):
     types = out_dtype if dtype else of_inputs
     operator = ops.Custom(function, shape or of_inputs, types, "aot", bprop)
     operator.add_prim_attr("kind", f"{kind} {dtype}")
+    if written:
+        access = (signature.sig_rw.RW_READ, signature.sig_rw.RW_WRITE)
+        names = [f"input{i}" for i in range(len(written))]
+        operator.set_signatures(
+            tuple(signature.make_sig(name, access[w]) for name, w in zip(names, written))
+        )
+        operator.add_prim_attr("side_effect_mem", True)
     return operator

@@ -107,7 +107,7 @@ def norm(identity=False):
 
     It takes (z, gamma, beta, moving mean, moving variance, settings[, identity]) to (y, mean, rstd)
     with y = relu(norm(z) + identity); z, y and the identity are blocked. The moving statistics
-    follow in place: MindSpore does not know it.
+    follow in place.
     """
     gradient = _norm_gradient("norm_backward", identity)
 
@@ -129,7 +129,8 @@ def norm(identity=False):
             dz, dgamma, dbeta = gradient(dout[0], out[0], z, gamma, out[1], out[2], settings)
             return (dz, dgamma, dbeta, *constants(moving_mean, moving_variance, settings))
 
-    return custom_operator("norm", identity, (0, 1, 1), bprop)
+    written = (False, False, False, True, True, False, *([False] if identity else []))
+    return custom_operator("norm", identity, (0, 1, 1), bprop, written=written)
 
 
 def _norm_gradient(name, identity):

@@ -19,6 +19,8 @@ from mindres.models.residual_blocks import ResidualBlock, ResidualBlockBase, mak
 from mindres.models.resnet_backbone import ResNet
 from mindres.native import accelerate, library, networks
 from mindres.native.accelerate import accelerated
+from mindres.training import moving_average, recipes
+from mindres.training.step import training_step
 
 ABSENT = library.why_not()
 pytestmark = pytest.mark.skipif(ABSENT is not None, reason=f"no native operators: {ABSENT}")
@@ -378,6 +380,28 @@ def test_training_goes_the_same_way():
         ours = losses(other)
     assert ours == pytest.approx(losses(net), rel=1e-3)
     assert ours[-1] < ours[0]
+
+
+def test_a_moving_average_follows_the_statistics_too():
+    # What reads the weights after the step makes MindSpore hand over copies where it can.
+    cell = nn.SequentialCell(ConvNormActivation(3, 16), nn.Flatten(), nn.Dense(16 * 25, 4))
+    recipe = recipes.make_recipe("tutorial", ema=0.5)
+    images, labels = tensor(4, 3, 5, 5), Tensor(random.integers(0, 4, 4), mindspore.int32)
+
+    def weights(native):
+        net = copy.deepcopy(cell)
+        average = moving_average.averaged_copy(net)
+        optimizer = nn.Momentum(net.trainable_params(), 0.02, 0.9)
+        one_step = training_step(net, optimizer, recipe, average).set_train()
+        with accelerated(*([one_step] if native else [])):
+            for _ in range(2):
+                one_step(images, labels)
+        return {p.name: p.asnumpy() for p in (*net.get_parameters(), *average.get_parameters())}
+
+    before = {p.name: p.asnumpy().copy() for p in cell.get_parameters()}
+    ours = weights(native=True)
+    assert not [name for name in before if np.array_equal(ours[name], before[name])]
+    assert_close(ours, weights(native=False), 1e-4)
 
 
 def cosine(a, b):
