@@ -9,7 +9,7 @@ import ssl
 import stat
 import tempfile
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -47,7 +47,8 @@ def make_folder(path: Path | str) -> Path:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise UserError(
+        kind = FolderRemoved if isinstance(error, FileNotFoundError) else UserError
+        raise kind(
             f"cannot write to the folder {path}: {reason(error)}; {_another(path)}"
         ) from None
     return path
@@ -120,9 +121,20 @@ def atomic_write(path: Path | str, follow_symlinks: bool = True) -> Iterator[Pat
             for left in path.parent.glob(f"{stem}*"):
                 left.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(
-            f"cannot write {shown}: {reason(error)}; what was there is unchanged"
-        ) from None
+        kind = FolderRemoved if isinstance(error, FileNotFoundError) else UserError
+        raise kind(f"cannot write {shown}: {reason(error)}; what was there is unchanged") from None
+
+
+class FolderRemoved(UserError):
+    """The folder of a file was removed while the file was written."""
+
+
+def write_despite_removal(write: Callable[[], None]) -> None:
+    """Call `write`, and once more where somebody removes the folder in which it writes."""
+    try:
+        write()
+    except FolderRemoved:
+        write()
 
 
 def _publish(temporary: Path, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -96,11 +97,12 @@ class BestCheckpoints:
 
     def _demote(self, path: Path) -> None:
         """Keep the checkpoint that was the best so far among the others."""
-        if self.keep > 1 and path.exists():
+        if self.keep > 1:
             demoted = path.with_name(f"best-epoch-{self.best_epoch}.ckpt")
             demoted.unlink(missing_ok=True)
-            os.link(path, demoted)  # no copy, and `path` is there throughout
-            self._note(self.best, demoted)
+            with contextlib.suppress(FileNotFoundError):  # somebody removed `path`
+                os.link(path, demoted)  # no copy, and `path` is there throughout
+                self._note(self.best, demoted)
 
     def _note(self, metric: float, path: Path) -> None:
         self.others = sorted([*self.others, (metric, str(path))], reverse=True)

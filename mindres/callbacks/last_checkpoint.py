@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import secrets
+from functools import partial
 
 import mindspore
 import numpy as np
@@ -164,8 +165,14 @@ class LastCheckpoint(Callback):
             "config": self.config,
             **self.monitor.state(),
         }
+        files.write_despite_removal(partial(self._save_together, records, noted))
+        self.config_is_written = True
+        if not records:
+            self.run_folder.history.unlink(missing_ok=True)  # an earlier run's
+
+    def _save_together(self, records: list[EpochRecord], noted: dict) -> None:
         with contextlib.ExitStack() as together:
-            if not self.config_is_written:
+            if not (self.config_is_written and self.run_folder.config.exists()):
                 config = together.enter_context(files.atomic_write(self.run_folder.config))
                 text = text_of_config(self.config, self.run_id, self.seed)
                 config.write_text(text, encoding="utf-8")
@@ -173,9 +180,6 @@ class LastCheckpoint(Callback):
                 history = together.enter_context(files.atomic_write(self.run_folder.history))
                 write_history(history, records)
             self._save_last(noted)
-        self.config_is_written = True
-        if not records:
-            self.run_folder.history.unlink(missing_ok=True)  # an earlier run's
 
     def _save_last(self, noted: dict) -> None:
         save.save_checkpoint(

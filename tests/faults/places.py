@@ -277,10 +277,15 @@ def vanish(attempt) -> None:
         )
         until(folder / "last.ckpt", child)
         for name in victims:
-            shutil.rmtree(folder) if name == "." else (folder / name).unlink(missing_ok=True)
+            if name == ".":  # at once: a file that comes while others are unlinked would stay
+                shutil.rmtree(folder.rename(attempt.folder / "gone"))
+            else:
+                (folder / name).unlink(missing_ok=True)
         done = forks().wait(child)
         expect(done.returncode == 0, f"without {victims}: {done.stderr[-500:]}")
         read_checkpoint(folder / "last.ckpt")
+        names = {"last.ckpt", "history.csv", "config.json"}
+        expect(names <= {path.name for path in folder.iterdir()}, f"without {victims}: {names}")
 
 
 def until(path, child) -> None:

@@ -22,11 +22,12 @@ from PIL import Image
 from small_networks import add_resnet8
 
 import mindres
+from mindres.callbacks.last_checkpoint import LastCheckpoint
 from mindres.data.digits import Digits
 from mindres.errors import UserError
 from mindres.evaluation.metrics import METRICS
 from mindres.runs.folder import RunFolder
-from mindres.runs.history import read_history
+from mindres.runs.history import EpochRecord, read_history, write_history
 from mindres.training.recipes import make_recipe
 from mindres.weights.formats import read_checkpoint
 
@@ -209,6 +210,34 @@ def test_a_full_disk_leaves_the_old_checkpoint(finished):
         signal.signal(signal.SIGXFSZ, handler)
     assert {path.name: path.read_bytes() for path in finished.glob("*.ckpt")} == before
     assert {path.name for path in finished.iterdir()} == {*before, "history.csv", "config.json"}
+
+
+def test_a_folder_removed_while_the_records_are_written_is_made_again(tmp_path, monkeypatch, whole):
+    folder = tmp_path / "run"
+    monitor = SimpleNamespace(
+        chief=True,
+        history=[EpochRecord(1, 2.0, 0.5, 0.1, 80.0, 3.0)],
+        metadata={},
+        network=whole.net,
+        note_run=lambda run: None,
+        state=dict,
+    )
+    weights = whole.net.parameters_dict()
+    last = LastCheckpoint(weights, {}, monitor, folder, {"epochs": 1}, {}, seed=0)
+    last.save()
+
+    removed = []
+
+    def remove_first(path, records):
+        write_history(path, records)
+        if not removed:
+            removed.append(shutil.rmtree(folder))
+
+    monkeypatch.setattr("mindres.callbacks.last_checkpoint.write_history", remove_first)
+    last.save()
+    names = ["config.json", "history.csv", "last.ckpt"]
+    assert removed and sorted(path.name for path in folder.iterdir()) == names
+    assert history(folder) == [(1, 2.0, 0.5, 0.1)]
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path):

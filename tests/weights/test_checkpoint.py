@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from mindres import files
 from mindres.errors import UserError
 from mindres.weights.formats import checkpoint
 from mindres.weights.metadata import Metadata
@@ -39,3 +40,36 @@ def test_the_ending_chooses_the_format(tmp_path):
     with pytest.raises(UserError, match=r"name a file that ends in \.ckpt or \.safetensors"):
         checkpoint.write_checkpoint(ARRAYS, tmp_path / "best.h5", Metadata())
     assert not list(tmp_path.iterdir())
+
+
+REMOVALS = {
+    "before the temporary file": (files, "_remove_leftovers"),
+    "before it is written": (checkpoint, "_reserve"),
+    "before it is renamed": (files, "_publish"),
+}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(("module", "function"), REMOVALS.values(), ids=REMOVALS)
+def test_a_folder_removed_while_a_checkpoint_is_written(
+    tmp_path, monkeypatch, module, function, times
+):
+    """Removed once, it is made again; removed a second time, it is an error in one line."""
+    folder, removed, original = tmp_path / "run", [], getattr(module, function)
+
+    def remove_first(*arguments):
+        if len(removed) < times:
+            removed.append(shutil.rmtree(folder))
+        return original(*arguments)
+
+    monkeypatch.setattr(module, function, remove_first)
+    path = folder / "last.ckpt"
+    if times == 1:
+        checkpoint.write_checkpoint(ARRAYS, path, Metadata())
+        assert checkpoint.read_checkpoint(path)[0].keys() == ARRAYS.keys()
+        assert list(folder.iterdir()) == [path]
+    else:
+        with pytest.raises(UserError, match=r"cannot write .*last\.ckpt: No such file") as error:
+            checkpoint.write_checkpoint(ARRAYS, path, Metadata())
+        assert "\n" not in str(error.value) and not folder.exists()
+    assert len(removed) == times

@@ -58,10 +58,14 @@ def write_checkpoint(arrays: dict, path: Path | str, metadata: Metadata) -> Path
             f"cannot tell the format of {path}: name a file that ends in "
             f"{' or '.join(sorted(endings))}"
         )
-    with files.atomic_write(path) as part:
-        _reserve(part, sum(value.nbytes for value in arrays.values()))
-        with deferred_signals():  # MindSpore logs whatever ends its writing as a failure
-            _module(endings[path.suffix]).write(arrays, metadata, part)
+
+    def write() -> None:
+        with files.atomic_write(path) as part:
+            _reserve(part, sum(value.nbytes for value in arrays.values()))
+            with deferred_signals():  # MindSpore logs whatever ends its writing as a failure
+                _module(endings[path.suffix]).write(arrays, metadata, part)
+
+    files.write_despite_removal(write)
     return path
 
 
