@@ -1,5 +1,6 @@
 """Networks of native operators against the same networks of MindSpore's: logits, gradients, statistics."""
 
+import contextlib
 import copy
 import itertools
 import json
@@ -32,10 +33,15 @@ def graph_mode():
     global random
     random = np.random.default_rng(0)
     mindspore.set_seed(0)
-    before = mindspore.get_context("mode")
-    mindspore.set_context(mode=mindspore.GRAPH_MODE)
+    mindspore.set_context(mode=mindspore.GRAPH_MODE)  # conftest.own_mode sets it back
+
+
+@contextlib.contextmanager
+def eagerly():
+    """MindSpore's own answers come operator by operator: to compile a graph takes six times as long."""
+    mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
     yield
-    mindspore.set_context(mode=before)
+    mindspore.set_context(mode=mindspore.GRAPH_MODE)
 
 
 def tensor(*shape):
@@ -112,7 +118,8 @@ def test_convolution_and_normalisation(kind, channels, options, size, state):
     net.set_train(state != "inference")
     other = copy.deepcopy(net)
     images = tensor(size[0], channels[0], *size[1:])
-    expected = net(images)
+    with eagerly():
+        expected = net(images)
     with accelerated(other):
         assert isinstance(other, networks.NativeConvNorm) and isinstance(other, kind)
         ours = other(images)
@@ -125,7 +132,8 @@ def test_convolution_and_normalisation(kind, channels, options, size, state):
     weights = tensor(*expected.shape)
     with accelerated(other):
         ours = gradients(other, images, weights)
-    assert_close(ours, gradients(net, images, weights), 2e-5)
+    with eagerly():
+        assert_close(ours, gradients(net, images, weights), 2e-5)
 
 
 def bottlenecks(**options):
@@ -184,7 +192,8 @@ def test_whole_backbones(build, side):
     net.set_train(False)
     images = tensor(6, 3, side, side)
     other = copy.deepcopy(net)
-    inferred = net(images)
+    with eagerly():
+        inferred = net(images)
     with accelerated(other):
         assert isinstance(other, networks.NativeBackbone)
         blocks = native_cells(other, networks.NativeResidualBlock)
@@ -195,7 +204,8 @@ def test_whole_backbones(build, side):
     weights = tensor(*inferred.shape)
     with accelerated(other):
         ours = {**gradients(other, images, weights), **statistics(other)}
-    assert_close(ours, {**gradients(net, images, weights), **statistics(net)}, 1e-3)
+    with eagerly():
+        assert_close(ours, {**gradients(net, images, weights), **statistics(net)}, 1e-3)
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
@@ -248,7 +258,8 @@ def test_gradients_of_a_network_that_infers():
     images, weights = tensor(3, 3, 32, 32), tensor(3, 10)
     with accelerated(other):
         ours = gradients(other, images, weights)
-    assert_close(ours, gradients(net, images, weights), 1e-4)
+    with eagerly():
+        assert_close(ours, gradients(net, images, weights), 1e-4)
 
 
 def test_large_means_cost_no_digits():
@@ -293,7 +304,8 @@ def test_stages_before_an_unknown_part_stay_in_plain_layout(spoil, blocked_part)
     net.set_train(False)
     spoil(net)
     images = tensor(2, 3, 32, 32)
-    expected = net(images)
+    with eagerly():
+        expected = net(images)
     with accelerated(net):
         assert native_cells(net, networks.NativeConvNorm)
         assert isinstance(net, networks.NativeBackbone) == bool(blocked_part)
@@ -378,7 +390,8 @@ def test_training_goes_the_same_way():
     other = copy.deepcopy(net)
     with accelerated(other):
         ours = losses(other)
-    assert ours == pytest.approx(losses(net), rel=1e-3)
+    with eagerly():
+        assert ours == pytest.approx(losses(net), rel=1e-3)
     assert ours[-1] < ours[0]
 
 
@@ -418,7 +431,8 @@ NO_BFLOAT16 = library.why_not(mindspore.bfloat16)
 def test_convolution_and_normalisation_in_bfloat16(kind, channels, options, size, training):
     net = like_trained(kind(*channels, **options), beta=2).set_train(training)
     images = tensor(size[0], channels[0], *size[1:])
-    weights = tensor(*net(images).shape)
+    with eagerly():
+        weights = tensor(*net(images).shape)
     outcomes = []
     for dtype in (mindspore.float32, mindspore.bfloat16):
         with accelerated(net, dtype=dtype):
@@ -438,7 +452,6 @@ from mindres.models.cifar_resnet import CifarResNet
 from mindres.native.accelerate import accelerated
 library.ISA = 7
 assert library.load().blocks[mindspore.float32] == 8, library.load()
-mindspore.set_context(mode=mindspore.GRAPH_MODE)
 random = numpy.random.default_rng(0)
 mindspore.set_seed(0)
 net = CifarResNet(1)
@@ -453,6 +466,7 @@ def loss(x): return (net(x) * weights).sum()
 def other_loss(x): return (other(x) * weights).sum()
 results = []
 for network, function in ((net, loss), (other, other_loss)):
+    mindspore.set_context(mode=mindspore.GRAPH_MODE if network is other else mindspore.PYNATIVE_MODE)
     with accelerated(*([other] if network is other else [])):
         logits = network(images).asnumpy()
         network.set_train()
@@ -476,7 +490,6 @@ from mindres.native.accelerate import accelerated
 functions = ctypes.CDLL(str(library.load().path))
 for number in library.ELEMENT_TYPES.values():
     functions.mindres_set_layout(number, 16, 1)
-mindspore.set_context(mode=mindspore.GRAPH_MODE)
 random = numpy.random.default_rng(0)
 mindspore.set_seed(0)
 net = CifarResNet(1)
@@ -488,6 +501,7 @@ weights = mindspore.Tensor(random.standard_normal((4, 64, 8, 8), numpy.float32))
 def answers(net, dtype=None):
     def loss(x): return (net(x) * weights).sum()
     trained = net.trainable_params()
+    mindspore.set_context(mode=mindspore.GRAPH_MODE if dtype else mindspore.PYNATIVE_MODE)
     with accelerated(*([net] if dtype else []), dtype=dtype or mindspore.float32):
         logits = net.set_train(False)(images).asnumpy()
         _, (dx, gradients) = mindspore.value_and_grad(loss, 0, trained)(images)

@@ -63,13 +63,23 @@ def test_o2_without_bfloat16_or_operators_is_refused(monkeypatch, capsys, tmp_pa
     assert not (tmp_path / "run").exists()
 
 
+PARTS = {"ema": 0.9, "accumulate": 2, "clip_norm": 1.0}
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    """The folder of a run that nothing stopped, and its network."""
+    folder = tmp_path_factory.mktemp("once")
+    with pytest.MonkeyPatch.context() as patch:
+        add_resnet8(patch)
+        return folder, train(folder, max_steps=6, **PARTS)[0]
+
+
 @needs_bfloat16
-def test_a_run_in_bfloat16_goes_on_to_the_last_bit(tmp_path):
-    options = {"ema": 0.9, "accumulate": 2, "clip_norm": 1.0}
-    once, _ = train(tmp_path / "once", max_steps=6, **options)
-    train(tmp_path / "twice", max_steps=3, **options)
-    twice, _ = train(tmp_path / "twice", seed=5, max_steps=3, resume=True, **options)
-    first, second = weights(once), weights(twice)
+def test_a_run_in_bfloat16_goes_on_to_the_last_bit(tmp_path, once):
+    train(tmp_path / "twice", max_steps=3, **PARTS)
+    twice, _ = train(tmp_path / "twice", seed=5, max_steps=3, resume=True, **PARTS)
+    first, second = weights(once[1]), weights(twice)
     mindres.set_seed(3)
     before = weights(mindres.create_model("resnet8", num_classes=10, in_channels=3))
     assert not any(np.array_equal(before[name], first[name]) for name in first)
@@ -117,8 +127,9 @@ def test_frozen_stages_stay_as_they_are_in_bfloat16():
 
 
 @needs_bfloat16
-def test_evaluate_and_predict_in_bfloat16(tmp_path, capsys):
-    net, _ = train(tmp_path, max_steps=2)
+def test_evaluate_and_predict_in_bfloat16(once, capsys):
+    best = once[0] / "best.ckpt"
+    net, _ = mindres.load_model(best)
     data = digits("test")
     exact, rounded = (mindres.evaluate(net, data, amp_level=level) for level in ("O0", "O2"))
     default = mindres.evaluate(net, data)
@@ -129,7 +140,7 @@ def test_evaluate_and_predict_in_bfloat16(tmp_path, capsys):
     for level, probabilities in (("O0", exact.probabilities), ("O2", rounded.probabilities)):
         found = mindres.predict(net, images, amp_level=level)
         np.testing.assert_allclose(found.probabilities, probabilities[: len(images)], atol=0.01)
-    command = ["eval", "--ckpt", str(tmp_path / "best.ckpt"), "--json", "--amp_level", "O2"]
+    command = ["eval", "--ckpt", str(best), "--json", "--amp_level", "O2"]
     capsys.readouterr()
     run_command(command)
     document = json.loads(capsys.readouterr().out)
