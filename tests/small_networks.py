@@ -41,8 +41,8 @@ def add_resnet8(patch):
 
 
 def shorten_resnets(patch):
-    """`resnet18` and `resnet50` have one block a stage."""
-    for name in ("resnet18", "resnet50"):
+    """`resnet18`, `resnet50` and `resnext50_32x4d` have one block a stage."""
+    for name in ("resnet18", "resnet50", "resnext50_32x4d"):
         row = resnet.NETWORKS[name]
         design = dataclasses.replace(row.design, layer_nums=(1, 1, 1, 1))
         _set_row(patch, resnet, name, dataclasses.replace(row, design=design))

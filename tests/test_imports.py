@@ -55,13 +55,14 @@ def start(code):
 
 
 def test_each_spelling_comes_first_in_a_fresh_interpreter():
+    """The attribute does so in the next test."""
     running = {
         first: start(
             "import types\n"
             + "\n".join([SPELLINGS[first], *SPELLINGS.values()])
             + "\nprint('well')"
         )
-        for first in SPELLINGS
+        for first in list(SPELLINGS)[1:]
     }
     for first, process in running.items():
         assert (*process.communicate(timeout=120), process.returncode) == ("well\n", "", 0), first

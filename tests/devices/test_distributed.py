@@ -1,6 +1,7 @@
 """Two workers started by MindSpore's own launcher, on this machine's CPU."""
 
 import os
+import re
 import runpy
 import shutil
 import signal
@@ -172,15 +173,47 @@ def example(tmp_path):
     return script
 
 
-def test_the_example_counts_every_image_once_and_goes_on(tmp_path, own_cache, example, monkeypatch):
+def kill_worker(job, rank):
+    """SIGKILL for one of the workers that `job`, an `msrun`, has started."""
+    children = subprocess.run(["pgrep", "-P", str(job.pid)], capture_output=True, text=True).stdout
+    for child in map(Path, (f"/proc/{number}" for number in children.split())):
+        named = (child / "environ").read_bytes().split(b"\0")
+        if {b"RANK_ID=%d" % rank, b"MS_ROLE=MS_WORKER"} <= {*named}:
+            os.kill(int(child.name), signal.SIGKILL)
+            return
+    raise AssertionError(f"no worker {rank} among {children}")
+
+
+def test_the_example_counts_every_image_once_goes_on_and_ends_when_a_worker_dies(
+    tmp_path, own_cache, example, monkeypatch
+):
     folder = tmp_path / "ckpt"
     level = "O2" if library.why_not(mindspore.bfloat16) is None else "O0"
-    example = [example, *FLAGS, "resnet8", "--resize", "16", "--epochs", "2", "--ckpt_dir", folder]
-    example += ["--amp_level", level]
+    example = [example, *FLAGS, "resnet8", "--resize", "16", "--epochs", "5000"]
+    example += ["--ckpt_dir", folder, "--amp_level", level]
     out, _ = start(tmp_path, own_cache, *example, "--max_steps", "7").communicate(timeout=300)
     assert out.count("Train Loss") == 1, "one worker speaks for all:\n" + out[-2000:]
-    out, _ = start(tmp_path, own_cache, *example, "--resume").communicate(timeout=300)
-    assert "going on from" in out and out.count("Train Loss") == 1
+
+    # Seconds without a heartbeat after which MindSpore's scheduler takes a worker for dead.
+    job = start(tmp_path, own_cache, *example, "--resume", MS_NODE_TIMEOUT="10")
+    out = ""
+    while out.count("Train Loss") < 2:
+        line = job.stdout.readline()
+        assert line, out[-2000:]
+        out += line
+    kill_worker(job, 1)
+    died = time.monotonic()
+    try:
+        out += job.communicate(timeout=120)[0]
+    finally:
+        if job.poll() is None:
+            os.killpg(job.pid, signal.SIGKILL)
+    # Within half a minute, unless the machine is busy.
+    assert time.monotonic() - died < 80 and job.returncode != 0
+    epochs = [int(number) for number in re.findall(r"Epoch: \[ *(\d+) / 5000\], Train Loss", out)]
+    assert "going on from" in out and epochs == list(range(1, len(epochs) + 1))
+
+    read_checkpoint(folder / "last.ckpt")
     add_resnet8(monkeypatch)
     net, metadata = mindres.load_model(folder / "best.ckpt")
     data = Digits(split="test", batch_size=60, resize=16)
@@ -191,27 +224,3 @@ def test_the_example_counts_every_image_once_and_goes_on(tmp_path, own_cache, ex
     epoch = int(metadata.epoch) - 1
     for name, value in {**alone.metrics, "val_loss": alone.loss}.items():
         assert history[name][epoch] == pytest.approx(value, rel=1e-5), name
-
-
-def test_a_worker_that_dies_ends_the_job(tmp_path, own_cache, example):
-    folder = tmp_path / "ckpt"
-    arguments = [example, *FLAGS, "lenet5", "--epochs", "5000", "--ckpt_dir", folder]
-    # Seconds without a heartbeat after which MindSpore's scheduler takes a worker for dead.
-    job = start(tmp_path, own_cache, *arguments, MS_NODE_TIMEOUT="10")
-    for line in job.stdout:
-        if "Train Loss" in line:
-            break
-    children = subprocess.run(
-        ["pgrep", "-P", str(job.pid)], capture_output=True, text=True
-    ).stdout.split()
-    workers = [int(c) for c in children if "finetune" in Path(f"/proc/{c}/cmdline").read_text()]
-    os.kill(workers[-1], signal.SIGKILL)
-    died = time.monotonic()
-    try:
-        job.communicate(timeout=120)
-    finally:
-        if job.poll() is None:
-            os.killpg(job.pid, signal.SIGKILL)
-    # Within half a minute, unless the machine is busy.
-    assert time.monotonic() - died < 80 and job.returncode != 0
-    read_checkpoint(folder / "last.ckpt")

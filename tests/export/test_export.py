@@ -14,6 +14,7 @@ from a_run import network as small_network
 from conftest import ROOT, clean_environment
 from mindspore import Tensor, nn
 from PIL import Image
+from small_networks import shorten_resnets
 
 import mindres
 from mindres import UserError
@@ -57,7 +58,8 @@ def assert_same(ours, theirs, bound=1e-4):
 @pytest.mark.parametrize(
     ("name", "side"), [("resnet20", 32), ("resnet50", 32), ("googlenet", 48), ("convnet", 28)]
 )
-def test_folding_keeps_the_logits(name, side):
+def test_folding_keeps_the_logits(name, side, monkeypatch):
+    shorten_resnets(monkeypatch)
     net = network(name)
     batch = Tensor(images(3, net.architecture.get("in_channels", 3), side))
     before = {p.name: p.asnumpy().copy() for p in net.get_parameters()}
@@ -88,7 +90,8 @@ def test_folding_a_convolution_with_a_bias():
         ("convnet", {}, 28),
     ],
 )
-def test_onnx(name, options, side, tmp_path):
+def test_onnx(name, options, side, tmp_path, monkeypatch):
+    shorten_resnets(monkeypatch)
     net = network(name, **options)
     noted = {
         "classes": list("äbcdefghij"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from small_networks import add_resnet8
 
 import mindres
 from mindres.data import Digits
@@ -66,9 +67,10 @@ def test_a_better_classifier_stays(monkeypatch):
     np.testing.assert_array_equal(weight.asnumpy(), before)
 
 
-def test_no_training_ends_below_the_probe(tmp_path, parts, capsys):
+def test_no_training_ends_below_the_probe(tmp_path, parts, capsys, monkeypatch):
+    add_resnet8(monkeypatch)
     mindres.set_seed(0)
-    net = mindres.resnet20(num_classes=10)
+    net = mindres.create_model("resnet8", num_classes=10)
     options = {"linear_probe": True, "optimizer": "momentum", "schedule": "constant", "lr": 0.5}
     history = mindres.train(net, *parts, ckpt_dir=tmp_path, epochs=1, **options)
     first = float(capsys.readouterr().out.partition("Before training: Accuracy: ")[2].split()[0])
