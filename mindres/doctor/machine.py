@@ -18,7 +18,12 @@ from mindres.errors import UserError
 from mindres.files import cache_dir
 
 # What mindres is developed and tested with.
-TESTED = {"Python": "3.11, 3.12", "mindspore": "2.10.0", "mindvision": "0.1.0", "numpy": "1.26.4"}
+TESTED = {
+    "Python": "3.10, 3.11, 3.12",
+    "mindspore": "2.10.0",
+    "mindvision": "0.1.0",
+    "numpy": "1.26.4",
+}
 # Of all instruction sets of a processor, those that bear on the speed of oneDNN.
 INSTRUCTION_SETS = {"sse4_1", "avx", "avx2", "avx512f", "avx512_bf16", "amx_bf16"}
 MSRUN_PORT = 8118

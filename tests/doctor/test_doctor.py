@@ -259,3 +259,18 @@ def test_a_stub_gpu_cannot_train_and_the_reason_is_its_own(run_python, stubs):
         and not report["training"]["ok"]
     )
     assert lines(report)["training"] == (True, "GPU cannot train: The cudaGetLastError[35], stub")
+
+
+def test_everybody_names_the_same_versions_of_python():
+    tested = machine_facts.TESTED["Python"].split(", ")
+    minors = [int(version.removeprefix("3.")) for version in tested]
+    first, last = minors[0], minors[-1]
+    assert minors == list(range(first, last + 1))
+    for file, said in {
+        "setup.py": f'python_requires=">=3.{first},<3.{last + 1}"',
+        "pyproject.toml": f'target-version = "py3{first}"',
+        "Makefile": f"(3, {first}) <= sys.version_info[:2] <= (3, {last})",
+        "CONTRIBUTING.md": f"Python 3.{first} to 3.{last}",
+        "README.md": f"Python 3.{first} to 3.{last}",
+    }.items():
+        assert said in (ROOT / file).read_text(encoding="utf-8"), file

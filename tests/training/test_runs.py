@@ -57,7 +57,6 @@ PARTS = {
     "optimizer": "adam",
     "schedule": "onecycle",
     "lr": 0.002,
-    "tta": True,
 }
 
 
@@ -264,7 +263,7 @@ def test_the_best_is_selected_by_another_metric(tmp_path, capsys, monkeypatch):
 def test_history_has_what_evaluate_measures(whole):
     result = whole.result
     net, _ = mindres.load_model(whole.folder / "last.ckpt")
-    measured = mindres.evaluate(net, Digits(split="test", batch_size=32), tta=True)
+    measured = mindres.evaluate(net, Digits(split="test", batch_size=32))
     assert result.epochs[-1].val_loss == pytest.approx(measured.loss, rel=1e-5)
     assert result.epochs[-1].metrics == pytest.approx(measured.metrics)
     assert set(mindres.predict(whole.net, np.zeros((1, 3, 32, 32), np.float32)).names) < set(
