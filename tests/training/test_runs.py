@@ -262,10 +262,11 @@ def test_the_best_is_selected_by_another_metric(tmp_path, capsys, monkeypatch):
 
 def test_history_has_what_evaluate_measures(whole):
     result = whole.result
-    net, _ = mindres.load_model(whole.folder / "last.ckpt")
+    net, metadata = mindres.load_model(whole.folder / "best.ckpt")
+    record = result.epochs[metadata.epoch - 1]
     measured = mindres.evaluate(net, Digits(split="test", batch_size=32))
-    assert result.epochs[-1].val_loss == pytest.approx(measured.loss, rel=1e-5)
-    assert result.epochs[-1].metrics == pytest.approx(measured.metrics)
+    assert record.val_loss == pytest.approx(measured.loss, rel=1e-5)
+    assert record.metrics == pytest.approx(measured.metrics) and record.metric == result.best
     assert set(mindres.predict(whole.net, np.zeros((1, 3, 32, 32), np.float32)).names) < set(
         "0123456789"
     )
