@@ -63,3 +63,10 @@ def on_page_markdown(markdown, page, **_):
         return f"]({up}{there}{hash}{anchor})"
 
     return re.sub(r"\]\(([^)\s]+)\)", mend, markdown)
+
+
+def on_post_page(output, page, **_):
+    """Links of a notebook lead from page to page, too: MkDocs mends those of Markdown only."""
+    if not page.file.src_uri.endswith(".ipynb"):
+        return output
+    return re.sub(r'href="(?!\w+:)([^"#]+)\.md(?=["#])', r'href="\1.html', output)
