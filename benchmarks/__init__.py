@@ -1,1 +1,1 @@
-"""Speed against peers, a command each; benchmarks/results has results and how to get them."""
+"""Benchmarks, one command each; benchmarks/results has the results and their commands."""

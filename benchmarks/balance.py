@@ -3,10 +3,10 @@
     python -m benchmarks.balance --cifar10 DIR                 into benchmarks/results/balance.md
     python -m benchmarks.balance --cifar10 DIR --weights FILE  with ResNet-20's published weights
 
-The classes shrink geometrically from 2,000 training images to 20. Of these 15% choose the best
-epoch by balanced accuracy, which is then measured on 4,000 test images, where classes are of one
-size. A seed decides which images there are, the weights to begin with, and the order. What is
-measured is added to a file of JSON lines, from which the table is made.
+The classes shrink geometrically from 2,000 training images to 20. 15% of these images choose the
+best epoch by balanced accuracy, which is then measured on 4,000 test images in classes of equal
+size. A seed decides the choice of images, the initial weights and the order. Results are added to a
+file of JSON lines, from which the table is made.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ CASES = {
 
 
 def measured(data: tuple, case: dict, balance: str, seed: int, weights: str) -> dict:
-    """The accuracy on test images of one training, and its processor time."""
+    """The accuracy of a run on test images, and its processor time."""
     import mindres
 
     train_data, val_data, test_data = data
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def page(measured: list[dict]) -> str:
-    """The table, as Markdown, of all that was measured."""
+    """The table of all results as Markdown."""
     found: dict = {}
     for line in measured:
         found.setdefault((line["case"], line["balance"]), []).append(line["accuracy"])

@@ -1,14 +1,14 @@
-"""Speed and memory on this CPU: mindres against MindSpore as it comes, PyTorch and others.
+"""Speed and memory on this CPU: mindres against plain MindSpore, PyTorch and others.
 
     python -m benchmarks.cpu                 every case, into benchmarks/results/cpu.md
     python -m benchmarks.cpu --quick         ResNet-20, ResNet-50 at 32x32 against PyTorch, printed
 
-The sides are rows of benchmarks/sides.py; OpenVINO is left out where it is not installed, bfloat16
-where the processor has none.
-The weights and images are random. Each side of a case is a process of its own. All of them start
-and warm up first; then they take turns, round by round, so that a machine whose speed drifts drifts
-for all. The table has the median images/s, the range, the ratios (mindres's images/s over the
-side's, the median and range of the rounds), and the peak memory of the process. A second table
+The sides are rows of benchmarks/sides.py. OpenVINO is left out if it is not installed, and bfloat16
+if the processor does not have it.
+Weights and images are random. Each side of a case is a process of its own. All of them start and
+warm up first, and then run by turns, round by round, so that changes of the machine's speed affect
+all alike. The table has the median images/s, the range, the ratios (mindres's images/s divided by
+the side's, the median and range of the rounds), and the peak memory of the process. A second table
 names the best of PyTorch and of the runtimes for each case, beside the limit that oneDNN sets.
 """
 
@@ -33,7 +33,7 @@ from benchmarks.sides import SIDES
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "benchmarks" / "results" / "cpu.md"
-# What is done, with which network, side of the image, images in a batch.
+# Training or inference, the network, the side of the images, and the batch size.
 NETWORKS = [
     ("resnet20", 32, 128),
     ("resnet50", 32, 32),
@@ -55,7 +55,7 @@ PACKAGES = ("mindspore", "mindcv", "mindvision", "torch", "onnxruntime", "openvi
 
 
 def names_of_sides(what: str) -> list[str]:
-    """The sides that do `what` and can be had here."""
+    """The sides that do `what` and are available here."""
     if what == "load":
         return list(pipelines.SIDES)
     return [name for name, side in SIDES.items() if what in side.does and side.there()]
@@ -85,13 +85,13 @@ def worker(side: str, folder: str, case) -> None:
 
 
 class Worker:
-    """A worker process that has warmed up and waits for its turn."""
+    """A worker process that has warmed up and waits for its turns."""
 
     def __init__(self, name: str, case, folder: str):
         environment = {
             k: v for k, v in os.environ.items() if not k.startswith(("ONEDNN_", "MINDRES_NATIVE"))
         }
-        # Not into a pipe, which nobody would empty.
+        # A file, because nobody would read a pipe.
         self.noise = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.cpu", "--worker", name, folder, *map(str, case)],
@@ -125,7 +125,7 @@ class Worker:
 
 
 def measure(case, names, args, folder: str) -> tuple[list[str], str]:
-    """The rows of a case, and its row in the table of the best."""
+    """The rows of a case, and its row in the second table."""
     workers = {name: Worker(name, case, folder) for name in names}
     results = {name: [] for name in workers}
     for _ in range(args.rounds):
@@ -145,7 +145,7 @@ def measure(case, names, args, folder: str) -> tuple[list[str], str]:
 
 
 def groups() -> list[str]:
-    """The groups of sides of which the best is named."""
+    """The groups of sides whose best is named."""
     return list(dict.fromkeys(side.group for side in SIDES.values() if side.group))
 
 

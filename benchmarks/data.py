@@ -1,12 +1,13 @@
-"""Photographs to batches: mindres against PyTorch's `DataLoader` with Pillow, by turns.
+"""Reading photographs: mindres against PyTorch's `DataLoader` with Pillow, by turns.
 
     python -m benchmarks.data                   both sides of every case, in some three minutes
     python -m benchmarks.data --rounds 5 --out benchmarks/results/data.md
 
-Each side reads JPEG files, cuts a random part out, resizes it to 224 x 224, mirrors half of them,
-normalises, and makes batches of 32, with two workers. PyTorch's side does what torchvision's
-`RandomResizedCrop` (bilinear), `RandomHorizontalFlip`, `ToTensor` and `Normalize` do. Time is the
-clock's; the processor's, of all processes of a side, says more on a machine that does other work.
+Each side reads JPEG files, crops a random part, resizes it to 224 x 224, mirrors half of the images,
+normalises them, and makes batches of 32, with two workers. PyTorch's side does the same as
+torchvision's `RandomResizedCrop` (bilinear), `RandomHorizontalFlip`, `ToTensor` and `Normalize`.
+Speed is by wall-clock time. On a machine that does other work, the processor time of all processes
+of a side says more.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ CLASSES = ("a", "b")
 
 
 def write_photographs(folder: Path, height: int, width: int, files: int, images: int) -> None:
-    """Class folders of so many images: links to `files` pictures of soft colours with noise."""
+    """Write class folders of `images` images: links to `files` random images of soft colours."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
     for number in range(files):
@@ -54,7 +55,7 @@ def write_photographs(folder: Path, height: int, width: int, files: int, images:
 
 
 def mindres_epoch(folder: Path):
-    """A function that reads one epoch and returns how many images that was."""
+    """A function that reads an epoch with mindres and returns the number of images."""
     from mindres.data import ImageFolder
 
     data = ImageFolder(
@@ -69,7 +70,7 @@ def mindres_epoch(folder: Path):
 
 
 def torch_epoch(folder: Path):
-    """The same by PyTorch and Pillow."""
+    """A function that reads an epoch with PyTorch and Pillow and returns the number of images."""
     import torch
 
     mean, std = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -104,7 +105,7 @@ def torch_epoch(folder: Path):
 
 
 def measure(side: str, folder: Path, seconds: float) -> None:
-    """Print a BENCH line: images/s, and milliseconds of the processor for each image."""
+    """Print a BENCH line: images/s, and milliseconds of processor time per image."""
     epoch = (mindres_epoch if side == "mindres" else torch_epoch)(folder)
     epoch()
     before, started = _processor_seconds(), time.perf_counter()
@@ -116,7 +117,7 @@ def measure(side: str, folder: Path, seconds: float) -> None:
 
 
 def _processor_seconds() -> float:
-    """Of this process and of its workers that have ended, as they do after each epoch."""
+    """The processor time of this process and its workers, which end after each epoch."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
@@ -151,7 +152,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3, help="turns of both sides (default: 3)")
     parser.add_argument("--seconds", type=float, default=5, help="of a turn (default: 5)")
-    parser.add_argument("--out", type=Path, help="write the table there too")
+    parser.add_argument("--out", type=Path, help="also write the table to this file")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()

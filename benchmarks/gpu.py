@@ -28,7 +28,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "benchmarks" / "results" / "gpu.md"
-# What is done, side of the image, images in a batch.
+# Training or inference, the side of the images, and the batch size.
 CASES = [
     "train,224,64",
     "train,224,256",
@@ -52,7 +52,7 @@ def data(size: int, batch: int):
 
 
 def mindres_step(device: str, what: str, size: int, batch: int):
-    """A function that does so many steps and waits for the last."""
+    """A function that does a number of mindres's steps and waits for the last."""
     import mindres
 
     mindres.set_device(device)
@@ -87,7 +87,7 @@ def mindres_step(device: str, what: str, size: int, batch: int):
 
 
 def torch_step(device: str, what: str, size: int, batch: int, peer: str):
-    """The same of PyTorch's."""
+    """A function that does a number of PyTorch's steps and waits for the last."""
     import torch
 
     from benchmarks.torch_resnet import resnet50
@@ -128,7 +128,7 @@ def torch_step(device: str, what: str, size: int, batch: int, peer: str):
 
 
 def describe(side: str, device: str) -> dict:
-    """The versions of a side, and the GPU as it is called there."""
+    """The versions of a side, and its name of the GPU."""
     if side == "mindres":
         from mindres.devices import gpu
 
@@ -164,7 +164,7 @@ def worker(side: str, device: str, what: str, size: int, batch: int) -> None:
             started = time.perf_counter()
             run(int(line))
             say(seconds=time.perf_counter() - started)
-    except Exception as error:  # it is a row of the table
+    except Exception as error:  # the table shows it
         lines = [line for line in str(error).splitlines() if line.strip(" -")] or [
             type(error).__name__
         ]
@@ -219,7 +219,7 @@ class Side:
 
 
 def measure(case: str, args):
-    """Rows of the table for a case, and what the sides say of themselves."""
+    """The rows of a case, and the versions of the sides."""
     what, size, batch = case.split(",")
     name = f"{'training' if what == 'train' else 'inference'}, {size}x{size}, batch {batch}"
     ours, rows, about = Side("mindres", args, case), [], {}

@@ -1,8 +1,8 @@
-"""The limit that oneDNN sets: the time of a network's convolutions and normalisations alone.
+"""The limit that oneDNN sets: the time of only a network's convolutions and normalisations.
 
-Each is in the memory layout that oneDNN prefers for it, and in one element type; nothing is
-computed or copied between them, so that the results mean nothing. No program over oneDNN that uses
-this element type throughout is faster.
+Each uses the memory layout that oneDNN prefers for it, and the same element type. Nothing is
+computed or copied between them, so the results are meaningless. No program that uses oneDNN with
+this element type throughout can be faster.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def convolutions(net, images):
 
 
 def limit_step(what, network, size, batch, stack, folder, *, dtype="float32"):
-    """A step is every convolution and normalisation, and in training their gradients."""
+    """A step of all convolutions and normalisations, and in training of their gradients."""
     import mindspore
     from mindspore import nn, ops
 

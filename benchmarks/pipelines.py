@@ -17,7 +17,7 @@ SIDES = ("mindres", "MindVision", "PyTorch")
 def write_cifar10(folder: Path, key) -> None:
     """Write CIFAR-10's files with random images.
 
-    `key` makes a key of a string: the published keys are byte strings, which some programs read as
+    `key` converts a string to a key: the published keys are byte strings, but some programs expect
     text.
     """
     folder.mkdir(parents=True)
@@ -35,7 +35,7 @@ def write_cifar10(folder: Path, key) -> None:
 
 
 def pipeline(side: str, size: int, batch: int, folder: str):
-    """A function that reads one epoch and returns how many images that was."""
+    """A function that reads an epoch and returns the number of images."""
     if side == "PyTorch":
         loader = torch_loader(Path(folder, "bytes", "cifar-10-batches-py"), batch)
         return lambda: sum(len(labels) for _, labels in loader)

@@ -1,13 +1,13 @@
-"""Where the time of a step goes on this CPU, against what arithmetic alone would take.
+"""The time of a step by kind of operator on this CPU, against the time of arithmetic alone.
 
     python -m benchmarks.profile                          training ResNet-20 at 32x32, batch 128
     python -m benchmarks.profile --what infer --network resnet50 --batch 32
 
-A process runs the step with ONEDNN_VERBOSE=1, in which oneDNN prints every primitive, mindres every
-operator, and how long it took. The rest of the step is MindSpore's: its own kernels, copies and the
-graph's scheduling. The limit is the step's multiply-adds (three times inference's in training, for
-the gradients of inputs and weights) at the rate of NumPy's product of large matrices, taken in the
-same process.
+A process runs the step with ONEDNN_VERBOSE=1, with which oneDNN prints every primitive, mindres
+every operator, and their times. The rest of the step is MindSpore's: its own kernels, copies and
+scheduling. The limit is the number of the step's multiply-adds (three times that of inference in
+training, for the gradients of inputs and weights) divided by the rate of NumPy's product of large
+matrices in the same process.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STEPS = 20
 
 
 def worker(what: str, network: str, size: int, batch: int) -> None:
-    """Print BENCH lines: seconds of a step, and multiply-adds a second of a matrix product."""
+    """Print BENCH lines: seconds per step, and multiply-adds per second of a matrix product."""
     from benchmarks.sides import mindspore_step
 
     with contextlib.ExitStack() as stack:

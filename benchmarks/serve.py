@@ -1,8 +1,8 @@
-"""Load on `mindres serve`: images/s, median and 99th percentile of the time of an answer, memory.
+"""Load on `mindres serve`: images/s, median and 99th percentile of response times, and memory.
 
     python -m benchmarks.serve pets.onnx photo.jpg --seconds 60
 
-The clients run on the same machine and take their part of it. Every answer is compared with that
+The clients run on the same machine, which costs speed. Every response is compared with the result
 of the file in ONNX Runtime.
 """
 
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def images_per_second_alone(file: EndToEndFile, body: bytes, seconds: float = 3.0) -> float:
-    """What one thread does that decodes, prepares and answers batches of 32."""
+    """The images/s of a single thread that decodes, prepares and predicts batches of 32."""
     count, start = 0, time.perf_counter()
     while time.perf_counter() < start + seconds:
         file.answer_all([read_image(io.BytesIO(body)) for _ in range(32)])
@@ -65,7 +65,7 @@ def images_per_second_alone(file: EndToEndFile, body: bytes, seconds: float = 3.
 
 
 def load(port: int, body: bytes, best: int, clients: int, seconds: float):
-    """The seconds that each answer took, and how many were wrong or missing."""
+    """The seconds of each response, and how many were wrong or missing."""
     times: list[float] = []
     wrong: list[object] = []
     end = time.perf_counter() + seconds
@@ -90,7 +90,7 @@ def load(port: int, body: bytes, best: int, clients: int, seconds: float):
 
 
 def memory(process: int) -> int:
-    """MiB that a process has."""
+    """The resident memory of a process in MiB."""
     status = Path(f"/proc/{process}/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if "VmRSS" in line) >> 10
 

@@ -1,7 +1,7 @@
-"""What the CPU benchmark compares: a row for each side, with how it does one step of a case.
+"""The sides of the CPU benchmark: a row each, with a function that does a step of a case.
 
-To add a side, write a row of SIDES. A case is (what, network, size, batch): what is done ("train"
-or "infer"), the network's name, the side of the square images, and the images in a batch.
+A new side is a row of SIDES. A case is (what, network, size, batch): "train" or "infer", the name of
+the network, the side of the square images, and the batch size.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ TRAIN_AND_INFER = ("train", "infer")
 
 
 class Side(NamedTuple):
-    """`step(what, network, size, batch, stack, folder)` gives a function that does one step.
+    """A row: `step(what, network, size, batch, stack, folder)` returns a function that does a step.
 
-    The function waits for its results. What the side must leave at the end is put on `stack`, and
-    its files are in `folder`. `group` are the sides of which the table names the best. `there` says
-    whether the side can be had on this machine.
+    The function waits for its results. Contexts to leave at the end are put on `stack`, and files
+    are in `folder`. The table names the best side of each `group`. `there` says whether the side is
+    available on this machine.
     """
 
     about: str
@@ -62,7 +62,7 @@ def mindspore_step(
 
 
 def mindcv_step(what, network, size, batch, stack: ExitStack, folder=""):
-    """MindCV's network, or mindres's where MindCV has none."""
+    """MindCV's network, or mindres's if MindCV has none."""
     import mindres  # isort: skip  before mindcv, which imports mindspore
     import mindcv
 
@@ -94,7 +94,7 @@ def _mindspore_step(net, what, network, size, batch, stack, native, amp_level="O
 def torch_step(
     what, network, size, batch, stack, folder, *, compiled=False, channels_last=False, bf16=False
 ):
-    """PyTorch with a network of torchvision's layers."""
+    """PyTorch with a network that has torchvision's layers."""
     import torch
 
     from benchmarks import torch_resnet

@@ -1,4 +1,4 @@
-"""Subsets of data sets, and where the weights and images of the accuracy benchmarks come from."""
+"""Subsets of data sets for the accuracy benchmarks."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import hashlib
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-VALIDATION = 0.15  # of the images of a subset, as `mindres train` holds out of a folder
+VALIDATION = 0.15  # fraction of a subset for validation, as `mindres train` holds out of a folder
 
 
 def subset(data, chosen):
-    """The images of an `ImageDataset` at these places among those in its files."""
+    """A copy of an `ImageDataset` with only the images `chosen`, indices of those in its files."""
     other = copy.copy(data)
     other.indices = lambda: chosen
-    # The features that are kept of a frozen network lie under a key that this belongs to.
+    # This becomes part of the fingerprint, by which cached features are found.
     other.subset = hashlib.sha256(np.ascontiguousarray(chosen).tobytes()).hexdigest()
     return other
 
 
 def divided(train_data, val_data, chosen, seed: int) -> tuple:
-    """Of the images at these places, those that train and, stratified, those that choose."""
+    """The images `chosen` divided into training and validation images, stratified."""
     labels = train_data.labels()[chosen]
     train, val = train_test_split(
         np.sort(chosen), test_size=VALIDATION, stratify=labels, random_state=seed
@@ -30,7 +30,7 @@ def divided(train_data, val_data, chosen, seed: int) -> tuple:
 
 
 def stratified(labels, count: int, seed: int):
-    """The places of `count` images with the classes in proportion."""
+    """The indices of `count` images with the classes in proportion."""
     if count >= len(labels):
         return np.arange(len(labels))
     chosen, _ = train_test_split(

@@ -1,4 +1,4 @@
-"""Look at a data set: its classes, some of its images, and what augmentation makes of them."""
+"""Look at a data set: its classes, some of its images, and their augmentation."""
 
 import numpy as np
 
@@ -19,11 +19,13 @@ def main():
     add = parser.add_argument
     add("--dataset", default="digits", choices=DATASETS, help="default: digits")
     add("--dataset_path", default="./datasets", help="its folder (default: ./datasets)")
-    add("--download", action="store_true", help="download it if it is not there")
+    add("--download", action="store_true", help="download it if it is missing")
     add("--skip_broken", action="store_true", help="leave broken images of a folder out")
     add("--resize", type=positive_int, default=32, help="side of the images (default: 32 pixels)")
     add("--auto_augment", default="none", choices=AUTO_AUGMENT, help="default: none")
-    add("--out", default="dataset", metavar="DIR", help="of the pictures (default: dataset)")
+    add(
+        "--out", default="dataset", metavar="DIR", help="folder for the pictures (default: dataset)"
+    )
     add_seed_flag(parser)
     args = parser.parse_args()
     mindres.set_seed(args.seed)
@@ -37,7 +39,7 @@ def main():
     train = create_dataset(args.dataset, args.dataset_path, "train", **options)
     test = create_dataset(args.dataset, args.dataset_path, "test", **options)
 
-    # How many images each class has: a rare class is learnt badly, and accuracy hides it.
+    # The number of images of each class: rare classes are learnt badly, which accuracy hides.
     labels = [pictures.labels_of(data) for data in (train, test)]
     counts = [np.bincount(each, minlength=len(train.classes)) for each in labels]
     width = max(5, *map(len, train.classes))
@@ -45,7 +47,7 @@ def main():
     for name, *row in zip(train.classes, *counts):
         print(f"{name:{width}}  " + "  ".join(f"{count:7,}" for count in row))
 
-    # One batch: the shape and the range that the network is fed.
+    # One batch: the shape and range of the network's input.
     batch = pictures.samples(train).inputs
     spread = f"mean {batch.mean():.2f}, standard deviation {batch.std():.2f}"
     print(f"a batch of images: {batch.shape} {batch.dtype}, {spread}")

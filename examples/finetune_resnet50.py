@@ -1,6 +1,6 @@
 """Fine-tune ResNet-50 on a data set or on your own images, as MindSpore's tutorial does.
 
-As there, the test images choose the best weights: `mindres train` keeps them out of that choice.
+As in the tutorial, the test images choose the best weights; `mindres train` uses other images.
 """
 
 import mindres
@@ -15,9 +15,9 @@ EXAMPLE = "python examples/finetune_resnet50.py --dataset cifar10 --download --e
 
 def main():
     args = training_parser(__doc__, EXAMPLE).parse_args()
-    # The recipe: epochs, batch size, optimizer and learning rate, with the flags in place.
+    # The recipe: epochs, batch size, optimizer and learning rate, changed by the flags.
     recipe = make_recipe(args.recipe, **options.recipe_values(args))
-    device = options.start(args)  # on its device, with the other workers and the seed
+    device = options.start(args)  # sets the device and the seed, and joins other workers
 
     # The data: augmented batches to train on, and every image once to validate on.
     images = options.image_options(args, recipe)
@@ -26,13 +26,13 @@ def main():
     train_data = create_dataset(args.dataset, args.dataset_path, "train", **images, **augmentation)
     val_data = create_dataset(args.dataset, args.dataset_path, held_out, **images)
 
-    # The network: weights learnt on ImageNet, and a new classifier for these classes.
+    # The network: ImageNet weights, and a new classifier for these classes.
     net = mindres.create_model(
         args.arch, num_classes=len(train_data.classes), in_channels=train_data.channels
     )
     options.load_pretrained(net, args)
 
-    # The training: a line for each epoch; the best weights stay in best.ckpt.
+    # The training: it prints a line per epoch, and keeps the best weights in best.ckpt.
     mindres.say(options.first_line(args, recipe, device))
     mindres.train(
         net,

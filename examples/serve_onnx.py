@@ -1,6 +1,6 @@
 """Classify images with a file of `mindres export --end_to_end`, without MindSpore and mindres.
 
-Needed beside this file: pip install onnxruntime numpy pillow
+It needs only: pip install onnxruntime numpy pillow
 example:
   python serve_onnx.py pets.onnx photo.jpg another.png
 """
@@ -23,7 +23,7 @@ def main():
     args = parser.parse_args()
     try:
         session = onnxruntime.InferenceSession(args.network, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has a class of its own for each reason
+    except Exception as error:  # ONNX Runtime raises several classes
         sys.exit(complain(f"{args.network} cannot be read as an ONNX file: {error}"))
     if session.get_inputs()[0].name != "image":
         sys.exit(complain(f"{args.network} was exported without --end_to_end"))
@@ -41,10 +41,10 @@ def main():
 
 
 def read(name):
-    """uint8 RGB (H, W, 3), the right way up, what is transparent as white."""
+    """Read an image as uint8 RGB (H, W, 3), upright, with transparency as white."""
     with Image.open(name) as image:
         image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I"):  # 16 bits a value
+        if image.mode.startswith("I"):  # 16 bits per value
             image = Image.fromarray(np.rint(np.clip(image, 0, 65535) / 257).astype("uint8"))
         if "A" in image.mode.upper() or "transparency" in image.info:
             image = image.convert("RGBA")

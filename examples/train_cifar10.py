@@ -1,6 +1,6 @@
 """Train ResNet-20, ResNet-18 or another network from random weights on CIFAR-10.
 
-The test images choose the best weights: `mindres train cifar10` keeps them out of that choice.
+45,000 images train, 5,000 choose the best weights, and the test images measure the last epoch.
 """
 
 import mindres
@@ -23,7 +23,7 @@ DEFAULTS = {
 def main():
     args = training_parser(__doc__, EXAMPLE, **DEFAULTS).parse_args()
     recipe = make_recipe(args.recipe, **options.recipe_values(args))
-    device = options.start(args)  # on its device, with the other workers and the seed
+    device = options.start(args)  # sets the device and the seed, and joins other workers
 
     # 45,000 images to train on, and 5,000 to choose the best weights by.
     images = options.image_options(args, recipe)
@@ -48,8 +48,8 @@ def main():
         **options.run_options(args),
     )
 
-    # The last epoch's weights, on the test images: neither training nor the choice of the best
-    # weights has seen them, where the data set has such.
+    # The weights of the last epoch on the test images, which neither trained the network nor chose
+    # the best weights.
     test_data = create_dataset(args.dataset, args.dataset_path, "test", **images)
     result = mindres.evaluate(net, test_data, tta=recipe.tta)
     measured = f"{result.num_images:,} {test_data.split} images"

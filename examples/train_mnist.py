@@ -1,6 +1,6 @@
 """Train the ConvNet or LeNet-5 on MNIST.
 
-The test images choose the best weights: `mindres train mnist` keeps them out of that choice.
+The test images choose the best weights; `mindres train mnist` uses other images.
 """
 
 import mindres
@@ -26,7 +26,7 @@ def main():
     # (LeCun et al., section II.B).
     args.resize = args.resize or (28 if args.arch == "convnet" else 32)
     recipe = make_recipe(args.recipe, **options.recipe_values(args))
-    device = options.start(args)  # on its device, with the other workers and the seed
+    device = options.start(args)  # sets the device and the seed, and joins other workers
 
     images = options.image_options(args, recipe)
     augmentation = options.augmentation_options(args, recipe)

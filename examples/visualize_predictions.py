@@ -1,4 +1,4 @@
-"""Draw images with a checkpoint's predictions: blue where right, red where wrong."""
+"""Draw images with a checkpoint's predictions: blue if right, red if wrong."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ def main():
     parser = ArgumentParser(description=__doc__, epilog=f"example:\n  {EXAMPLE}")
     flags.add_network_flags(parser)
     flags.add_data_flags(parser)
-    parser.add_argument("--images", metavar="DIR", help="images in place of the data set's")
+    parser.add_argument("--images", metavar="DIR", help="images to use instead of a data set")
     parser.add_argument("--count", type=positive_int, default=24, help="images (default: 24)")
     parser.add_argument("--out", default="predictions.png", help="PNG, SVG or PDF file")
     flags.add_seed_flag(parser)
@@ -33,7 +33,7 @@ def main():
     from mindres.runs.images import described, use_of
 
     format_of(args.out)
-    # The checkpoint says which network it holds, and how its images were prepared.
+    # The checkpoint has the network, and how its images are prepared.
     net, metadata = flags.load_network(args)
     mindres.set_seed(args.seed)
     if args.images:

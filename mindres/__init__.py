@@ -3,9 +3,9 @@
     import mindres
     net = mindres.resnet50(num_classes=10)
 
-Import it before mindspore, so that the process can be prepared
-(`mindres.devices.before_mindspore`). Public names are loaded when they are first used, so that
-`mindres --help` need not wait for MindSpore.
+Import it before mindspore, so that it can prepare the process
+(`mindres.devices.before_mindspore`). Public names are loaded on first use, so that
+`mindres --help` does not wait for MindSpore.
 """
 
 from mindres import models as _models

@@ -1,4 +1,4 @@
-"""Addresses to download from: mirrors, and what of an address is fit to be shown."""
+"""URLs to download from: mirrors, and how URLs are shown in messages."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ HUB = "https://huggingface.co/"
 
 
 def mirror() -> str | None:
-    """The server that stands in for all publishers, for machines that reach none of them."""
+    """URL of the server to use in place of every publisher; None if there is none."""
     return settings.get("MINDRES_MIRROR")
 
 
-def mirrored(url: str) -> str:
-    """`url`, or the same path at the `mirror`, or at the hub that `$HF_ENDPOINT` names."""
+def mirror_url(url: str) -> str:
+    """`url`, or the same path on the `mirror`, or on the hub that `$HF_ENDPOINT` names."""
     hub = settings.get("HF_ENDPOINT") if url.startswith(HUB) else None
     if instead := mirror() or hub:
         return instead.rstrip("/") + urllib.parse.urlsplit(url).path
@@ -23,7 +23,7 @@ def mirrored(url: str) -> str:
 
 
 def without_credentials(url: str) -> str:
-    """A URL fit for a message: no user name, password or query."""
+    """`url` without user name, password, query and fragment, for messages."""
     parts = urllib.parse.urlsplit(url)
     return urllib.parse.urlunsplit(
         (parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")

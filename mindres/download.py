@@ -1,4 +1,4 @@
-"""One address to one verified file."""
+"""Downloads a file, verifies it and resumes interrupted transfers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from mindres.errors import UserError
 from mindres.files import atomic_write, reason
 from mindres.transfer import Transfer
 
-ATTEMPTS = 4  # that bring nothing new
+ATTEMPTS = 4  # in a row that receive no new bytes
 
 MOST_ATTEMPTS = 30
 
 LONGEST_WAIT_S = 60
 
-# A full disk is an OSError too, and no reason to ask the server again. An address that a redirect
-# gives can be a ValueError.
+# Not OSError, which a full disk raises, too. A redirect to an invalid URL raises ValueError.
 NETWORK_ERRORS = (
     urllib.error.URLError,
     http.client.HTTPException,
@@ -42,35 +41,40 @@ def download(
     sha256: str | None = None,
     hub: bool = False,
 ) -> Path:
-    """Fetch `url` to `path` with a progress bar, verify it, and only then put it in place.
+    """Download `url` to `path` with a progress bar; the file appears once it is verified.
 
-    `md5` and `sha256` are hex digests, or the first digits of one. A SHA-256 that the server states
-    as Hugging Face's hub does is verified too; with `hub` it must state one. A transfer that breaks
-    off is taken up where it stopped if the server proves that the file is still the same, and
-    starts over if not. Raises `UserError` when the file cannot be had or is not the one that was
-    promised.
+    An interrupted transfer is resumed if the server proves that the file is still the same, and
+    else starts over.
+
+    Args:
+        md5, sha256: hex digests, or the first digits of one.
+        hub: the server is Hugging Face's hub, which must state a SHA-256; it is verified, as it is
+            from any server that states one in this way.
+
+    Raises:
+        UserError: the file cannot be downloaded, or its digest is another.
     """
     path = Path(path)
     try:
         shown, scheme = without_credentials(url), urllib.parse.urlsplit(url).scheme
     except ValueError as error:
-        raise UserError(f"that is no address to download from: {error}") from None
+        raise UserError(f"this is not a URL to download from: {error}") from None
     if scheme not in ("http", "https"):
-        raise UserError(f"{shown} is not an http or https address")
+        raise UserError(f"{shown} is not an http or https URL")
     with atomic_write(path) as part:
         transfer = Transfer(url, part, path.name, verified=bool(md5 or sha256), hub=hub)
-        in_vain = 0
+        useless = 0
         for attempt in range(1, MOST_ATTEMPTS + 1):
             before = part.stat().st_size
             try:
                 transfer.attempt()
                 break
             except NETWORK_ERRORS as error:
-                # A server that drips would bring something new for ever.
+                # A very slow server could otherwise send a few new bytes for ever.
                 gained = part.stat().st_size > before and not isinstance(error, TimeoutError)
-                in_vain = 1 if gained else in_vain + 1
+                useless = 1 if gained else useless + 1
                 if (
-                    in_vain == ATTEMPTS
+                    useless == ATTEMPTS
                     or attempt == MOST_ATTEMPTS
                     or not transfer.worth_another_try(error)
                 ):
@@ -85,14 +89,12 @@ def download(
 
 
 def _retry_after(error) -> float:
-    """The seconds that a server wants to be left in peace, in either form that it may say so."""
+    """The seconds to wait by the server's Retry-After header, a number or a date; else 0."""
     headers = getattr(error, "headers", None) or {}
-    said = headers.get("Retry-After", "")
+    value = headers.get("Retry-After", "")
     try:
-        return (
-            float(said)
-            if said.isdigit()
-            else email.utils.parsedate_to_datetime(said).timestamp() - time.time()
-        )
+        if value.isdigit():
+            return float(value)
+        return email.utils.parsedate_to_datetime(value).timestamp() - time.time()
     except (ValueError, OverflowError):
         return 0

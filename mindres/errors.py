@@ -1,41 +1,60 @@
-"""User errors, and the system's and MindSpore's errors in words."""
+"""User errors, and their making from errors of the system and of MindSpore."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from mindres.compat.mindspore import NO_MEMORY, NO_REASON, pipeline_reason, pipeline_user_error
 
-# Where an argument of the Python interface has another name than the flag for it.
+# Python arguments whose flag has another name.
 FLAGS = {"target": "device_target", "path": "dataset_path", "minutes": "time"}
+_flags_are_named = False
 LESS_MEMORY = "lower `batch_size` or `resize`, or end other programs"
 
 
 class UserError(Exception):
-    """A mistake that the user can put right; its message is the whole explanation.
+    """A mistake that the user can correct; its message is the whole explanation.
 
-    Arguments of the Python interface are named in backquotes, with their value if need be:
-    "lower `batch_size`", "`target=CPU` works here". The command line shows them as flags.
+    Messages name Python arguments in backquotes, with a value if need be: "lower `batch_size`",
+    "`target=CPU` works here". The command line shows them as flags.
     """
 
     def __str__(self) -> str:
         line = " ".join(super().__str__().split())
         if line.isprintable():
             return line
-        # It may quote a hostile file, which could speak to the terminal.
+        # The message may quote a hostile file, and with it control sequences for the terminal.
         return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
     def on_command_line(self) -> str:
-        """The message with flags for arguments: --batch_size for `batch_size`."""
+        """The message with flags in place of arguments."""
         return with_flags(str(self))
 
 
 def with_flags(text: str) -> str:
-    """Text that names arguments in backquotes, with flags in their place."""
+    """`text` with arguments written as flags: --batch_size for `batch_size`."""
     return re.sub(r"`([a-z][a-z_]*)(=[^`\s]+)?`", _flag, text)
+
+
+@contextlib.contextmanager
+def naming_flags() -> Iterator[None]:
+    """Let `for_user` name flags in this block, which runs a command or a script."""
+    global _flags_are_named
+    before = _flags_are_named
+    _flags_are_named = True
+    try:
+        yield
+    finally:
+        _flags_are_named = before
+
+
+def for_user(text: str) -> str:
+    """`text` with arguments written as the user gives them: as flags within `naming_flags`."""
+    return with_flags(text) if _flags_are_named else text
 
 
 def _flag(found: re.Match) -> str:
@@ -48,12 +67,12 @@ def _first_line(error: Exception) -> str:
 
 
 def unknown(what: str, name, known: Iterable[str]) -> UserError:
-    """The error for a `name` that is none of the `known` ones; it suggests what to choose."""
+    """The error for a `name` that is not among the `known` ones; it suggests the nearest."""
     return UserError(f"unknown {what} {name!r}: {suggestion(name, known)}")
 
 
 def suggestion(name, known: Iterable[str]) -> str:
-    """What to choose in place of `name`, in words: the nearest of the `known` names, or all."""
+    """What to choose in place of `name`: the nearest of the `known` names, or all of them."""
     spelled = {str(each).lower(): str(each) for each in known}
     near = difflib.get_close_matches(str(name).lower(), spelled, n=3)
     if near:
@@ -62,13 +81,13 @@ def suggestion(name, known: Iterable[str]) -> str:
 
 
 def translated(error: Exception) -> UserError | None:
-    """What a user can do about an error of the system or MindSpore; None where that is nothing."""
+    """The `UserError` for an error of the system or of MindSpore; None for a defect."""
     if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
-        return UserError(f"the memory is not enough: {LESS_MEMORY}")
+        return UserError(f"out of memory: {LESS_MEMORY}")
     if NO_REASON.search(str(error)):
         return UserError(
-            f"MindSpore failed and gives no reason ({_first_line(error)}), as it does where the "
-            f"memory is not enough: {LESS_MEMORY}"
+            f"MindSpore failed without giving a reason ({_first_line(error)}), as it does when it "
+            f"runs out of memory: {LESS_MEMORY}"
         )
     if isinstance(error, OSError) and error.strerror:
         named = isinstance(error.filename, (str, bytes))

@@ -1,4 +1,4 @@
-"""Atomic writes, the user's cache folder, locks, and errors of files in words."""
+"""Atomic writes, the cache folder, locks, and the reasons of file errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def cache_dir() -> Path:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     except RuntimeError:
         raise UserError(
-            "no home folder to keep the cache in: set MINDRES_CACHE to a folder"
+            "there is no home folder for the cache: set MINDRES_CACHE to a folder"
         ) from None
     return Path(base) / "mindres"
 
@@ -39,7 +39,7 @@ def make_folder(path: Path | str) -> Path:
     """Create `path` and its parents.
 
     Raises:
-        UserError: that cannot be done, or nothing can be written there.
+        UserError: the folder cannot be created, or cannot be written to.
     """
     path = Path(path)
     try:
@@ -55,10 +55,10 @@ def make_folder(path: Path | str) -> Path:
 
 
 def _another(folder: Path) -> str:
-    """What to do where nothing can be written in `folder`."""
+    """What to do if `folder` cannot be written to."""
     cache = cache_dir()
     if cache == folder or cache in folder.parents:
-        return "set MINDRES_CACHE to a folder that can be written"
+        return "set MINDRES_CACHE to a folder that can be written to"
     return "name another one"
 
 
@@ -90,14 +90,14 @@ KINDS = {
 
 @contextmanager
 def atomic_write(path: Path | str, follow_symlinks: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; when the block ends well it takes the place of `path`.
+    """Yield a temporary path beside `path`, which replaces `path` if the block succeeds.
 
-    Whenever the process dies, `path` is the old file or the new one, whole. A symbolic link stays,
-    and the file that it names is replaced; without `follow_symlinks` the link itself is replaced.
+    Whenever the process dies, `path` is either the old file or the new one, complete. If `path` is
+    a symbolic link, its target is replaced; without `follow_symlinks` the link itself is.
 
     Raises:
-        UserError: `path` is no regular file, the folder cannot be written, or the disk is full;
-            `path` is untouched.
+        UserError: `path` is not a regular file, the folder cannot be written to, or the disk is
+            full. `path` is then unchanged.
     """
     check_can_replace(path, follow_symlinks)
     shown = path = Path(path)
@@ -116,7 +116,7 @@ def atomic_write(path: Path | str, follow_symlinks: bool = True) -> Iterator[Pat
             check_can_replace(path, follow_symlinks)
             _publish(Path(name), path)
         finally:
-            # Whoever wrote may have had a temporary file of its own beside this one.
+            # The block may have left temporary files of its own beside this one.
             stem = glob.escape(Path(name).name.removesuffix(path.suffix))
             for left in path.parent.glob(f"{stem}*"):
                 left.unlink(missing_ok=True)
@@ -138,8 +138,8 @@ def write_despite_removal(write: Callable[[], None]) -> None:
 
 
 def _publish(temporary: Path, path: Path) -> None:
-    """Rename `temporary` to `path` when all of it is on the disk."""
-    # mkstemp makes private files; a published one gets what the user's umask allows.
+    """Rename `temporary` to `path` once all of it is on the disk."""
+    # mkstemp makes private files; the finished one gets the permissions that the umask allows.
     os.chmod(temporary, 0o666 & ~_umask())
     with open(temporary, "rb+") as file:
         os.fsync(file.fileno())
@@ -148,7 +148,7 @@ def _publish(temporary: Path, path: Path) -> None:
 
 @contextmanager
 def locked(folder: Path | str) -> Iterator[None]:
-    """Let one process at a time into the block; where the file system has no locks, all of them."""
+    """Let one process at a time into the block; without file locks this does nothing."""
     held = os.open(make_folder(folder), os.O_RDONLY)
     try:
         if fcntl is not None:
@@ -160,7 +160,7 @@ def locked(folder: Path | str) -> Iterator[None]:
 
 
 def _remove_leftovers(folder: Path, stem: str) -> None:
-    """Remove what processes of this machine left half written in `folder` when they were killed."""
+    """Remove the partial files that killed processes of this machine left in `folder`."""
     for left in folder.glob(f"{glob.escape(stem)}*.part*"):
         owner = left.name[len(stem) :].partition("-")[0]
         if owner.isdigit() and not _alive(int(owner)):
@@ -168,7 +168,7 @@ def _remove_leftovers(folder: Path, stem: str) -> None:
 
 
 def _alive(process: int) -> bool:
-    if os.name != "posix":  # elsewhere signal 0 is not a question
+    if os.name != "posix":  # on Windows, os.kill with signal 0 would end the process
         return True
     try:
         os.kill(process, 0)
@@ -180,14 +180,14 @@ def _alive(process: int) -> bool:
 
 
 def reason(error) -> str:
-    """What went wrong, in the words of the system or the server."""
+    """What went wrong, in the words of the operating system or the server."""
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answered {error.code} {error.reason}"
     cause = getattr(error, "reason", None) or error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return (
-            f"the server's certificate does not verify ({cause.verify_message}), so it may be "
-            "anybody's"
+            f"the server's certificate cannot be verified ({cause.verify_message}), so it may be "
+            "another server"
         )
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
 

@@ -1,4 +1,4 @@
-"""Packages whose public names are loaded when first used: Scientific Python's SPEC 1."""
+"""Public names that are loaded on first use, as in Scientific Python's SPEC 1."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 def lazy_names(package: str, homes: dict[str, str]) -> tuple[Callable, Callable]:
     """`__getattr__` and `__dir__` for the `__init__.py` of `package`.
 
-    `homes` has the full name of the module in which each public name is defined.
+    `homes` maps each public name to the full name of the module that defines it.
     """
 
     def getattr_(name):

@@ -1,6 +1,7 @@
-"""The environment variables that mindres reads: one row each, and the one place that reads them.
+"""The environment variables that mindres reads, one row each.
 
-To add one, add a row. `mindres doctor` and docs/reference/settings.md follow from the rows.
+Nothing else in the package reads its own variables from the environment. `mindres doctor` and
+docs/reference/settings.md list the rows.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 
 class Setting(NamedTuple):
-    """What holds where the variable is not set, and what setting it does."""
+    """A row: the default of a variable, and what the variable sets."""
 
     default: str
     meaning: str
@@ -19,19 +20,19 @@ class Setting(NamedTuple):
 SETTINGS = {
     "HF_ENDPOINT": Setting(
         "`https://huggingface.co`",
-        "address of a server that stands in for the Hugging Face hub",
+        "URL of a server to use in place of the Hugging Face hub",
     ),
     "MINDRES_CACHE": Setting(
         "`$XDG_CACHE_HOME/mindres`, else `~/.cache/mindres`",
-        "folder of downloaded weights, compiled operators and prepared data",
+        "folder for downloaded weights, compiled operators and prepared data",
     ),
     "MINDRES_DEVICE_TARGET": Setting(
         "auto",
-        "CPU, GPU or Ascend: the device of programs that name none",
+        "device to use where a program names none: CPU, GPU or Ascend",
     ),
     "MINDRES_MIRROR": Setting(
         "the publishers themselves",
-        "address of a server with the same paths, for machines that reach no publisher",
+        "URL of a server with the same paths, for machines that cannot reach the publishers",
     ),
     "MINDRES_NATIVE": Setting(
         "1",
@@ -41,7 +42,7 @@ SETTINGS = {
 
 
 def get(name: str) -> str | None:
-    """The value of the variable `name`, one of `SETTINGS`; None where it is unset or empty."""
+    """The value of the variable `name`, one of `SETTINGS`; None if it is unset or empty."""
     if name not in SETTINGS:
         raise KeyError(f"{name} has no row in mindres/settings.py")
     return os.environ.get(name) or None

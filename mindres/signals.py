@@ -1,10 +1,10 @@
 """Ctrl-C and SIGTERM: turned into exceptions, deferred, and told apart while MindSpore runs.
 
-Whenever MindSpore runs a graph it installs a handler for Ctrl-C and leaves it there. That handler
-sends SIGTERM to its own process, which would end a notebook's kernel, and a script with the wrong
-exit status. So a SIGTERM from the process itself is Ctrl-C. Only a handler in C learns who sent it:
-the native operators bring one (`native/cpp/signals.cc`). Without them, every SIGTERM that comes
-while MindSpore's handler is in place is taken for Ctrl-C.
+When MindSpore runs a graph, it installs a handler for Ctrl-C and leaves it in place. That handler
+sends SIGTERM to its own process, which would kill a notebook's kernel and give a script the wrong
+exit status. A SIGTERM that the process sent itself is therefore treated as Ctrl-C. Only a handler
+in C can see the sender: the native operators have one (`native/cpp/signals.cc`). Without it, every
+SIGTERM that arrives while MindSpore's handler is in place is treated as Ctrl-C.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
-# People press twice: what comes so soon after the first is the same request.
+# People press Ctrl-C twice: a second signal within this time is the same request.
 SAME_REQUEST_S = 1.0
-# Puts the handler in C before Python's; None where the native operators have not been loaded.
+# Installs the C handler in front of Python's; None if the native operators are not loaded.
 _see_senders: Callable[[], object] | None = None
 # The address of the C function that Python installs as the handler of every signal.
 _pythons_handler: int | None = None
@@ -29,7 +29,7 @@ _sigaction: Any = ctypes.CDLL(None).sigaction if os.name == "posix" else None
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, answered as Ctrl-C is: what is under way has been saved."""
+    """SIGTERM, handled as Ctrl-C is: work in progress has been saved."""
 
 
 def exception_for(number: int) -> type[KeyboardInterrupt]:
@@ -43,15 +43,15 @@ def in_main_thread() -> bool:
 
 
 def ctrl_c_is_ignored() -> bool:
-    """Whether Ctrl-C is to be ignored, as in the background of a shell script."""
+    """Whether Ctrl-C is ignored, as in the background jobs of a shell script."""
     present = signal.getsignal(signal.SIGINT)
     return present == signal.SIG_IGN or getattr(present, "ignores_ctrl_c", False)
 
 
 class SignalExceptions:
-    """Turns Ctrl-C and SIGTERM into exceptions, so that what is half written is cleared away.
+    """Turns Ctrl-C and SIGTERM into exceptions, so that `finally` removes partial files.
 
-    Handlers that are not the usual ones stay. `seen` is whether a signal came.
+    Handlers other than the default ones stay. `seen` is whether a signal has arrived.
     """
 
     def __init__(self):
@@ -71,16 +71,16 @@ class SignalExceptions:
         raise exception_for(_intended(number))
 
     def ignore_for_a_moment(self) -> None:
-        """Ignore what comes within the next second."""
+        """Ignore the signals of the next second."""
         self.quiet_until = time.monotonic() + SAME_REQUEST_S
 
 
 @contextlib.contextmanager
 def signal_handler(handle: Callable[[int, Any], object] | None = None) -> Iterator[None]:
-    """In this block `handle(number, frame)` answers Ctrl-C and SIGTERM, despite MindSpore.
+    """Handle Ctrl-C and SIGTERM by `handle(number, frame)` in this block, whatever MindSpore does.
 
-    By default those answer that did before. Afterwards these are back. Ctrl-C stays ignored where
-    it is. In other threads than the main one nothing is changed.
+    By default the present handlers stay in charge. They are restored at the end. An ignored Ctrl-C
+    stays ignored. In threads other than the main one this does nothing.
     """
     if not in_main_thread():
         yield
@@ -96,10 +96,10 @@ def signal_handler(handle: Callable[[int, Any], object] | None = None) -> Iterat
 
 @contextlib.contextmanager
 def deferred_signals() -> Iterator[None]:
-    """Answer Ctrl-C and SIGTERM when this block is done.
+    """Defer Ctrl-C and SIGTERM to the end of this block.
 
-    For what must not be cut: half an import of MindSpore makes Python abort, and where MindSpore is
-    stopped while it compiles, it leaves files behind.
+    This is for work that must not be interrupted: Python aborts if the import of MindSpore is cut
+    short, and MindSpore leaves files behind if it is stopped while it compiles.
     """
     seen: list[int] = []
     with signal_handler(lambda number, _: seen.append(number)):
@@ -109,7 +109,7 @@ def deferred_signals() -> Iterator[None]:
 
 
 def use_native_handler(see_senders: Callable[[], object]) -> None:
-    """From now on have `see_senders` put the handler in C before Python's."""
+    """Have `see_senders` install the C handler in front of Python's from now on."""
     global _see_senders
     _see_senders = see_senders
     if isinstance(signal.getsignal(signal.SIGTERM), _Handler):
@@ -117,7 +117,7 @@ def use_native_handler(see_senders: Callable[[], object]) -> None:
 
 
 class _Handler:
-    """Handles Ctrl-C and SIGTERM, as what they are, by `handle` or as `before`."""
+    """A handler of Ctrl-C and SIGTERM that tells them apart, and calls `handle` or `before`."""
 
     def __init__(self, before: dict[int, Any], handle):
         self.before = before
@@ -135,7 +135,7 @@ class _Handler:
 
 
 def _call(handler, number: int, frame=None) -> None:
-    """Have a signal handled by `handler`, which may be none of Python's."""
+    """Handle a signal by `handler`, a function or one of `signal.Handlers`."""
     if callable(handler):
         handler(number, frame)
     elif handler == signal.SIG_DFL:
@@ -144,19 +144,19 @@ def _call(handler, number: int, frame=None) -> None:
 
 
 def _intended(number: int) -> int:
-    """The signal that was sent: Ctrl-C where SIGTERM is how MindSpore's handler passes it on.
+    """The signal that was meant: Ctrl-C if MindSpore's handler turned it into SIGTERM.
 
-    The handler in C has told them apart already. Where Ctrl-C is ignored, SIGTERM is SIGTERM.
+    The C handler has told them apart already. If Ctrl-C is ignored, SIGTERM is SIGTERM.
     """
     if number != signal.SIGTERM or ctrl_c_is_ignored():
         return number
-    untold = _pythons_handler is not None and _address(signal.SIGTERM) == _pythons_handler
-    passed_on = untold and _address(signal.SIGINT) not in (None, _pythons_handler)
+    sender_unknown = _pythons_handler is not None and _address(signal.SIGTERM) == _pythons_handler
+    passed_on = sender_unknown and _address(signal.SIGINT) not in (None, _pythons_handler)
     return signal.SIGINT if passed_on else number
 
 
 def _install(handlers: dict[int, Any]) -> None:
-    """Install handlers of Python, Ctrl-C's first: then MindSpore's sends no SIGTERM any more."""
+    """Install Python handlers, Ctrl-C's first: MindSpore's then no longer sends SIGTERM."""
     try:
         _install_one(signal.SIGINT, handlers[signal.SIGINT])
     finally:
@@ -167,7 +167,7 @@ def _install_one(number: signal.Signals, handler) -> None:
     global _pythons_handler
     try:
         signal.signal(number, handler)
-    except KeyboardInterrupt:  # raised by the handler of before, and then nothing is installed
+    except KeyboardInterrupt:  # raised by the previous handler; nothing was installed
         signal.signal(number, handler)
         raise
     finally:
@@ -178,7 +178,7 @@ def _install_one(number: signal.Signals, handler) -> None:
 
 
 def _address(number: int) -> int | None:
-    """The address of the handler that the C library has for a signal; None for the default."""
-    found = ctypes.create_string_buffer(512)  # a `struct sigaction`, whose first field it is
+    """The address of the C library's handler of a signal; None for the default."""
+    found = ctypes.create_string_buffer(512)  # a `struct sigaction`: the handler comes first
     _sigaction(int(number), None, found)
     return ctypes.c_void_p.from_buffer(found).value

@@ -1,4 +1,4 @@
-"""A file on its way from a server: requests, redirects, and what proves it whole."""
+"""The transfer of a file from a server: requests, redirects, resumption and completeness."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ from mindres.errors import UserError
 
 TIMEOUT_S = 30
 
-SLOWEST = 1000  # bytes a second, over as many seconds: a server that drips never times out
+SLOWEST = 1000  # bytes per second over TIMEOUT_S: a very slow server never times out
 
 LARGEST_DOWNLOAD = 4 << 30  # the largest published weights are VGG-16's, 0.6 GB
 
 
 class Transfer:
-    """A file that is being downloaded: what is here of it, and what proves it still the same."""
+    """A download that can be resumed.
+
+    Attributes:
+        validator: ETag or Last-Modified of the file; None if the transfer cannot be resumed.
+        stated_sha256: the SHA-256 that the server states, or None.
+    """
 
     def __init__(self, url: str, part: Path, label: str, verified: bool, hub: bool = False):
         self.url, self.part, self.label, self.verified = url, part, label, verified
@@ -30,7 +35,7 @@ class Transfer:
         self.stated_sha256: str | None = None
 
     def attempt(self) -> None:
-        """Ask for what is not here yet, and write it as it comes."""
+        """Request the missing part of the file and write it."""
         have = self.part.stat().st_size if self.validator else 0
         request = _Request(self.url, self._headers(have), [])
         with _OPENER.open(request, timeout=TIMEOUT_S) as response:
@@ -48,44 +53,44 @@ class Transfer:
         return headers
 
     def _check_digest(self, answers: list) -> None:
-        """Note the SHA-256 that one of the `answers` states; the hub's must."""
+        """Take the SHA-256 that one of the `answers` states; the hub must state one."""
         self.stated_sha256 = _stated_sha256(answers)
         if self.hub and not self.stated_sha256:
             raise UserError(
                 f"{without_credentials(self.url)} does not state the file's SHA-256, as Hugging "
-                "Face's hub does in X-Linked-ETag: fetch the file by hand and name its path"
+                "Face's hub does in X-Linked-ETag: download the file by hand and name its path"
             )
 
     def _start(self, response, have: int) -> int:
-        """The byte from which on `response` has the file; from `have` on was asked for."""
+        """The byte at which `response` starts; `have` was requested."""
         headers = response.headers
         beginning = f"bytes {have}-"
         resumed = response.status == 206 and headers.get("Content-Range", "").startswith(beginning)
         if response.status != 200 and not (have and resumed):
             self.validator = None
             raise ConnectionError(
-                f"the server answered {response.status} and not with what was asked for"
+                f"the server answered {response.status} without the requested bytes"
             )
         if headers.get("Content-Encoding", "identity") != "identity":
             raise UserError(
-                f"{without_credentials(self.url)} comes packed ({headers['Content-Encoding']}), "
-                "though it was asked for as it is: fetch it by hand"
+                f"{without_credentials(self.url)} is sent in an encoding that was not requested "
+                f"({headers['Content-Encoding']}): download it by hand"
             )
         return have if resumed else 0
 
     def _length(self, response, have: int) -> int | None:
-        """The length of the whole file, None where the server does not say and need not."""
+        """The length of the whole file; None if it is not stated and not needed."""
         if response.length is not None:
             return have + response.length
         if response.chunked or self.verified or self.stated_sha256:
             return None
         raise UserError(
-            f"{without_credentials(self.url)} does not say how long it is, so a cut transfer could "
-            "pass for a whole one: fetch it by hand"
+            f"{without_credentials(self.url)} does not state its length, so an incomplete transfer "
+            "could not be noticed: download it by hand"
         )
 
     def _receive(self, response, have: int, length: int | None) -> None:
-        """Write what comes behind the first `have` bytes of the file."""
+        """Write the file from byte `have` on."""
         bar = tqdm(
             desc=self.label, total=length, initial=have, unit="B", unit_scale=True, disable=None
         )
@@ -99,12 +104,12 @@ class Transfer:
                 if file.tell() > LARGEST_DOWNLOAD:
                     raise UserError(
                         f"{without_credentials(self.url)} sends more than {LARGEST_DOWNLOAD:,} "
-                        "bytes, which no dataset and no weights have: name another address"
+                        "bytes, more than any data set or weights: name another URL"
                     )
                 if time.monotonic() - mark > TIMEOUT_S:
                     if file.tell() - start < SLOWEST * TIMEOUT_S:
                         raise TimeoutError(
-                            f"the server sends fewer than {SLOWEST:,} bytes a second"
+                            f"the server sends fewer than {SLOWEST:,} bytes per second"
                         )
                     mark, start = time.monotonic(), file.tell()
             if length is not None and file.tell() < length:
@@ -119,7 +124,7 @@ class Transfer:
 
 
 class _Request(urllib.request.Request):
-    """A request with the headers of the answers that redirected to it."""
+    """A request with the headers of the responses that redirected to it."""
 
     def __init__(self, url: str, headers: dict, answers: list):
         super().__init__(url, headers=headers)
@@ -133,11 +138,11 @@ class _NoDowngrade(urllib.request.HTTPRedirectHandler):
         if not newurl.startswith(("http:", "https:")):
             raise UserError(
                 f"{without_credentials(req.full_url)} redirects to {without_credentials(newurl)}, "
-                "which is not an http or https address: refused"
+                "which is not an http or https URL: refused"
             )
         if req.full_url.startswith("https:") and not newurl.startswith("https:"):
             raise UserError(
-                f"{without_credentials(req.full_url)} redirects to the unprotected address "
+                f"{without_credentials(req.full_url)} redirects to the unencrypted URL "
                 f"{without_credentials(newurl)}: refused"
             )
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
@@ -149,9 +154,9 @@ _OPENER = urllib.request.build_opener(_NoDowngrade)
 
 
 def _stated_sha256(answers: list) -> str | None:
-    """The SHA-256 of the file itself that the first of the `answers` states which states any.
+    """The SHA-256 of the file that one of the responses `answers` states, or None.
 
-    Hugging Face's hub does in the answer that redirects to where its large files lie.
+    Hugging Face's hub states it in the redirect to its storage of large files.
     """
     for headers in answers:
         if found := re.fullmatch(r'(?:W/)?"?([0-9a-f]{64})"?', headers.get("X-Linked-ETag", "")):

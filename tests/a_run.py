@@ -30,8 +30,8 @@ def network(arch="lenet5", seed=0, in_channels=3):
 
 def metadata(data, **changes):
     """What a training on this dataset notes in its checkpoints."""
-    noted = {"epoch": 3, "metric_name": "Accuracy", "metric": 0.5, "run": "abc"}
-    return Metadata.of({**describe(data), **noted, **changes})
+    recorded = {"epoch": 3, "metric_name": "Accuracy", "metric": 0.5, "run": "abc"}
+    return Metadata.of({**describe(data), **recorded, **changes})
 
 
 def write_run(folder, net, data, **changes):

@@ -30,10 +30,10 @@ USERS = [
     ),
     (RuntimeError("Malloc for kernel output failed, Memory isn't enough"), "--batch_size"),
     (MemoryError(), "--batch_size"),
-    (RuntimeError("Unknown Error!\n"), "gives no reason (Unknown Error!)"),
+    (RuntimeError("Unknown Error!\n"), "without giving a reason (Unknown Error!)"),
     (
         RuntimeError("could not execute a primitive"),
-        "where the memory is not enough: lower --batch",
+        "when it runs out of memory: lower --batch",
     ),
     (RuntimeError(PIPELINE), "Invalid image, failed to decode: cat/1.jpg"),
     (
@@ -126,7 +126,7 @@ run(main)
     assert resource and done.returncode == 2, done.stderr[-2000:]
     # MindSpore adds lines of its own, before and after.
     [line] = [line for line in done.stderr.splitlines() if line.startswith("mindres: ")]
-    assert line.startswith("mindres: error: ") and "the memory is not enough: lower" in line
+    assert line.startswith("mindres: error: ") and "out of memory: lower" in line
 
 
 def test_arguments_are_flags_on_the_command_line():

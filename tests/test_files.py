@@ -310,7 +310,7 @@ def test_a_body_shorter_than_announced_is_never_a_file(http_server, tmp_path):
 def test_unknown_length_needs_a_hash(http_server, tmp_path):
     http_server.files["/a.bin"] = BODY
     http_server.lengths = False
-    with pytest.raises(UserError, match="does not say how long it is"):
+    with pytest.raises(UserError, match="does not state its length"):
         download.download(http_server.url + "/a.bin", tmp_path / "a.bin")
     assert left_in(tmp_path) == NOTHING
     download.download(
@@ -422,7 +422,7 @@ def test_a_redirect_from_https_to_http_is_refused(http_server, tmp_path, monkeyp
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/a.bin", "a.bin"])
 def test_other_addresses_are_refused(tmp_path, url):
-    with pytest.raises(UserError, match="not an http or https address"):
+    with pytest.raises(UserError, match="not an http or https URL"):
         download.download(url, tmp_path / "a.bin")
 
 
@@ -443,10 +443,10 @@ def test_a_full_disk_ends_a_download_at_once(http_server, tmp_path, monkeypatch)
 
 def test_mirror(monkeypatch):
     url = "https://download.mindspore.cn/vision/classification/resnet50_224.ckpt"
-    assert addresses.mirrored(url) == url
+    assert addresses.mirror_url(url) == url
     monkeypatch.setenv("MINDRES_MIRROR", "http://mirror.example/store/")
     assert (
-        addresses.mirrored(url)
+        addresses.mirror_url(url)
         == "http://mirror.example/store/vision/classification/resnet50_224.ckpt"
     )
 

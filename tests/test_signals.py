@@ -148,8 +148,8 @@ def test_twice_within_half_a_second_loses_nothing(tmp_path, own_cache, apart):
     assert (status, err) == (130, "mindres: interrupted\n")
     assert "stopping after this step, saving\n" in out
     epoch, step = map(int, re.search(r"interrupted in epoch (\d+) after step (\d+)", out).groups())
-    noted = read_checkpoint(tmp_path / "run" / "last.ckpt")[1]["state"]
-    assert (noted["epoch"], noted["step"]) == (epoch - 1, step)
+    recorded = read_checkpoint(tmp_path / "run" / "last.ckpt")[1]["state"]
+    assert (recorded["epoch"], recorded["step"]) == (epoch - 1, step)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"], "nothing of MindSpore's"
 
 

@@ -21,14 +21,14 @@ class BestCheckpoints:
 
     The best one is `target`, unless an earlier run left a better one there: until this run beats
     it, this run's best goes to the first free of `best-2.ckpt`, `best-3.ckpt` ... Two runs can be
-    compared when they note the same metric, architecture and data set; otherwise the old file stays
-    too. The others are called `best-epoch-N.ckpt`.
+    compared when they record the same metric, architecture and data set; otherwise the old file
+    stays, too. The others are called `best-epoch-N.ckpt`.
 
     Args:
         target: the best checkpoint's path.
         keep: how many checkpoints to keep.
         overwrite: replace an earlier run's `target` whatever it holds.
-        compared: the architecture, data set and metric that a run must note to be compared with
+        compared: the architecture, data set and metric that a run must record to be compared with
             this one.
 
     Raises:
@@ -124,7 +124,7 @@ class BestCheckpoints:
         }
 
     def restore(self, best: float, best_epoch: int, state: dict) -> None:
-        """Go on with what `state` noted: by names, since the folder may have moved."""
+        """Go on with what `state` recorded: by names, since the folder may have moved."""
         self.best = best
         self.best_epoch = best_epoch
         self.others = [(metric, str(self._beside(path))) for metric, path in state["kept"]]

@@ -39,8 +39,8 @@ class LastCheckpoint(Callback):
         step: parameters of the training step by name: the optimizer's, and the network's once more.
         monitor: the `ValAccMonitor` of the run.
         folder: where; None keeps nothing.
-        config: what is noted in `config.json`.
-        defaults: the settings of a run that notes none, by name, see `runs.config.difference`.
+        config: what is recorded in `config.json`.
+        defaults: the settings of a run that records none, by name, see `runs.config.difference`.
         seed: of data order and augmentation.
 
     Attributes:
@@ -80,25 +80,27 @@ class LastCheckpoint(Callback):
             workers.say(f"{self.last} is not there: starting from the beginning")
             return
         arrays, metadata = formats.read_checkpoint(self.last)
-        noted = metadata.state
-        if not noted:
+        recorded = metadata.state
+        if not recorded:
             raise UserError(f"{self.last} was not left by an interrupted run: it cannot be resumed")
-        ended = more_epochs.ended_after(noted, self.config)
-        self._check_config(noted["config"] | ({"epochs": self.config["epochs"]} if ended else {}))
+        ended = more_epochs.ended_after(recorded, self.config)
+        self._check_config(
+            recorded["config"] | ({"epochs": self.config["epochs"]} if ended else {})
+        )
         values = self._values(arrays)
         if ended:
             values |= more_epochs.own_rates(self.parameters, STATE_PREFIX)
         for name, parameter in self.parameters.items():
             parameter.set_data(mindspore.Tensor(values[name], parameter.dtype))
-        self.epoch = noted["epoch"]
-        self.step = noted["step"]
-        self.seed = noted["seed"]
-        self.run_id = noted["run_id"]
+        self.epoch = recorded["epoch"]
+        self.step = recorded["step"]
+        self.seed = recorded["seed"]
+        self.run_id = recorded["run_id"]
         config, _ = read_config(self.run_folder.config)
         self.config_is_written = config.get("run") == self.run_id and not ended
         self.monitor.note_run(self.run_id)
-        history = [EpochRecord(**record) for record in noted["history"]]
-        self.monitor.restore(history, noted)
+        history = [EpochRecord(**record) for record in recorded["history"]]
+        self.monitor.restore(history, recorded)
         workers.say(f"going on from {self.last}: epoch {self.epoch + 1}, step {self.step + 1}")
         if ended:
             workers.say(more_epochs.sentence(ended, self.config["epochs"]))
@@ -155,7 +157,7 @@ class LastCheckpoint(Callback):
         if self.run_folder is None or not self.monitor.chief:
             return
         records = self.monitor.history
-        noted = {
+        recorded = {
             "epoch": self.epoch,
             "step": self.step,
             "seed": self.seed,
@@ -165,12 +167,12 @@ class LastCheckpoint(Callback):
             "config": self.config,
             **self.monitor.state(),
         }
-        files.write_despite_removal(partial(self._save_together, records, noted))
+        files.write_despite_removal(partial(self._save_together, records, recorded))
         self.config_is_written = True
         if not records:
             self.run_folder.history.unlink(missing_ok=True)  # an earlier run's
 
-    def _save_together(self, records: list[EpochRecord], noted: dict) -> None:
+    def _save_together(self, records: list[EpochRecord], recorded: dict) -> None:
         with contextlib.ExitStack() as together:
             if not (self.config_is_written and self.run_folder.config.exists()):
                 config = together.enter_context(files.atomic_write(self.run_folder.config))
@@ -179,14 +181,14 @@ class LastCheckpoint(Callback):
             if records:
                 history = together.enter_context(files.atomic_write(self.run_folder.history))
                 write_history(history, records)
-            self._save_last(noted)
+            self._save_last(recorded)
 
-    def _save_last(self, noted: dict) -> None:
+    def _save_last(self, recorded: dict) -> None:
         save.save_checkpoint(
             self.parameters,
             self.last,
             **self.monitor.metadata,
             architecture=self.monitor.network.architecture,
             epoch=self.epoch,
-            state=noted,
+            state=recorded,
         )

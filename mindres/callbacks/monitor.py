@@ -37,7 +37,7 @@ class ValAccMonitor(Callback):
         metric_name: name of the metric; more is better.
         dataset_sink_mode: as in `Model.eval`.
         overwrite: replace an earlier run's `best.ckpt` whatever it holds.
-        metadata: noted in the checkpoint, see `mindres.save_checkpoint`; `dataset` names the data
+        metadata: saved in the checkpoint, see `mindres.save_checkpoint`; `dataset` names the data
             set.
         network, optimizer: whose weights are kept, and whose learning rate is printed; the model's
             where None.
@@ -172,8 +172,8 @@ class ValAccMonitor(Callback):
         self.best_res = max(self.best_res, metric)
 
     def _save(self, epoch: int, metric: float, path: Path) -> None:
-        noted = {"epoch": epoch, "metric_name": self.metric_name, "metric": metric}
-        save.save_checkpoint(self.network, path, **self.metadata, **noted)
+        recorded = {"epoch": epoch, "metric_name": self.metric_name, "metric": metric}
+        save.save_checkpoint(self.network, path, **self.metadata, **recorded)
 
     def state(self) -> dict:
         """What `restore` needs to go on keeping the best."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 
-def ended_after(noted: dict, config: dict) -> int:
+def ended_after(recorded: dict, config: dict) -> int:
     """After how many epochs a finished run ended that is to have more; 0 for any other run.
 
     Args:
-        noted: the state in the `last.ckpt` of the run.
+        recorded: the state in the `last.ckpt` of the run.
         config: what is asked for now.
     """
-    theirs = noted["config"].get("epochs") or 0
+    theirs = recorded["config"].get("epochs") or 0
     more = config.get("epochs", 0) > theirs
-    return theirs if more and 0 < theirs <= noted["epoch"] else 0
+    return theirs if more and 0 < theirs <= recorded["epoch"] else 0
 
 
 def own_rates(parameters: dict, prefix: str) -> dict[str, np.ndarray]:

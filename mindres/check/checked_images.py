@@ -1,4 +1,4 @@
-"""The images of a data set that are checked: those of all its splits, one after the other."""
+"""The images of all splits of a data set, one split after the other."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from mindres.data.sampling import sampler
 from mindres.data.table_rows import read_table, tables_in
 from mindres.errors import UserError
 
-AHEAD = 64  # images that are read before they are asked for
+AHEAD = 64  # images that are read in advance
 
 
 @dataclass
 class CheckedImages:
-    """Images of all splits: names, split names and labels have one entry for each.
+    """The images of all splits; names, splits and labels have one entry per image.
 
-    names: paths; of a built-in data set the split and the number, such as test/17.
-    parts: the data sets that have them, one for each split, in the same order.
-    unreadable: files that were left out, with the reason.
+    names: paths, or in a built-in data set the split and the number, such as test/17.
+    parts: the data set of each split, in order.
+    unreadable: the files that were left out, with reasons.
     """
 
     names: list[str]
@@ -42,7 +42,7 @@ class CheckedImages:
         return len(self.names)
 
     def pixels(self) -> Iterator[NDArray]:
-        """Every image in order, uint8 (H, W, C), as it is in its file."""
+        """Yield every image in order, uint8 (H, W, C), without preprocessing."""
         for part in self.parts:
             paths = part.image_names()
             yield from _from_source(part) if paths is None else _from_files(paths)
@@ -52,7 +52,7 @@ class CheckedImages:
         return self.some([position])[position]
 
     def some(self, positions) -> dict[int, NDArray]:
-        """The pixels of the images at these positions."""
+        """The pixels of the images at `positions`, by position."""
         if self.parts[0].image_names() is not None:
             return {i: read_image(self.names[i]) for i in positions}
         wanted = set(positions)
@@ -60,18 +60,18 @@ class CheckedImages:
 
 
 def open_checked(name: str, path, held_out: float, statistics=None, **options) -> CheckedImages:
-    """The images of a data set, split as a training would split them.
+    """Open the images of a data set, divided into splits as for training.
 
     Args:
         name: one of `mindres.data.DATASETS`.
-        path: its place.
-        held_out: the part of the training images that is each of the splits "val" and "test" that
-            the data does not have.
-        statistics: `mean` and `std` of the values that a network takes; None for the data set's.
-        options: of `create_dataset`, such as `resize`.
+        path: its folder or file.
+        held_out: the fraction of the training images for each of the splits "val" and "test" that
+            the data lacks.
+        statistics: `mean` and `std` of a network's inputs; None for the data set's.
+        options: options of `create_dataset`, such as `resize`.
 
     Raises:
-        UserError: the data set is not there, or what can be read of it is too little to divide.
+        UserError: the data set is missing, or has too few readable images to be divided.
     """
     kind = dataset_class(name)
     own = "test_fraction" in kind.further_options
@@ -100,7 +100,7 @@ def open_checked(name: str, path, held_out: float, statistics=None, **options) -
 
 
 def _unreadable(name: str, path: Path, sound: set[str]) -> dict[str, str]:
-    """The files that are no part of the splits because they cannot be read, and why."""
+    """The files that are in no split because they cannot be read, with reasons."""
     if name == "table":
         listed = [row.path for table in tables_in(path) for row in read_table(table)]
     else:
@@ -116,7 +116,7 @@ def _unreadable(name: str, path: Path, sound: set[str]) -> dict[str, str]:
 
 
 def _from_files(paths: list[str]) -> Iterator[NDArray]:
-    """The images in order, read by several threads, of which a few are kept at a time."""
+    """Yield the images in order; several threads read a few of them in advance."""
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(paths), AHEAD):
             yield from pool.map(read_image, paths[start : start + AHEAD])

@@ -1,4 +1,4 @@
-"""Checks a data set: looks at every image, and finds what is wrong."""
+"""Checks a data set and collects the findings."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from mindres.check.features import network_features, pixel_features
 from mindres.check.measures import Measures, measure
 from mindres.check.result import CheckResult, Finding
 
-LEAST_AGREEMENT = 0.6  # of a model with the labels, from which on its doubts are believed
-FEW = 20  # images of a class: with fewer, little can be learned
+LEAST_AGREEMENT = 0.6  # accuracy of a model on the labels at which its doubts are reported
+FEW = 20  # images of a class below which a note says that they are few
 
 
 def check_data(images: CheckedImages, net=None) -> CheckResult:
     """Find what is wrong with `images`.
 
     Args:
-        images: as `open_checked` returns them.
-        net: whose features the images are compared by; None for their pixels, small, which suits
-            digits and the like but not photographs.
+        images: the result of `open_checked`.
+        net: the network whose features the images are compared by; None compares thumbnails, which
+            suits digits and the like but not photographs.
     """
     measures = measure(images)
     features = pixel_features(measures) if net is None else network_features(net, images)
@@ -64,15 +64,15 @@ def _single(images, kind: str, found: dict[int, float], reason: str) -> list[Fin
 
 
 def _copies(images: CheckedImages, copies: duplicates.Copies) -> list[Finding]:
-    """Leaks and duplicates: each image once as each of them, with the copy that is likest.
+    """Leaks and duplicates: each image at most once as each, with its most similar copy.
 
-    Of a leak the image that is nearer to training is named, so that leaving it out mends the leak.
+    A leak names the image that is in training, so that leaving it out removes the leak.
     """
     rows: dict[tuple[int, str], Finding] = {}
     for (first, second), score in zip(copies.pairs.tolist(), copies.scores.tolist()):
         leak = images.splits[first] != images.splits[second]
         kind = "leak" if leak else "duplicate"
-        # Splits come in the order of training: the first of a leak is what trains.
+        # "train" is the first split, so the first image of a leak is the one in training.
         position, other = (first, second) if leak else (second, first)
         row = _finding(images, position, kind, score, images.names[other], other)
         rows.setdefault((position, kind), row)
@@ -80,7 +80,7 @@ def _copies(images: CheckedImages, copies: duplicates.Copies) -> list[Finding]:
 
 
 def _labels(images: CheckedImages, features: NDArray, copies) -> tuple[list[Finding], str]:
-    """Probably wrong labels, and a sentence on the model that doubts them."""
+    """Probably wrong labels, and a sentence on the model that found them."""
     groups = copies.sets(len(images))
     probabilities = labels.out_of_sample(features, images.labels, groups)
     if probabilities is None:
@@ -98,7 +98,7 @@ def _labels(images: CheckedImages, features: NDArray, copies) -> tuple[list[Find
 
 
 def _facts(images: CheckedImages, measures: Measures) -> dict:
-    """Counts of splits and classes, sizes, and what is lost of images that are not square."""
+    """The sizes of splits and classes, the sizes of images, and what a crop keeps of them."""
     counts = np.bincount(images.labels, minlength=len(images.classes))
     sides = np.sort(measures.sizes, axis=1)
     fraction = getattr(images.parts[0], "crop_fraction", 1.0)

@@ -1,4 +1,4 @@
-"""Features of the images, by which they are compared: of the network that can be had."""
+"""Features by which images are compared: a network's, or thumbnails."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def network_features(net, images: CheckedImages) -> NDArray:
 
 
 def pixel_features(measures: Measures) -> NDArray:
-    """The thumbnails, float32 (N, 768): what there is without a network."""
+    """The thumbnails as features, float32 (N, 768), for when there is no network."""
     flat = measures.thumbnails.reshape(len(measures.thumbnails), -1)
     return flat.astype(np.float32) / 255

@@ -1,4 +1,4 @@
-"""Labels that are probably wrong, by a model that never saw the image with its label."""
+"""Finds labels that are probably wrong, by models that were not fitted to the image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FOLDS = 5
-LEAST_IMAGES = 5  # of a class, for one to be in each fold
+LEAST_IMAGES = 5  # images of a class, so that each fold has one
 STRENGTH = 0.1  # scikit-learn's C of the logistic regression
 
 
@@ -17,8 +17,8 @@ class LabelIssues:
     """Images whose label is probably wrong, the surest first.
 
     positions: int (P,).
-    scores: 1 less the probability of the given label, (P,).
-    suggestions: the likeliest class of each, int (P,).
+    scores: 1 minus the probability of the given label, (P,).
+    suggestions: the most probable class of each, int (P,).
     """
 
     positions: NDArray
@@ -27,16 +27,18 @@ class LabelIssues:
 
 
 def out_of_sample(features: NDArray, labels: NDArray, groups: NDArray) -> NDArray | None:
-    """The probabilities of the classes by models that were fitted to other images, (N, classes).
+    """The class probabilities of each image by a model that was fitted to other images.
 
-    Five-fold cross-validation of a logistic regression; images of one group are in one fold.
-    Classes of fewer than five groups are left alone: their rows, and their columns, are 0. None
-    where fewer than two classes are left.
+    This is five-fold cross-validation of a logistic regression, with the images of a group in the
+    same fold. Classes with fewer than five groups are left out: their rows and columns are 0.
 
     Args:
         features: float (N, D).
         labels: int (N,).
         groups: int (N,).
+
+    Returns:
+        float (N, classes), or None if fewer than two classes are left.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
@@ -57,10 +59,10 @@ def out_of_sample(features: NDArray, labels: NDArray, groups: NDArray) -> NDArra
 
 
 def find_label_issues(probabilities: NDArray, labels: NDArray) -> LabelIssues:
-    """Images that look like another class: confident learning (Northcutt et al., 2021).
+    """Find images that look like another class, by confident learning (Northcutt et al., 2021).
 
-    A class is believed from its threshold on, the mean probability that its own images give it.
-    An image is found where the likeliest of the believed classes is not its label.
+    The threshold of a class is the mean probability of that class over its own images. An image is
+    found if the most probable class that reaches its threshold is not the image's label.
     """
     judged = probabilities.sum(axis=1) > 0.5
     own = probabilities[np.arange(len(labels)), labels]

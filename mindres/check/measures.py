@@ -1,4 +1,4 @@
-"""What is measured of every image: size, brightness, contrast, sharpness, and a thumbnail."""
+"""Measures size, brightness, contrast and sharpness of images, and makes thumbnails."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tqdm import tqdm
 from mindres.check.checked_images import CheckedImages
 
 THUMBNAIL = 16  # pixels of a side
-SHARPNESS_SIDE = 256  # pixels of the longer side at which larger images are compared
+SHARPNESS_SIDE = 256  # pixels; larger images are reduced to this before sharpness is measured
 
 
 @dataclass
 class Measures:
-    """One entry for each image.
+    """The measures of N images.
 
     sizes: (height, width) in pixels, int (N, 2).
-    brightness: of grey values from 0 to 1, the 99th percentile, (N,).
-    contrast: their distance from the 1st to the 99th percentile, (N,).
+    brightness: 99th percentile of the grey values from 0 to 1, (N,).
+    contrast: difference of their 99th and 1st percentile, (N,).
     sharpness: mean square of the Laplacian divided by the variance, (N,).
-    digests: of the pixels.
-    thumbnails: of all pixels, uint8 (N, 16, 16, 3).
+    digests: SHA-256 digests of the pixels.
+    thumbnails: uint8 (N, 16, 16, 3).
     """
 
     sizes: NDArray
@@ -37,7 +37,7 @@ class Measures:
 
 
 def measure(images: CheckedImages) -> Measures:
-    """Look at every image once."""
+    """Measure every image."""
     bar = tqdm(
         images.pixels(),
         total=len(images),
@@ -78,7 +78,7 @@ def _measured(pixels: NDArray) -> tuple:
 
 
 def _sharpness(grey: NDArray) -> float:
-    """The mean square of the Laplacian (Pech-Pacheco et al., 2000), by the image's own variance."""
+    """The mean square of the Laplacian (Pech-Pacheco et al., 2000) divided by the variance."""
     if min(grey.shape) < 3:
         return 0.0
     inner = grey[1:-1, 1:-1]

@@ -1,21 +1,21 @@
-"""Nearest neighbours by cosine similarity, in blocks: memory does not grow with the square."""
+"""Nearest neighbours by cosine similarity, in blocks of bounded memory."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 2048  # vectors that are compared at a time with as many others: 16 MB
+BLOCK = 2048  # vectors per block: the similarities of two blocks take 16 MB
 
 
 def normalised(vectors: NDArray) -> NDArray:
-    """Vectors of length 1, float32 (N, D); those of length 0 stay."""
+    """The vectors scaled to length 1, float32 (N, D); zero vectors stay."""
     vectors = np.asarray(vectors, np.float32)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def similar_pairs(one: NDArray, other: NDArray, least: float) -> tuple[NDArray, NDArray]:
-    """The pairs (i < j) whose similarity is at least `least`, int (P, 2), and the similarity (P,).
+    """The pairs (i < j) with at least the similarity `least`, int (P, 2), and similarities (P,).
 
     Args:
         one, other: unit vectors of the same images, (N, D); `one[i]` is compared with `other[j]`.
@@ -33,7 +33,7 @@ def similar_pairs(one: NDArray, other: NDArray, least: float) -> tuple[NDArray, 
 
 
 def nearest(vectors: NDArray, count: int) -> NDArray:
-    """The similarities of each unit vector to its `count` nearest others, (N, count), falling."""
+    """The similarities of each unit vector to its `count` nearest others, (N, count), sorted."""
     count = min(count, len(vectors) - 1)
     best = np.full((len(vectors), count), -1, np.float32)
     for i in range(0, len(vectors), BLOCK):

@@ -1,4 +1,4 @@
-"""Images that are unlike all others of the data set."""
+"""Finds images that are unlike all others of the data set."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LEAST_IMAGES = 50
 
 
 def find_outliers(features: NDArray) -> dict[int, float]:
-    """The images whose nearest neighbours are far away, with the score of each.
+    """The images whose nearest neighbours are far away, with their scores by position.
 
-    The distance is 1 less the mean cosine similarity to the five nearest images (Sun et al., 2022).
+    The distance is 1 minus the mean cosine similarity to the five nearest (Sun et al., 2022).
 
     Args:
         features: float (N, D).

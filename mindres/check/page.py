@@ -1,4 +1,4 @@
-"""check.html: the findings as pictures, in the style of the report."""
+"""Writes check.html: the findings with their images, in the style of the report."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mindres.report import html
 from mindres.report.html import Section, escape
 from mindres.report.image_grids import LARGEST_IMAGE, data_uri, image
 
-SHOWN = 48  # findings of a kind, which bounds the size of the page
-LISTED = 500  # files without a picture
+SHOWN = 48  # findings of a kind with an image, which bounds the size of the page
+LISTED = 500  # broken files
 
 
 def write_page(result: CheckResult, out: Path, title: str) -> None:
-    """Write the page of what was found in the data set `title` to `out`."""
+    """Write the page on the data set `title` to `out`."""
     counts = result.counts()
     tiles = {"Images": f"{len(result.images):,}", "Classes": f"{len(result.images.classes):,}"}
     tiles |= {KINDS[kind][0]: f"{count:,}" for kind, count in counts.items()}
@@ -49,7 +49,7 @@ def _uris(result: CheckResult) -> dict[int, str]:
 
 
 def _small(pixels: NDArray) -> NDArray:
-    """The image in the size in which it is shown, in [0, 1]."""
+    """The image at its size on the page, in [0, 1]."""
     picture = Image.fromarray(np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels)
     picture.thumbnail((LARGEST_IMAGE, LARGEST_IMAGE))
     return np.asarray(picture, np.float32) / 255

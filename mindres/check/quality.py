@@ -1,4 +1,4 @@
-"""Blank, dark and blurred images, by what was measured of each."""
+"""Finds blank, dark and blurred images by their measures."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from numpy.typing import NDArray
 
 from mindres.check.measures import Measures
 
-BLANK = 0.02  # contrast below which there is nothing to see: five of 255 grey values
+BLANK = 0.02  # contrast below which an image is blank: five of 255 grey values
 DARK = 0.1  # brightness below which an image is nearly black
 DEVIATIONS = 4.0  # robust standard deviations below the median, of the logarithm of sharpness
-BLURRED_SHARPNESS = 0.05  # sharper images are not blurred, whatever the others are
+BLURRED_SHARPNESS = 0.05  # sharper images are not blurred, however sharp the others are
 
 
 def blank(measures: Measures) -> dict[int, float]:
-    """The images of nearly one colour, with the score of each."""
+    """The images of almost a single colour, with their scores by position."""
     return _below(measures.contrast, BLANK)
 
 
 def dark(measures: Measures) -> dict[int, float]:
-    """The images that are nearly black but not blank, with the score of each."""
+    """The images that are almost black but not blank, with their scores by position."""
     found = _below(measures.brightness, DARK)
     return {i: score for i, score in found.items() if measures.contrast[i] >= BLANK}
 
 
 def blurred(measures: Measures) -> dict[int, float]:
-    """The images whose detail is far below that of the others, with the score of each."""
+    """The images with far less detail than the others, with their scores by position."""
     visible = (measures.contrast >= BLANK) & (measures.brightness >= DARK)
     if visible.sum() < 10:
         return {}
@@ -36,9 +36,9 @@ def blurred(measures: Measures) -> dict[int, float]:
 
 
 def robust_deviations(values: NDArray, among: NDArray) -> NDArray:
-    """How many standard deviations `values` are from the median of `among`.
+    """The distance of `values` from the median of `among`, in robust standard deviations.
 
-    The standard deviation is that of a normal distribution with the same median distance.
+    The standard deviation is estimated from the median absolute deviation.
     """
     middle = np.median(among)
     spread = 1.4826 * np.median(np.abs(among - middle))

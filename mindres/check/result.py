@@ -1,4 +1,4 @@
-"""What was found in a data set, and the file check.csv of it."""
+"""The findings of `mindres check`, and check.csv."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ COLUMNS = ("path", "kind", "score", "suggestion", "label", "split")
 
 @dataclass
 class Finding:
-    """One thing that is wrong with one image.
+    """A problem of an image.
 
-    path: the file; of a built-in data set the split and the number.
+    path: the file, or in a built-in data set the split and the number.
     kind: one of `KINDS`.
     score: from 0 to 1; 1 is surest.
     suggestion: the class for a wrong label, the other image of a copy, or the reason.
-    label, split: of the image; "" for a broken one.
-    positions: of the image and, for a copy, of the other one, among those that were checked.
+    label, split: the image's label and split; "" for a broken one.
+    positions: the positions of the image and, for a copy, of the other image.
     """
 
     path: str
@@ -40,8 +40,8 @@ class Finding:
 class CheckResult:
     """The findings of all kinds, the surest of each kind first, and facts on the data set.
 
-    notes: sentences on how it was found out and on what was not.
-    images: those that were checked.
+    notes: sentences on the methods and on what was left out.
+    images: the images that were checked.
     """
 
     images: CheckedImages
@@ -53,12 +53,12 @@ class CheckResult:
         return [each for each in self.findings if each.kind == kind]
 
     def counts(self) -> dict[str, int]:
-        """How many findings each kind has, in the order of `KINDS`."""
+        """The number of findings of each kind, in the order of `KINDS`."""
         counted = Counter(each.kind for each in self.findings)
         return {kind: counted[kind] for kind in KINDS}
 
     def write_csv(self, path: Path) -> None:
-        """Write one line for each finding, under the names of `COLUMNS`."""
+        """Write a table with a line per finding and the columns `COLUMNS`."""
         text = io.StringIO()
         rows = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
         rows.writeheader()

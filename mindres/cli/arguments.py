@@ -1,4 +1,4 @@
-"""Types of command-line arguments."""
+"""Argparse types: functions from the text of an argument to its value."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import argparse
 
 
 def positive_int(text: str) -> int:
-    """An argparse type: a whole number of at least 1."""
+    """A whole number of at least 1."""
     return _number(text, int, lambda n: n >= 1, "a whole number of at least 1")
 
 
 def non_negative_int(text: str) -> int:
-    """An argparse type: a whole number of at least 0."""
+    """A whole number of at least 0."""
     return _number(text, int, lambda n: n >= 0, "a whole number of at least 0")
 
 
 def duration(text: str) -> float:
-    """An argparse type: seconds of a time such as 90s, 20m or 1.5h; a bare number is minutes."""
+    """The seconds in a duration such as 90s, 20m or 1.5h; a bare number means minutes."""
     unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
     try:
         value = float(text[:-1] if unit else text) * (unit or 60)
@@ -38,7 +38,7 @@ def _number(text, kind, accept, wanted):
 
 
 def image_shape(text: str) -> tuple[int, int, int]:
-    """An argparse type: channels,height,width."""
+    """(channels, height, width) from "channels,height,width"."""
     if text.count(",") != 2:
         raise argparse.ArgumentTypeError(
             f"must be CHANNELS,HEIGHT,WIDTH such as 3,224,224, not {text!r}"

@@ -1,4 +1,4 @@
-"""`mindres check`: finds what is wrong with the images of a data set."""
+"""`mindres check`: finds wrong labels, copies and bad images in a data set."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def add_flags(parser) -> None:
         help="a folder of class folders, a table of paths and labels (.csv, .tsv, .jsonl, "
         f".parquet), or a built-in data set: {', '.join(BUILT_IN)}",
     )
-    add("--dataset_path", help="of a built-in data set: its folder (default: ./datasets)")
-    add("--out", metavar="DIR", help="write check.html and check.csv there (default: check)")
+    add("--dataset_path", help="folder of a built-in data set (default: ./datasets)")
+    add("--out", metavar="DIR", help="folder for check.html and check.csv (default: check)")
     add_ckpt_flag(parser, required=False)
     add(
         "--arch",
-        help="network whose published weights compare the images where there is no --ckpt "
-        "(default: resnet18); none compares pixels",
+        help="network with published weights to compare images by, without --ckpt (default: "
+        "resnet18); none compares pixels",
     )
     add_device_flag(parser)
     add_json_flag(parser)
@@ -59,7 +59,7 @@ def run(args) -> None:
 
 
 def _network(args, name: str):
-    """The network that compares images, or None; what it wants of them; what to say of it."""
+    """The network to compare images by, or None; the options of its images; a note for the user."""
     from mindres.data import dataset_class
     from mindres.devices.set_device import set_device
     from mindres.errors import UserError
@@ -83,7 +83,7 @@ def _network(args, name: str):
     except UserError as error:
         if args.arch:
             raise
-        return None, {}, f"There are no published weights to compare images by: {error}."
+        return None, {}, f"No published weights could be loaded to compare images by: {error}."
     return net, _options(net, choices, 3, None), ""
 
 

@@ -1,4 +1,4 @@
-"""`mindres compare`: says which of two trainings is better, and whether that is sure."""
+"""`mindres compare`: compares two training runs and tests whether they differ."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from mindres.cli.flags import (
 )
 from mindres.data import DATASETS
 
-SHOWN = 10  # of the images on which they differ, without --json
+SHOWN = 10  # images with different predictions that are listed without --json
 
 
 def add_flags(parser) -> None:
     add = parser.add_argument
-    run = "the --ckpt_dir of a training, or a checkpoint"
+    run = "the --ckpt_dir of a training run, or a checkpoint"
     add("first", metavar="RUN", help=run)
     add("second", metavar="RUN", help=run)
-    add("--dataset", choices=DATASETS, help="data set (default: the first training's)")
-    add("--dataset_path", help="folder of the data set (default: the first training's)")
+    add("--dataset", choices=DATASETS, help="data set (default: the first run's)")
+    add("--dataset_path", help="folder of the data set (default: the first run's)")
     add("--split", choices=SPLITS, help="images to compare on (default: test)")
     add(
         "--validation_fraction",
         type=float,
-        help="part of the training images that is the split val (default: each training's)",
+        help="fraction of the training images in the split val (default: each run's)",
     )
     add_skip_broken_flag(parser)
     add_workers_flag(parser)
-    add("--plots", metavar="DIR", help="draw the images on which they differ there")
+    add("--plots", metavar="DIR", help="folder for a picture of the images on which they differ")
     add_device_flag(parser)
     add_json_flag(parser)
 
@@ -62,14 +62,14 @@ def run(args) -> None:
 
 
 def _checkpoint(name: str) -> str:
-    """The checkpoint that is meant: the best one of a run's folder."""
+    """The checkpoint that `name` means: itself, or the best one of a run's folder."""
     from mindres.runs.folder import RunFolder
 
     return str(RunFolder(name).best) if Path(name).is_dir() else name
 
 
 def _evaluated(args, path):
-    """What the checkpoint says of the images, the images, and both in words."""
+    """The evaluation of a checkpoint, its images, and a description of both."""
     from mindres.cli.flags import load_network, open_images
     from mindres.data.build import name_of
     from mindres.evaluation.evaluator import evaluate
@@ -78,7 +78,7 @@ def _evaluated(args, path):
     args.ckpt = path
     net, metadata = load_network(args)
     data = open_images(args, metadata)
-    # Both see the images of the first one's data set.
+    # The second checkpoint is evaluated on the same images.
     args.dataset = args.dataset or name_of(data)
     args.dataset_path = args.dataset_path or (data.path and str(data.path))
     about = images.described(data, images.use_of(data, path, metadata))

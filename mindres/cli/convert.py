@@ -17,25 +17,25 @@ from mindres.cli.flags import (
 from mindres.errors import UserError
 from mindres.weights.publishers import PUBLISHERS
 
-# The endings of the files that can be written, by the owner of the parameter names.
+# The extensions of the files that can be written, by the convention of the parameter names.
 ENDINGS = {"mindres": (".ckpt", ".safetensors"), "torchvision": (".safetensors",)}
 
 
 def add_flags(parser) -> None:
     parser.add_argument(
         "source",
-        help="weights: a MindSpore, .safetensors or PyTorch file, its http(s) address, or a "
-        f"publisher of the network that --arch names ({', '.join(PUBLISHERS)})",
+        help="weights: a MindSpore, .safetensors or PyTorch file, the URL of one, or a publisher "
+        f"of weights for --arch ({', '.join(PUBLISHERS)})",
     )
     parser.add_argument("out", help="file to write, ending in .ckpt or .safetensors")
     add_arch_flag(parser)
-    add_shortcut_flag(parser, "default: what the file shows")
-    add_num_classes_flag(parser, "one of another width is initialised anew; default: the file's")
+    add_shortcut_flag(parser, "default: the file's")
+    add_num_classes_flag(parser, "a classifier of another width is random; default: the file's")
     parser.add_argument(
         "--to",
         default="mindres",
         choices=ENDINGS,
-        help="whose parameter names to write; torchvision's into .safetensors (default: mindres)",
+        help="parameter names to write; torchvision writes .safetensors only (default: mindres)",
     )
     add_json_flag(parser)
 

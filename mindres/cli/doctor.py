@@ -1,4 +1,4 @@
-"""`mindres doctor`: reports what this machine can train on and what is missing."""
+"""`mindres doctor`: shows what this machine can train on and what is missing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from mindres.cli.flags import add_device_flag, add_json_flag, print_json
 
 
 def add_flags(parser) -> None:
-    add_device_flag(parser, "the device to train on (default: auto)")
+    add_device_flag(parser, "device to check (default: auto)")
     add_json_flag(parser)
 
 

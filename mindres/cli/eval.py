@@ -21,20 +21,20 @@ def add_flags(parser) -> None:
     add_amp_flag(parser)
     add_data_flags(parser)
     parser.add_argument(
-        "--batch_size", type=positive_int, default=64, help="images at a time (default: 64)"
+        "--batch_size", type=positive_int, default=64, help="images per batch (default: 64)"
     )
     parser.add_argument(
         "--resize",
         type=positive_int,
-        help="side of the images in pixels (default: what the checkpoint says, else the network's)",
+        help="side of the images in pixels (default: the checkpoint's, else the network's)",
     )
     parser.add_argument(
         "--tta",
         action=argparse.BooleanOptionalAction,
-        help="average the answers to an image and to its mirror image (default: as in training)",
+        help="average the logits of each image and its mirror image (default: as in training)",
     )
     parser.add_argument(
-        "--plots", metavar="DIR", help="draw confusion.png, mistakes.png and predictions.png there"
+        "--plots", metavar="DIR", help="folder for confusion.png, mistakes.png and predictions.png"
     )
     add_json_flag(parser)
 

@@ -28,13 +28,13 @@ def add_flags(parser) -> None:
     kinds = ", ".join(f"{name} for {row.read_by}" for name, row in FORMATS.items())
     parser.add_argument("--format", choices=FORMATS, help=f"{kinds} (default: what --out ends in)")
     add_arch_flag(parser)
-    add_shortcut_flag(parser, "default: what the file shows")
+    add_shortcut_flag(parser, "default: the file's")
     add_num_classes_flag(parser, "default: the file's")
     parser.add_argument(
         "--resize",
         type=positive_int,
         metavar="SIDE",
-        help="side of the images in pixels (default: what the file says, else the network's)",
+        help="side of the images in pixels (default: the file's, else the network's)",
     )
     parser.add_argument(
         "--end_to_end",
@@ -86,7 +86,7 @@ def run(args) -> None:
 
 
 def _validation_images(args, metadata):
-    """The images to compare on; None, and a warning, where none are at hand and none were named."""
+    """The images to compare on; None, with a warning, if none were named and none can be found."""
     from mindres.runs.images import settings
 
     split = settings(args.ckpt, metadata, args.dataset).get("split")
@@ -96,7 +96,7 @@ def _validation_images(args, metadata):
         if args.dataset or args.dataset_path or args.split:
             raise
         print(
-            f"mindres: warning: the file is compared on made-up pictures, as there are no "
+            "mindres: warning: the file is verified on synthetic images, since there are no "
             f"validation images: {error.on_command_line()}",
             file=sys.stderr,
         )

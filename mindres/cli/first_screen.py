@@ -1,7 +1,7 @@
-"""The first screen of a help: 24 lines of 80 columns; `--help-all` shows the rest.
+"""The first screen of a help text: 24 lines of 80 columns; `--help-all` shows the rest.
 
-Arguments that were added to the parser itself are explained in a line each. Those of a titled
-group, `parser.add_argument_group("images")`, are explained where there is room, else only named.
+Arguments that were added to the parser itself are explained in one line each. Those of a titled
+group, `parser.add_argument_group("images")`, are explained if there is room, else only named.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _ALWAYS_THERE = ("help", "help_all", "debug", "version")
 
 
 def usage(parser: argparse.ArgumentParser) -> str:
-    """The program, what it cannot do without, and that there are flags: these are listed below."""
+    """The program, its required arguments, and a hint that there are flags."""
     words = [parser.prog]
     for action in parser._get_positional_actions():
         many = action.nargs in ("*", "+", argparse.PARSER)
@@ -31,7 +31,7 @@ def usage(parser: argparse.ArgumentParser) -> str:
 
 
 def first_screen(parser: argparse.ArgumentParser) -> str:
-    """The help of `parser` in few lines: what it does, its arguments, an example."""
+    """The short help of `parser`: what it does, its arguments and an example."""
     # The first two groups are argparse's own: positional arguments and options.
     own, groups = parser._action_groups[:2], parser._action_groups[2:]
     commands = [group for group in groups if group.title == "commands"]
@@ -42,7 +42,7 @@ def first_screen(parser: argparse.ArgumentParser) -> str:
 
 
 def _screen(parser, explained, named, lines_each: int) -> str:
-    """A help that explains the arguments of some groups and names those of others."""
+    """A help text that explains the arguments of some groups and names those of others."""
     rows = [row for group in explained for row in _rows(group)]
     width = min(22, max((len(name) for name, _ in rows), default=0))
     lines = [f"usage: {usage(parser)}", "", (parser.description or "").strip(), ""]
@@ -63,7 +63,7 @@ def _screen(parser, explained, named, lines_each: int) -> str:
 
 
 def _rows(group) -> list[tuple[str, str]]:
-    """Name and explanation of each argument of a group, and of each command."""
+    """The name and help of each argument, or command, of a group."""
     rows = []
     for action in group._group_actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -75,7 +75,7 @@ def _rows(group) -> list[tuple[str, str]]:
 
 
 def _name(action: argparse.Action) -> str:
-    """The argument as it is typed; a value is named where it has a name of its own."""
+    """The argument as it is typed, with its metavar if it has one."""
     value = action.metavar if isinstance(action.metavar, str) else ""
     if action.option_strings:
         return f"{action.option_strings[0]} {value}".strip()
@@ -83,7 +83,7 @@ def _name(action: argparse.Action) -> str:
 
 
 def _row(start: str, text: str) -> str:
-    """A line: without what stands in parentheses, and cut, where that does not fit."""
+    """A line of help; if it is too long, parentheses are dropped and the rest is shortened."""
     room = max(20, COLUMNS - len(start))
     if len(text) > room:
         text = text.split(" (")[0]

@@ -1,10 +1,11 @@
-"""`mindres.fit`: what `mindres train DATA --time` does, from Python and in a notebook."""
+"""`mindres.fit`: `mindres train DATA --time` for Python and notebooks."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
+import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any
 
 from mindres.errors import UserError
 
-# Flags that the images of an ImageDataset answer themselves.
-OF_THE_DATA = (
+# Options that an open ImageDataset has settled already.
+DATA_OPTIONS = (
     "dataset_path",
     "download",
     "skip_broken",
@@ -33,13 +34,13 @@ OF_THE_DATA = (
 
 @dataclass(repr=False)
 class Run:
-    """A training that `mindres.fit` has done; a notebook shows its curves and its table.
+    """What `mindres.fit` returns; a notebook shows its learning curves and a table.
 
     net: the network with the best weights.
     history: a record of each epoch.
-    result: the sentence on the test images.
-    folder: where the checkpoints and records are.
-    plan: what was planned, in lines; empty where nothing was.
+    result: a sentence about the accuracy on the test images.
+    folder: the folder of the checkpoints and records.
+    plan: the lines of the plan; empty if the run was not planned.
     """
 
     net: Any
@@ -79,14 +80,14 @@ class Run:
 
 
 def fit(data, minutes: float = 20, *, val_data=None, test_data=None, **options) -> Run:
-    """Train a network on `data` for so many minutes, as `mindres train DATA --time` does.
+    """Train a network on `data` for `minutes`, as `mindres train DATA --time` does.
 
     Args:
         data: a folder of class folders, a table of paths and labels, or the name of a built-in
             data set; or the training images as an `ImageDataset` of `mindres.data`.
-        minutes: from the call to its return.
-        val_data, test_data: with an `ImageDataset`, those that choose the best weights, and those
-            that judge them at the end; without the latter nothing judges.
+        minutes: time from the call to its return.
+        val_data, test_data: with an `ImageDataset`, the images to choose the best weights by, and
+            those to measure them on at the end, which may be left out.
         options: the other flags of `mindres train` by name, such as arch="resnet18", resize=128,
             ckpt_dir="run" or resume=True.
 
@@ -101,8 +102,8 @@ def fit(data, minutes: float = 20, *, val_data=None, test_data=None, **options) 
         net, history, result = _train_on(args, data, val_data, test_data, options)
     elif val_data is not None or test_data is not None:
         raise UserError(
-            "val_data and test_data go with training images that are an ImageDataset: leave them "
-            "out, since a folder, a table or a built-in data set is divided as mindres train does"
+            "val_data and test_data go with an ImageDataset: leave them out, since a folder, a "
+            "table or a built-in data set is divided into splits as by mindres train"
         )
     else:
         args = _parsed(data, minutes, options)
@@ -111,7 +112,7 @@ def fit(data, minutes: float = 20, *, val_data=None, test_data=None, **options) 
 
 
 def _parsed(data, minutes: float, options: dict):
-    """What the command line makes of these options."""
+    """The arguments of `mindres train` with these options."""
     from mindres.cli.parser import ArgumentParser
     from mindres.cli.train import add_flags
 
@@ -123,32 +124,36 @@ def _parsed(data, minutes: float, options: dict):
             words += [f"--{name}", str(value)]
     parser = ArgumentParser(prog="mindres train")
     add_flags(parser)
-    args = parser.parse_args(words)
-    args.in_python = True
-    return args
+    try:
+        return parser.parse_args(words)
+    except UserError as error:
+        named = re.sub(r"(arguments?:?) --(?:no-)?([a-z_]+)", r"\1 `\2`", str(error))
+        raise UserError(named) from None
 
 
 def _train_on(args, train_data, val_data, test_data, options: dict) -> tuple:
-    """Train on images that are open already; they say what flags say of others."""
+    """Train on open data sets, which replace the flags for images."""
     from mindres.cli.train import train_on
     from mindres.cli.training_options import start
-    from mindres.cli.training_plan import settle_time
+    from mindres.cli.training_plan import resolve_time
     from mindres.data.build import name_of
     from mindres.data.dataset import ImageDataset
 
     if not isinstance(val_data, ImageDataset):
         raise UserError(
-            "an ImageDataset to train on needs images that choose the best weights: give them as "
+            "an ImageDataset to train on needs images to choose the best weights by: give them as "
             'val_data, such as the same data set with split="val"'
         )
-    for name in OF_THE_DATA:
+    for name in DATA_OPTIONS:
         if name in options:
-            raise UserError(f"{name} is of the images, which are open already: leave it out")
+            raise UserError(
+                f"`{name}` is an option of the data set, which is open already: leave it out"
+            )
     started = time.monotonic()
     args.data, args.dataset = None, name_of(train_data)
     args.dataset_path = None if train_data.path is None else str(train_data.path)
     args.resize = train_data.resize[0]
     args.validation_fraction = train_data.validation_fraction
     args.batch_size = train_data.batch_size
-    planned = settle_time(args)
+    planned = resolve_time(args)
     return train_on(args, (train_data, val_data, test_data), start(args), planned, started)

@@ -1,6 +1,6 @@
-"""Flags that several commands share, and what follows from their values.
+"""Flags that several commands share, and functions that use their values.
 
-They are spelled as in MindSpore's model zoo, with underscores.
+Flags are spelled with underscores, as in MindSpore's model zoo.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SPLITS = ("test", "val", "train", "all")
 
 
 def add_json_flag(parser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--json", action="store_true", help="print a JSON document")
 
 
 def print_json(document) -> None:
@@ -23,7 +23,7 @@ def print_json(document) -> None:
     print(json.dumps(document, indent=2))
 
 
-def add_device_flag(parser, help="where to run the network (default: auto)") -> None:
+def add_device_flag(parser, help="device to run the network on (default: auto)") -> None:
     parser.add_argument("--device_target", default="auto", choices=DEVICES, help=help)
 
 
@@ -32,8 +32,8 @@ def add_amp_flag(parser, default="O0") -> None:
         "--amp_level",
         default=default,
         choices=AMP_LEVELS,
-        help="mixed precision: on CPU O0 is float32, O2 bfloat16, and auto O0; elsewhere the "
-        "levels are MindSpore's, and auto is O2 (default: %(default)s)",
+        help="mixed precision: on CPU O0 is float32, O2 is bfloat16 and auto is O0; elsewhere "
+        "the levels are MindSpore's and auto is O2 (default: %(default)s)",
     )
 
 
@@ -42,31 +42,33 @@ def add_ckpt_flag(parser, required=True) -> None:
         "--ckpt",
         required=required,
         metavar="FILE",
-        help="weights: a checkpoint of mindres, another file that mindres convert takes, or its "
-        "http(s) address",
+        help="weights: a mindres checkpoint, another file that mindres convert reads, or the URL "
+        "of one",
     )
 
 
 def add_arch_flag(parser) -> None:
-    parser.add_argument("--arch", help="network (default: what the file says or shows)")
+    parser.add_argument("--arch", help="network (default: the one that the file holds)")
 
 
 def add_shortcut_flag(parser, default) -> None:
-    parser.add_argument("--shortcut", choices=("A", "B"), help=f"of the CIFAR ResNets ({default})")
-
-
-def add_num_classes_flag(parser, default) -> None:
     parser.add_argument(
-        "--num_classes", type=positive_int, help=f"width of the classifier ({default})"
+        "--shortcut", choices=("A", "B"), help=f"shortcuts of the CIFAR ResNets ({default})"
     )
 
 
+def add_num_classes_flag(parser, default) -> None:
+    parser.add_argument("--num_classes", type=positive_int, help=f"number of classes ({default})")
+
+
 def add_seed_flag(parser) -> None:
-    parser.add_argument("--seed", type=int, default=0, help="which images are drawn (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the random choice of images (default: 0)"
+    )
 
 
 def model_options(args, *names) -> dict:
-    """The options of `create_model` and `load_model` that were given on the command line."""
+    """The given options of `create_model` and `load_model` by name."""
     names = names or ("arch", "num_classes", "shortcut")
     given = {name: getattr(args, name, None) for name in names}
     return {name: value for name, value in given.items() if value is not None}
@@ -78,14 +80,14 @@ def architecture_line(net) -> str:
 
 
 def add_network_flags(parser, required=True) -> None:
-    """Which trained network, and where it runs."""
+    """Add the flags for a trained network and its device."""
     add_ckpt_flag(parser, required)
     add_arch_flag(parser)
     add_device_flag(parser)
 
 
 def load_network(args):
-    """The network of --ckpt on its device, and its metadata."""
+    """The network of --ckpt and its metadata; sets the device."""
     from mindres.devices.set_device import set_device
     from mindres.models.checkpoints import load_model
 
@@ -94,7 +96,7 @@ def load_network(args):
 
 
 def add_data_flags(parser, split="test") -> None:
-    """Which labelled images; `split` is the default as the help shows it."""
+    """Add the flags for labelled images; `split` is the default that the help shows."""
     images = parser.add_argument_group("images")
     images.add_argument(
         "--dataset",
@@ -103,24 +105,26 @@ def add_data_flags(parser, split="test") -> None:
     )
     images.add_argument(
         "--dataset_path",
-        help="folder of the data set or its parent (default: the training's, else ./datasets)",
+        help="folder of the data set or its parent (default: the run's, else ./datasets)",
     )
     images.add_argument(
         "--split",
         choices=SPLITS,
-        help=f"part of the data set; all is every image of a folder (default: {split})",
+        help=f"split of the data set; all means every image of a folder (default: {split})",
     )
     images.add_argument(
         "--validation_fraction",
         type=float,
-        help="part of the training images that is the split val (default: the training's, else 0)",
+        help="fraction of the training images in the split val (default: the run's, else 0)",
     )
     add_skip_broken_flag(images)
     add_workers_flag(images)
 
 
-def add_skip_broken_flag(parser, default=" (default: as in the training)") -> None:
-    help = f"leave broken images of a folder out; each new one is read once to find them{default}"
+def add_skip_broken_flag(parser, default=" (default: as in the run)") -> None:
+    help = (
+        f"leave out broken images of a folder; new images are decoded once to check them{default}"
+    )
     parser.add_argument("--skip_broken", action="store_true", help=help)
 
 
@@ -128,15 +132,15 @@ def add_workers_flag(parser) -> None:
     parser.add_argument(
         "--num_parallel_workers",
         type=positive_int,
-        help="threads that read and prepare images, which do not depend on it (default: one for "
-        "each core)",
+        help="threads that read and prepare images; results do not depend on it (default: one per "
+        "core)",
     )
 
 
 def open_images(args, metadata, split="test", **options):
-    """The data set that the flags ask for; what they leave open is as in the run of --ckpt.
+    """The data set that the flags name; settings that are not given are those of --ckpt's run.
 
-    Every image comes once, in order and as it is, unless `options` augments training images.
+    Every image comes once, in order and not augmented, unless `options` has `augment`.
     """
     from mindres.runs import images
 

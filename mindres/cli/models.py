@@ -1,4 +1,4 @@
-"""`mindres models`: lists the networks, their size and their published weights."""
+"""`mindres models`: lists the networks, their sizes and their published weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mindres.errors import UserError
 
 def add_flags(parser) -> None:
     parser.add_argument(
-        "pattern", nargs="?", default="*", help="shell-style pattern of names (default: all)"
+        "pattern", nargs="?", default="*", help="shell-style pattern for names (default: all)"
     )
     add_json_flag(parser)
 

@@ -1,4 +1,4 @@
-"""The argument parser of every command and script, and the parser of `mindres`."""
+"""The argument parser class of every command and script, and the parser of `mindres`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mindres import __version__
 from mindres.cli import COMMANDS, first_screen
 from mindres.errors import UserError, suggestion
 
-# Whether --debug was given: every error then shows its traceback.
+# Whether --debug was given: errors then show their tracebacks.
 debug = False
 
 
@@ -28,7 +28,7 @@ class _HelpAll(argparse.Action):
 class ArgumentParser(argparse.ArgumentParser):
     """argparse with mindres's error line, help layout, suggestions, and `--debug`.
 
-    `--help` fits a screen, `--help-all` explains every flag. Flags cannot be abbreviated.
+    `--help` fits on a screen, `--help-all` explains every flag. Flags cannot be abbreviated.
     """
 
     def __init__(self, *args, **kwargs):
@@ -36,17 +36,15 @@ class ArgumentParser(argparse.ArgumentParser):
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)
         self.add_argument("--help-all", action=_HelpAll, nargs=0, help="explain every flag")
-        self.add_argument(
-            "--debug", action=_Debug, nargs=0, help="show where in the program an error came from"
-        )
+        self.add_argument("--debug", action=_Debug, nargs=0, help="show the traceback of an error")
 
     def add_argument_group(self, title=None, *args, **kwargs):
-        """The group of this title, a new one where there is none yet."""
-        there = (group for group in self._action_groups if title and group.title == title)
-        return next(there, None) or super().add_argument_group(title, *args, **kwargs)
+        """The group of this title; it is created if there is none."""
+        found = (group for group in self._action_groups if title and group.title == title)
+        return next(found, None) or super().add_argument_group(title, *args, **kwargs)
 
     def format_help(self) -> str:
-        """The whole help where that is short, else its first screen."""
+        """The complete help if it is short, else its first screen."""
         everything = self.format_everything()
         short = everything.count("\n") <= first_screen.LINES
         return everything if short else first_screen.first_screen(self)
@@ -58,15 +56,15 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def _check_value(self, action, value):
         if action.choices is not None and value not in action.choices:
-            told = f"unknown value {value!r}: {suggestion(value, action.choices)}"
-            raise argparse.ArgumentError(action, told)
+            message = f"unknown value {value!r}: {suggestion(value, action.choices)}"
+            raise argparse.ArgumentError(action, message)
 
     def error(self, message: str):
         raise UserError(f"{message} (see {self.prog} --help)")
 
 
 class _CommandParser(ArgumentParser):
-    """The parser of the command called `command`, whose file is loaded when it has to parse."""
+    """The parser of one command, whose file it loads when it is used."""
 
     def __init__(self, *args, command: str, **kwargs):
         super().__init__(*args, **kwargs)
@@ -83,7 +81,7 @@ class _CommandParser(ArgumentParser):
 
 
 def build_parser() -> ArgumentParser:
-    """The parser of all commands; the parsed arguments have the command's function as `run`."""
+    """The parser of `mindres`; parsed arguments have the `run` function of their command."""
     parser = ArgumentParser(
         prog="mindres",
         description="Train, evaluate and understand ResNets on today's MindSpore.",

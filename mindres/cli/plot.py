@@ -17,7 +17,7 @@ from mindres.data import AUTO_AUGMENT
 from mindres.errors import UserError
 from mindres.pictures import PICTURES
 
-SAMPLES = 24  # images where --count does not say
+SAMPLES = 24  # images without --count
 
 
 def add_flags(parser) -> None:
@@ -27,7 +27,7 @@ def add_flags(parser) -> None:
         "run_dirs",
         nargs="*",
         metavar="RUN_DIR",
-        help=f"for {_that_take('run_dirs')}: the --ckpt_dir of one training or of several",
+        help=f"for {_that_take('run_dirs')}: the --ckpt_dir of one or several training runs",
     )
     add_network_flags(parser, required=False)
     add_data_flags(
@@ -36,7 +36,7 @@ def add_flags(parser) -> None:
     add(
         "--images",
         metavar="FOLDER",
-        help=f"for {_that_take('samples')}: images in place of a data set's",
+        help=f"for {_that_take('samples')}: images to use instead of a data set",
     )
     add("--count", type=positive_int, help="how many images (default: 24; 4 for augmentation)")
     add(
@@ -56,7 +56,7 @@ def add_flags(parser) -> None:
 
 
 def _that_take(name) -> str:
-    """The pictures that take an input or an option, in words."""
+    """The pictures that take an input or an option, as a list in English."""
     takers = [what for what, row in PICTURES.items() if name in row.inputs + row.options]
     return " and ".join(filter(None, [", ".join(takers[:-1]), takers[-1]]))
 
@@ -87,23 +87,23 @@ def run(args) -> None:
 
 
 class Inputs:
-    """What the flags ask for, by the names of the `inputs` in the rows of `PICTURES`."""
+    """The inputs of pictures that the flags name: each `inputs` of `PICTURES` is a property."""
 
     def __init__(self, args):
         self.args = args
-        self.about = ""  # which labelled images a network was asked about
+        self.about = ""  # a description of the images that a network was evaluated on
 
     @property
     def run_dirs(self):
         if not self.args.run_dirs:
             raise UserError(
-                f"mindres plot {self.args.what} needs the folder of a training, or of several"
+                f"mindres plot {self.args.what} needs the folder of a training run, or several"
             )
         return self.args.run_dirs
 
     @property
     def images(self):
-        """A data set as it is, by default its training images."""
+        """A data set without augmentation, by default its training images."""
         self.args.dataset = self.args.dataset or "digits"
         return open_images(self.args, {}, "train")
 
@@ -111,7 +111,7 @@ class Inputs:
     def augmented_images(self):
         """The training images, augmented."""
         if self.args.split not in (None, "train"):
-            raise UserError(f"only training images are augmented, not those of {self.args.split}")
+            raise UserError(f"only training images are augmented, not the split {self.args.split}")
         self.args.dataset = self.args.dataset or "digits"
         augmented = {"augment": True, "auto_augment": self.args.auto_augment}
         return open_images(self.args, {}, "train", **augmented)
@@ -130,7 +130,7 @@ class Inputs:
 
     @property
     def range_test(self):
-        """A range test of --arch, or of the weights of --ckpt, on the training images."""
+        """A learning-rate range test of --arch or of --ckpt on the training images."""
         import mindres
         from mindres.devices.set_device import set_device
         from mindres.training.lr_finder import MINUTE, range_test
@@ -165,7 +165,7 @@ class Inputs:
 
     @property
     def samples(self):
-        """Some of the images of --images, or else of the data set."""
+        """Some images of --images or of the data set."""
         from mindres import pictures
         from mindres.data.image_files import image_files
         from mindres.evaluation.predictor import class_names

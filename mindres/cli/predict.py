@@ -28,16 +28,16 @@ def add_flags(parser) -> None:
     add_network_flags(parser)
     add_amp_flag(parser)
     parser.add_argument(
-        "--top_k", type=positive_int, default=3, help="how many classes of each image (default: 3)"
+        "--top_k", type=positive_int, default=3, help="classes to show per image (default: 3)"
     )
     parser.add_argument(
         "--precision",
         type=float,
-        help="give only answers of which this share is right, such as 0.99, and else none, as the "
-        "validation images of the training showed",
+        help="mark predictions as not sure unless this share of them is right, such as 0.99, by "
+        "thresholds from the validation images",
     )
     parser.add_argument(
-        "--gradcam", metavar="DIR", help="draw there which part of each image speaks for its class"
+        "--gradcam", metavar="DIR", help="folder for Grad-CAM pictures, one per image"
     )
     add_json_flag(parser)
 
@@ -72,7 +72,7 @@ def run(args) -> int:
 
 
 def _best(probabilities, classes, count) -> list[dict]:
-    """The `count` likeliest classes, the likeliest first."""
+    """The `count` most probable classes, most probable first."""
     order = (-probabilities).argsort(kind="stable")[:count]
     return [
         {"class": classes[k], "index": int(k), "probability": float(probabilities[k])}
@@ -89,7 +89,7 @@ def _line(answer) -> str:
 def _batches(sources, metadata, look, errors):
     """Yield (names, inputs, visible images or None) in batches.
 
-    An image that cannot be read is said, and noted in `errors`.
+    An image that cannot be read is reported and added to `errors`.
     """
     import numpy as np
 
@@ -115,7 +115,7 @@ def _batches(sources, metadata, look, errors):
 
 
 def _expand(sources, errors):
-    """Yield each file, and each image file of each folder."""
+    """Yield each file, and each image file in each folder."""
     from mindres.data.image_files import image_files
 
     for source in sources:
@@ -138,7 +138,7 @@ def _complain(source, error, errors) -> None:
 class _GradCamPictures:
     """Writes Grad-CAM pictures into a folder, each named after its image.
 
-    Images of the same name get numbers, so that no picture replaces another of this run.
+    Images with the same name get numbers, so that no picture of a run replaces another.
     """
 
     def __init__(self, net, folder):

@@ -1,4 +1,4 @@
-"""Runs a program of mindres: streams, signals and exit statuses."""
+"""Runs a command or a script: standard streams, signals and exit statuses."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
+from mindres import errors
 from mindres.cli import parser as parsers
 from mindres.cli.parser import build_parser
 from mindres.errors import UserError, translated
@@ -19,20 +20,21 @@ from mindres.signals import NUMBERS, SignalExceptions, Terminated
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Call `main` and leave the process with its status.
+    """Call `main` and exit with its status.
 
-    0; 2 for what the user can put right; 1 for a defect of this package; 130 for Ctrl-C; 143 for
-    SIGTERM; 141 where the reader has gone.
+    The status is 0 for success, 2 for an error that the user can correct, 1 for a defect of this
+    package, 130 for Ctrl-C, 143 for SIGTERM, and 141 if the reader of the output has gone.
     """
     parsers.debug = False
-    # Where its folder cannot be written it says so twice, and takes a temporary one.
+    # Matplotlib warns, twice, that it cannot write its folder, and then uses a temporary one.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     _prepare_streams()
     signals = SignalExceptions()
     # Exit callbacks run in reverse order: MindSpore's come between these two.
     atexit.register(_ignore_signals, signal.SIG_IGN)
     try:
-        status = main() or 0
+        with errors.naming_flags():
+            status = main() or 0
         sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         signals.ignore_for_a_moment()
@@ -48,21 +50,21 @@ def run(main: Callable[[], int | None]) -> None:
         try:
             sys.stdout.flush()
         except OSError:
-            # The reader has gone (`| head`), or the disk is full. Python would complain at exit.
+            # The reader has gone (`| head`), or the disk is full: Python would warn at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
 
 
 def _status_of(error: Exception, interrupted: bool) -> int:
-    """The exit status for `error`, which is told in one line or as a defect."""
-    told = error if isinstance(error, UserError) else translated(error)
-    if parsers.debug or not (told or interrupted):
+    """Print `error`, in one line or as a defect with its traceback; returns the exit status."""
+    user_error = error if isinstance(error, UserError) else translated(error)
+    if parsers.debug or not (user_error or interrupted):
         with contextlib.suppress(OSError):
             traceback.print_exc()
-    if told:
-        return _say(f"error: {told.on_command_line()}", 2)
+    if user_error:
+        return _say(f"error: {user_error.on_command_line()}", 2)
     if interrupted:
-        # Libraries make other exceptions of it, NumPy an ImportError while it is imported.
+        # Libraries turn it into other exceptions: NumPy's import into an ImportError.
         return _say("interrupted", 130)
     return _say(
         "this is a defect of mindres: please report it with the lines above and these: "
@@ -72,27 +74,27 @@ def _status_of(error: Exception, interrupted: bool) -> int:
 
 
 def _ignore_signals(handler) -> None:
-    """Let nothing change the exit status while MindSpore lets go of its threads.
+    """Keep signals from changing the exit status while MindSpore ends its threads.
 
-    SIGTERM is what MindSpore's handler, which may be in place again, makes of Ctrl-C. Until
-    MindSpore is done, a function must be the `handler`: MindSpore may put Python's C handler back,
-    and Python then complains of a signal that it was told to ignore.
+    SIGTERM is included because MindSpore's handler, which may be in place again, turns Ctrl-C into
+    it. Until MindSpore is done, `handler` must be a function: MindSpore may put Python's C handler
+    back, and Python then reports an error for a signal that it was told to ignore.
     """
     for number in NUMBERS:
         signal.signal(number, handler)
 
 
 def _say(text: str, status: int) -> int:
-    with contextlib.suppress(OSError):  # nobody reads it
+    with contextlib.suppress(OSError):  # standard error is closed
         print(f"mindres: {text}", file=sys.stderr, flush=True)
     return status
 
 
 def _prepare_streams() -> None:
-    """Make every name printable, and give what the shell has closed (`>&-`) a place to go.
+    """Make every name printable, and open streams that the shell has closed (`>&-`).
 
-    A closed descriptor would become that of the next opened file, such as a checkpoint, and what
-    libraries print would end there.
+    The next file to be opened, such as a checkpoint, would otherwise get the closed descriptor,
+    and the output of libraries would end up in it.
     """
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
@@ -118,14 +120,12 @@ def _versions() -> str:
 
 
 def main(arguments=None) -> None:
-    """Run a command line and leave the process with its status.
-
-    `arguments` are this process's by default.
-    """
+    """Run a command line, by default this process's, and exit with its status."""
     run(lambda: run_command(sys.argv[1:] if arguments is None else arguments))
 
 
 def run_command(arguments) -> int | None:
-    """Run a command line in this process; returns the command's exit status, None for 0."""
+    """Run a command line and return the command's exit status, None for 0."""
     args = build_parser().parse_args(arguments)
-    return args.run(args)
+    with errors.naming_flags():
+        return args.run(args)

@@ -8,7 +8,7 @@ from mindres.data import DATASETS
 
 def add_flags(parser) -> None:
     add = parser.add_argument
-    add("run_dir", metavar="RUN_DIR", help="the --ckpt_dir of a training")
+    add("run_dir", metavar="RUN_DIR", help="the --ckpt_dir of a training run")
     add("--out", metavar="FILE", help="file to write (default: report.html in RUN_DIR)")
     add("--ckpt", metavar="FILE", help="weights to evaluate (default: best.ckpt in RUN_DIR)")
     add(
@@ -16,12 +16,12 @@ def add_flags(parser) -> None:
         choices=DATASETS,
         help="data set (default: the one that the checkpoint was trained on)",
     )
-    add("--dataset_path", help="folder of the data set (default: the training's)")
+    add("--dataset_path", help="folder of the data set (default: the run's)")
     add(
         "--split",
         default="test",
         choices=SPLITS,
-        help="images to evaluate (default: test)",
+        help="split to evaluate (default: test)",
     )
     add_skip_broken_flag(parser)
     add_device_flag(parser)

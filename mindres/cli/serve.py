@@ -1,4 +1,4 @@
-"""`mindres serve`: puts a web page before an exported network."""
+"""`mindres serve`: serves an exported network over HTTP, with a web page."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ def add_flags(parser) -> None:
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen on; 0.0.0.0 is reached from other machines, too, by whoever "
-        "likes: nobody is asked for a password (default: 127.0.0.1)",
+        help="address to listen on; 0.0.0.0 lets other machines connect, too, and there is no "
+        "password (default: 127.0.0.1)",
     )
     parser.add_argument(
-        "--port", type=non_negative_int, default=8000, help="0 takes a free one (default: 8000)"
+        "--port", type=non_negative_int, default=8000, help="0 for any free one (default: 8000)"
     )
     parser.add_argument(
         "--batch_size",
         type=positive_int,
         default=32,
-        help="images that the network takes at once at most (default: 32)",
+        help="most images in a batch for the network (default: 32)",
     )
 
 
@@ -32,7 +32,7 @@ def run(args) -> None:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise UserError(
-            f"the server takes the package {error.name}: pip install 'mindres[serve]'"
+            f"the server needs the package {error.name}: pip install 'mindres[serve]'"
         ) from None
     from mindres.export.runtime import EndToEndFile
     from mindres.serve.server import serve
@@ -42,4 +42,4 @@ def run(args) -> None:
 
 
 def _say(address: str) -> None:
-    print(f"listening on {address} (Ctrl-C ends it)", flush=True)
+    print(f"listening on {address} (press Ctrl-C to stop)", flush=True)

@@ -15,14 +15,14 @@ from mindres.cli.flags import (
 
 
 def add_flags(parser) -> None:
-    parser.add_argument("network", help="its name, see mindres models; or the file of a checkpoint")
+    parser.add_argument("network", help="name of a network (see mindres models) or a weight file")
     parser.add_argument(
         "--input",
         type=image_shape,
         metavar="C,H,W",
-        help="channels, height and width of the image (default: what the network is made for)",
+        help="channels, height and width of the image (default: the network's own)",
     )
-    parser.add_argument("--layers", action="store_true", help="show every layer, not the stages")
+    parser.add_argument("--layers", action="store_true", help="show layers instead of stages")
     add_num_classes_flag(parser, "default: the network's")
     add_shortcut_flag(parser, "A pads, B projects; default: B")
     add_json_flag(parser)

@@ -1,4 +1,4 @@
-"""`mindres train`: trains a network on a built-in data set or on a folder of images."""
+"""`mindres train`: trains a network on a built-in data set or on the user's images."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import time
 
 from mindres.cli.arguments import duration
 from mindres.cli.training_data import (
-    few_line,
+    balance_line,
     find_data,
     parts_line,
-    settle_balance,
-    settle_left_out,
-    settle_size,
-    settle_splits,
+    resolve_balance,
+    resolve_left_out,
+    resolve_size,
+    resolve_splits,
 )
 from mindres.cli.training_flags import add_training_flags
 from mindres.cli.training_options import (
@@ -23,9 +23,8 @@ from mindres.cli.training_options import (
     recipe_values,
     run_options,
     start,
-    tell,
 )
-from mindres.cli.training_plan import make_plan, seconds_left, settle_batch_size, settle_time
+from mindres.cli.training_plan import make_plan, resolve_batch_size, resolve_time, seconds_left
 from mindres.data import BUILT_IN
 from mindres.training.recipes import make_recipe
 
@@ -40,17 +39,17 @@ def add_flags(parser) -> None:
     parser.add_argument(
         "--time",
         type=duration,
-        help="how long to train, such as 90s, 20m or 2h: epochs, learning rate and the like follow "
-        "from the data and from a few steps that are tried (default: 20m where neither --epochs "
-        "nor another flag of the recipe is given)",
+        help="how long to train, such as 90s, 20m or 2h: epochs, learning rate and the rest are "
+        "planned from the data and a few trial steps (default: 20m if neither --epochs nor "
+        "another flag of the recipe is given)",
     )
     add_training_flags(parser)
     _add_image_flags(parser.add_argument_group("images"))
     parser.add_argument_group("run").add_argument(
         "--shortcut",
         choices=("A", "B"),
-        help="of ResNet-20 to 110, where a stage changes the shape: A pads, B projects (default: "
-        "B); published weights have one of them",
+        help="shortcuts of ResNet-20 to 110 where the shape changes: A pads, B projects (default: "
+        "B); published weights fit one of the two",
     )
     parser.set_defaults(resize=None, validation_fraction=None, select=None, balance=None)
 
@@ -59,25 +58,26 @@ def _add_image_flags(group) -> None:
     add = group.add_argument
     add(
         "--dataset_path",
-        help="of a built-in data set: its folder, or the parent (default: ./datasets)",
+        help="folder of a built-in data set, or its parent (default: ./datasets)",
     )
     add(
         "--test_fraction",
         type=float,
-        help="part of the training images that is held out as test images (default: 0.15 where "
-        "there are none)",
+        help="fraction of the training images to hold out as test images (default: 0.15 if there "
+        "are no test images)",
     )
     add(
         "--group",
         metavar="PATTERN",
-        help="regular expression for the part of an image's path, such as 'patient_[0-9]+', or "
-        "column of a table, that says which images are never split between training and measuring",
+        help="regular expression that finds the group in an image's path, such as "
+        "'patient_[0-9]+', or the column of a table with the group: images of a group stay in one "
+        "split",
     )
     add(
         "--without",
         metavar="FILE",
-        help="leave the images that a check.csv of mindres check names out of training, and broken "
-        "ones everywhere; what is measured stays comparable",
+        help="do not train on the images that this check.csv of mindres check lists; broken "
+        "images are left out of validation and test, too, which otherwise stay the same",
     )
     add("--image_column", metavar="NAME", help="column of a table with the paths")
     add("--label_column", metavar="NAME", help="column of a table with the labels")
@@ -88,28 +88,28 @@ def run(args) -> None:
 
 
 def train(args) -> tuple:
-    """Do what the flags ask for: the network with its best weights, its history, and the result.
+    """Train as the flags say; returns the network with its best weights, the history, the result.
 
-    The result is the sentence on the test images.
+    The result is a sentence about the accuracy on the test images.
     """
     started = time.monotonic()
     args.dataset, args.dataset_path = find_data(args.data, args.dataset_path)
-    settle_left_out(args)
-    planned = settle_time(args)
+    resolve_left_out(args)
+    planned = resolve_time(args)
     recipe = make_recipe(args.recipe, **recipe_values(args))
 
-    settle_size(args)
-    chooses, judged = settle_splits(args)
+    resolve_size(args)
+    val_split, has_test = resolve_splits(args)
     device = start(args)
-    return train_on(args, _open(args, recipe, chooses, judged), device, planned, started)
+    return train_on(args, _open(args, recipe, val_split, has_test), device, planned, started)
 
 
 def train_on(args, parts, device: str, planned: bool, started: float) -> tuple:
-    """What `train` does once the images are open.
+    """Train on open data sets; returns what `train` does.
 
     Args:
-        parts: the images that train, choose and judge; None for the last where there are none.
-        planned: whether what was not given is to be planned for `args.time` from `started` on.
+        parts: the training, validation and test images; None for the last if there are none.
+        planned: whether to plan what was not given for `args.time`, which began at `started`.
     """
     import mindres
     from mindres.training.test_figure import best_on_test
@@ -119,15 +119,15 @@ def train_on(args, parts, device: str, planned: bool, started: float) -> tuple:
     further = {} if args.shortcut is None else {"shortcut": args.shortcut}
     net = mindres.create_model(args.arch, **shape, **further)
     has_weights = load_pretrained(net, args)
-    settle_balance(args, train_data)
+    resolve_balance(args, train_data)
     after = 0.0
     if planned:
         after = make_plan(args, net, parts, has_weights, started)
     recipe = make_recipe(args.recipe, **recipe_values(args))
     mindres.say(first_line(args, recipe, device))
     mindres.say(parts_line(train_data, val_data, test_data))
-    if told := few_line(args, train_data):
-        tell(args, told)
+    if line := balance_line(args, train_data):
+        mindres.say(line)
     history = mindres.train(
         net,
         train_data,
@@ -145,8 +145,8 @@ def train_on(args, parts, device: str, planned: bool, started: float) -> tuple:
     return net, history, result
 
 
-def _open(args, recipe, chooses: str, judged: bool) -> list:
-    """The images that train, choose and judge; None for the last where there are none."""
+def _open(args, recipe, val_split: str, has_test: bool) -> list:
+    """The training, validation and test images; None for the last if there are none."""
     from mindres.data import create_dataset
 
     images = image_options(args, recipe)
@@ -156,9 +156,9 @@ def _open(args, recipe, chooses: str, judged: bool) -> list:
     place = (args.dataset, args.dataset_path)
     opened = [
         create_dataset(*place, "train", **augmented),
-        create_dataset(*place, chooses, **images),
+        create_dataset(*place, val_split, **images),
     ]
-    if judged:
+    if has_test:
         opened.append(create_dataset(*place, "test", **images))
-    settle_batch_size(args, recipe, *opened)
-    return opened if judged else [*opened, None]
+    resolve_batch_size(args, recipe, *opened)
+    return opened if has_test else [*opened, None]

@@ -1,4 +1,4 @@
-"""Settles the data of `mindres train`: which images train, choose and judge, and their size."""
+"""Resolves the data of `mindres train`: the data set, its splits, and the size of its images."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from mindres.data import BUILT_IN
 from mindres.errors import UserError, suggestion
 from mindres.training import balance
 
-# Parts of the training images that are held out where the data has none of their own.
+# Fractions of the training images that are held out if the data has no such split.
 OWN_IMAGES = 0.15
 BUILT_IN_IMAGES = 0.1
-SMALL_IMAGES = 32  # pixels: the side to which images of built-in data sets are brought
+SMALL_IMAGES = 32  # pixels: the default side of the images of built-in data sets
 
 
 def find_data(data, dataset_path) -> tuple[str, str]:
-    """The name of the data set and its place that DATA and --dataset_path stand for."""
+    """The name and the path of the data set that DATA and --dataset_path name."""
     from mindres.data.table import is_table
 
     if data in BUILT_IN:
@@ -23,7 +23,7 @@ def find_data(data, dataset_path) -> tuple[str, str]:
     place = Path(data)
     if place.exists() and dataset_path:
         raise UserError(
-            f"{data} is your own data, so `dataset_path` is of no use: leave it out, or name a "
+            f"{data} is your own data, which needs no `dataset_path`: leave it out, or name a "
             f"built-in data set ({', '.join(BUILT_IN)})"
         )
     if place.exists() and is_table(place):
@@ -40,60 +40,62 @@ def find_data(data, dataset_path) -> tuple[str, str]:
     )
 
 
-def settle_splits(args) -> tuple[str, bool]:
-    """Fill in how many images are held out; returns the split that chooses, and whether one judges.
+def resolve_splits(args) -> tuple[str, bool]:
+    """Resolve how many images are held out.
 
-    A run that is resumed keeps what it noted. Folders of the data are respected: only what is
-    missing is held out.
+    A resumed run keeps what it recorded. Only splits that the data does not have are held out.
+
+    Returns:
+        The split to validate on, and whether there are test images beside it.
     """
     from mindres.data import dataset_class
     from mindres.runs.config import read_config
     from mindres.runs.folder import RunFolder
 
     kind = dataset_class(args.dataset)
-    noted = read_config(RunFolder(args.ckpt_dir).config)[0] if args.resume else {}
+    recorded = read_config(RunFolder(args.ckpt_dir).config)[0] if args.resume else {}
     part = BUILT_IN_IMAGES if args.dataset in BUILT_IN else OWN_IMAGES
     if (args.test_fraction or args.group) and not kind.further_options:
         raise UserError(
             f"{args.dataset} has test images of its own, and no groups: leave `test_fraction` "
             "and `group` out"
         )
-    if noted:
-        _take(args, noted)
+    if recorded:
+        _take(args, recorded)
     own = {name: getattr(args, name) for name in kind.further_options}
     missing = kind.missing_splits(args.dataset_path, **own)
     if args.validation_fraction is None:
         args.validation_fraction = part if "val" in missing else 0.0
     if args.test_fraction is None:
         args.test_fraction = part if "test" in missing else 0.0
-    chooses = noted.get("split") or kind.validation_split(args.validation_fraction)
-    return chooses, chooses == "val" and ("test" not in missing or args.test_fraction > 0)
+    split = recorded.get("split") or kind.validation_split(args.validation_fraction)
+    return split, split == "val" and ("test" not in missing or args.test_fraction > 0)
 
 
-def _take(args, noted: dict) -> None:
-    """Take what the run noted for what was not given; runs from before test_fraction had none."""
+def _take(args, recorded: dict) -> None:
+    """Fill in what was not given from what the run recorded; old runs lack some of it."""
     parts = {"validation_fraction": 0.0, "test_fraction": 0.0}
     columns = {"group": None, "image_column": None, "label_column": None, "shortcut": None}
     classes = {"select": "accuracy", "balance": "none"}
     for name, default in {**parts, **columns, **classes}.items():
         if getattr(args, name) is None:
-            setattr(args, name, noted.get(name, default))
+            setattr(args, name, recorded.get(name, default))
 
 
-def settle_left_out(args) -> None:
-    """Leave broken images out where --without names others that are left out."""
+def resolve_left_out(args) -> None:
+    """Leave broken images out if --without names images to leave out."""
     if not args.without:
         return
     if args.dataset in BUILT_IN:
         raise UserError(
-            f"`without` leaves images of your own out, and {args.dataset} is a built-in data set: "
-            "leave it out"
+            f"`without` is for images of your own, and {args.dataset} is a built-in data set: "
+            "leave `without` out"
         )
     args.skip_broken = True
 
 
-def settle_size(args) -> None:
-    """Fill in the side of the images: the network's own, small for the built-in data sets."""
+def resolve_size(args) -> None:
+    """Resolve the side of the images: the network's own, or small for built-in data sets."""
     from mindres.models.registry import network
 
     if args.resize is None:
@@ -101,26 +103,26 @@ def settle_size(args) -> None:
         args.resize = SMALL_IMAGES if args.dataset in BUILT_IN else own
 
 
-def settle_balance(args, train_data) -> None:
-    """Fill in what is done about classes of few images."""
+def resolve_balance(args, train_data) -> None:
+    """Resolve how classes are balanced, and the metric that chooses the best weights."""
     counts = balance.class_counts(train_data)
-    args.balance = balance.settled(args.balance or "auto", counts)
+    args.balance = balance.resolved(args.balance or "auto", counts)
     if args.distributed and args.balance == "sample":
         args.balance = "weight"
     if args.select is None:
         args.select = "balanced_accuracy" if balance.is_uneven(counts) else "accuracy"
 
 
-def few_line(args, train_data) -> str:
-    """What is done about classes of few images, in one line; "" where nothing is."""
+def balance_line(args, train_data) -> str:
+    """How classes are balanced, in one line; "" if they are not."""
     counts = balance.class_counts(train_data)
     return balance.line(counts, train_data.classes, args.balance, args.select)
 
 
 def parts_line(train_data, val_data, test_data) -> str:
-    """How many images do what, in one line."""
-    parts = [f"{len(train_data):,} images train"]
-    parts.append(f"{len(val_data):,} ({val_data.split}) choose the best weights")
+    """How many images train, validate and test, in one line."""
+    parts = [f"{len(train_data):,} images to train on"]
+    parts.append(f"{len(val_data):,} ({val_data.split}) to choose the best weights")
     if test_data is not None:
-        parts.append(f"{len(test_data):,} (test) judge them at the end")
+        parts.append(f"{len(test_data):,} (test) to measure them at the end")
     return ", ".join(parts)

@@ -36,7 +36,7 @@ def training_parser(description: str, example: str, **defaults) -> ArgumentParse
 
 
 def add_training_flags(parser) -> None:
-    """Every flag of a training but for the name and the folder of its data set."""
+    """Add every training flag except the name and the folder of the data set."""
     _add_network_flags(parser)
     _add_folder_flags(parser)
     _add_image_flags(parser.add_argument_group("images"))
@@ -47,11 +47,11 @@ def add_training_flags(parser) -> None:
 
 
 def _add_device_flags(parser) -> None:
-    add_device_flag(parser, "where to train (default: auto)")
+    add_device_flag(parser, "device to train on (default: auto)")
     parser.add_argument(
         "--device_id",
         type=non_negative_int,
-        help="which GPU or Ascend processor, from 0 (default: MindSpore's)",
+        help="number of the GPU or Ascend processor, from 0 (default: MindSpore's)",
     )
     add_amp_flag(parser, "auto")
     parser.add_argument(
@@ -68,7 +68,7 @@ def _add_device_flags(parser) -> None:
     parser.add_argument(
         "--distributed",
         action="store_true",
-        help="this is one of the workers that msrun has started; --batch_size is each worker's",
+        help="this process is a worker that msrun started; --batch_size is per worker",
     )
 
 
@@ -82,16 +82,16 @@ def _add_image_flags(parser) -> None:
         "--validation_fraction",
         type=float,
         default=0.0,
-        help="validate on this part of the training images (default of the scripts: 0, which "
-        "validates on the test images; of mindres train: 0.15 of your own images, 0.1 of a "
-        "built-in data set, unless there are validation images)",
+        help="fraction of the training images to validate on (default of mindres train: 0.15 of "
+        "your own images or 0.1 of a built-in data set, unless it has validation images; of the "
+        "scripts: 0, which validates on the test images)",
     )
     parser.add_argument(
         "--resize",
         type=positive_int,
         default=32,
-        help="side of the images in pixels (default: 32; of mindres train with your own images the "
-        "network's own)",
+        help="side of the images in pixels (default: 32; with your own images in mindres train, "
+        "the network's own)",
     )
 
 
@@ -100,14 +100,14 @@ def _add_network_flags(parser) -> None:
     parser.add_argument(
         "--pretrained",
         help="published weights (true), none (false), those of a publisher "
-        f"({', '.join(PUBLISHERS)}), a file or a URL (default: published weights where they can be "
-        "had, else none; of train_cifar10.py and train_mnist.py none)",
+        f"({', '.join(PUBLISHERS)}), a file or a URL (default: published weights if they can be "
+        "loaded, else none; in train_cifar10.py and train_mnist.py none)",
     )
     parser.add_argument(
         "--freeze",
         default="none",
-        help="stages that are not trained: none, backbone for all but the classifier, or the last "
-        "one of them, conv1 to layer4 (default: none)",
+        help="last stage to freeze: none, conv1 to layer4, or backbone for all but the classifier "
+        "(default: none)",
     )
 
 
@@ -123,7 +123,7 @@ def _add_run_flags(parser) -> None:
         "--keep_best",
         type=positive_int,
         default=1,
-        help="how many checkpoints to keep by the metric of --select (default: 1)",
+        help="number of checkpoints to keep, by the metric of --select (default: 1)",
     )
     add(
         "--select",
@@ -136,15 +136,16 @@ def _add_run_flags(parser) -> None:
         "--balance",
         default="none",
         choices=("auto", *BALANCES),
-        help="for classes of few images: sample draws all classes equally often, weight "
-        "multiplies their losses; auto does so from a ratio of three on, as mindres train does by "
-        "default, which then selects by balanced_accuracy (default of the scripts: none)",
+        help="how to balance classes of unequal size: sample draws all classes equally often, "
+        "weight weights the loss; auto picks sample if the largest class is three times the "
+        "smallest (default of mindres train: auto, which then selects by balanced_accuracy; of the "
+        "scripts: none)",
     )
     add(
         "--linear_probe",
         action="store_true",
-        help="fit the classifier to the features of the published weights first; where no epoch is "
-        "better, that is kept",
+        help="first fit the classifier to the features of the published weights; if no epoch is "
+        "better, it is kept",
     )
     add("--overwrite", action="store_true", help="replace a better best.ckpt of an earlier run")
     add(
@@ -153,11 +154,11 @@ def _add_run_flags(parser) -> None:
         default=0,
         help="seed of weights, data order and augmentation (default: 0)",
     )
-    add("--max_steps", type=positive_int, help="stop after so many steps")
+    add("--max_steps", type=positive_int, help="stop after this many steps")
     add(
         "--tensorboard",
         metavar="DIR",
-        help="write curves and predictions for TensorBoard to this folder",
+        help="folder for TensorBoard's curves and predictions",
     )
 
 

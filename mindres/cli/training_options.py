@@ -1,8 +1,8 @@
-"""What follows from the flags of a training: the options of its recipe, data, network and run."""
+"""The options of recipe, data, network and run that follow from the flags of a training run."""
 
 from __future__ import annotations
 
-from mindres.errors import UserError, with_flags
+from mindres.errors import UserError
 from mindres.training.recipes import RECIPES, recipe_options
 
 
@@ -12,16 +12,9 @@ def recipe_values(args) -> dict:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def tell(args, line: str) -> None:
-    """Print a line that names arguments in backquotes, which the command line knows as flags."""
-    from mindres.devices.workers import say
-
-    say(line if getattr(args, "in_python", False) else with_flags(line))
-
-
 def start(args) -> str:
-    """Start on the device of the flags, with the other workers and the seed; returns the device."""
-    import mindres  # its names load MindSpore when they are used: after the device is set
+    """Set the device, start the workers and set the seed; returns the device."""
+    import mindres  # its names load MindSpore on first use, which is after the device is set
 
     device = mindres.set_device(args.device_target, args.device_id)
     if args.distributed:
@@ -35,7 +28,7 @@ def image_options(args, recipe) -> dict:
     from mindres.data import dataset_class
     from mindres.devices import workers
     from mindres.models.registry import list_models, network
-    from mindres.runs.config import noted_split_rule
+    from mindres.runs.config import recorded_split_rule
     from mindres.runs.folder import RunFolder
 
     options = {
@@ -52,9 +45,9 @@ def image_options(args, recipe) -> dict:
     if args.distributed:
         options |= {"num_shards": workers.size(), "shard_id": workers.rank()}
     if args.resume:
-        # Those that the run held out before, by whatever rule its version had.
-        options["split_rule"] = noted_split_rule(RunFolder(args.ckpt_dir).config)
-    # Grey images for networks that take these, where the data set has them.
+        # Hold out the same images again, by the rule of the version that began the run.
+        options["split_rule"] = recorded_split_rule(RunFolder(args.ckpt_dir).config)
+    # Grey images for networks that take them, if the data set has them.
     channels = network(args.arch).input_shape[0] if args.arch in list_models() else None
     if channels in dataset_class(args.dataset).channel_choices:
         options["channels"] = channels
@@ -62,13 +55,13 @@ def image_options(args, recipe) -> dict:
 
 
 def augmentation_options(args, recipe) -> dict:
-    """The options of `create_dataset` that training images have besides."""
+    """The further options of `create_dataset` for training images."""
     names = ("auto_augment", "random_erasing", "mixup", "cutmix")
     return {"augment": recipe.augment, **{name: getattr(args, name) for name in names}}
 
 
 def run_options(args) -> dict:
-    """The options of `mindres.train` that say how a run goes, and what it notes of the flags."""
+    """The options of `mindres.train` beside the recipe's, with the flags as `config`."""
     names = (
         "amp_level",
         "mode",
@@ -81,13 +74,13 @@ def run_options(args) -> dict:
         "overwrite",
         "tensorboard",
     )
-    of_the_command = ("run", "data", "debug", "in_python")
+    of_the_command = ("run", "data", "debug")
     config = {name: value for name, value in vars(args).items() if name not in of_the_command}
     return {**{name: getattr(args, name) for name in names}, "config": config}
 
 
 def first_line(args, recipe, device: str) -> str:
-    """What is trained on what, where and how long, in a line."""
+    """The network, data, device, epochs and recipe, in one line."""
     data = getattr(args, "data", None) or args.dataset
     epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
     batches = f"batches of {recipe.batch_size}"
@@ -95,7 +88,7 @@ def first_line(args, recipe, device: str) -> str:
 
 
 def _in_words(args, recipe) -> str:
-    """The recipe's name, or what is done where little of it is left."""
+    """The recipe's name, or optimizer and schedule if flags replaced these."""
     own = RECIPES[args.recipe]
     if (recipe.optimizer, recipe.schedule) == (own.optimizer, own.schedule):
         return f"{args.recipe} recipe"
@@ -103,26 +96,28 @@ def _in_words(args, recipe) -> str:
 
 
 def load_pretrained(net, args) -> bool:
-    """Load what --pretrained names; by default published weights, where they can be had.
+    """Load what --pretrained names; by default published weights, if they can be loaded.
 
-    Returns whether there were any.
+    Returns:
+        Whether weights were loaded.
 
     Raises:
-        UserError: the weights that --pretrained names cannot be had; or none can, and --freeze
-            would keep random ones.
+        UserError: the weights that --pretrained names cannot be loaded; or no weights can, and
+            --freeze would keep random ones.
     """
+    from mindres.devices.workers import say
     from mindres.models.load import load_weights
     from mindres.runs.folder import RunFolder
     from mindres.training.freeze import frozen_stages
 
-    frozen_stages(net, args.freeze)  # a stage that is not there is said before anything is fetched
+    frozen_stages(net, args.freeze)  # an unknown stage is an error before anything is downloaded
     if args.pretrained == "false":
         return False
     if args.pretrained not in (None, "true"):
-        tell(args, str(load_weights(net, args.pretrained)))
+        say(str(load_weights(net, args.pretrained)))
         return True
     try:
-        tell(args, str(load_weights(net, True)))
+        say(str(load_weights(net, True)))
         return True
     except UserError as error:
         if args.pretrained:
@@ -130,13 +125,12 @@ def load_pretrained(net, args) -> bool:
         goes_on = args.resume and RunFolder(args.ckpt_dir).last.exists()
         if args.freeze != "none" and not goes_on:
             raise UserError(
-                f"`freeze={args.freeze}` would keep random weights as they are, since no published "
-                f"weights could be loaded ({error}): name weights with `pretrained`, leave "
-                "`freeze` out, or say `pretrained=false` if random weights are meant"
+                f"`freeze={args.freeze}` would freeze random weights, since no published weights "
+                f"could be loaded ({error}): name weights with `pretrained`, leave `freeze` out, "
+                "or give `pretrained=false` to train with frozen random weights"
             ) from None
-        tell(
-            args,
+        say(
             "training from random weights, which takes many more images and epochs than published "
-            f"ones: {error}",
+            f"weights do: {error}"
         )
         return False

@@ -1,15 +1,15 @@
-"""`mindres train --time`: fills in what was not given by a plan for that time."""
+"""`mindres train --time`: plans what was not given for that time."""
 
 from __future__ import annotations
 
 import shlex
 import time
 
-from mindres.cli.training_options import recipe_values, tell
+from mindres.cli.training_options import recipe_values
 from mindres.training.recipes import recipe_options
 
-USUAL_TIME = 20 * 60  # seconds, where nothing says how long to train
-# Flags of the images that the command repeats, beside those of the recipe.
+USUAL_TIME = 20 * 60  # seconds, if no flag says how long to train
+# Flags that the command to repeat a run shows beside those of the recipe.
 OF_IMAGES = (
     "resize",
     "validation_fraction",
@@ -22,23 +22,22 @@ OF_IMAGES = (
     "balance",
     "select",
 )
-SHARE_OF_EPOCHS = 0.85  # of the time for a run that goes on: it starts, compiles and is measured
+SHARE_OF_EPOCHS = 0.85  # of the time of a resumed run; the rest is for start, compiler and test
 
 
-def settle_time(args) -> bool:
-    """Fill in how long to train; returns whether that is to be planned.
+def resolve_time(args) -> bool:
+    """Resolve how long to train; returns whether the run is to be planned.
 
-    A run that goes on has its recipe already; a finished one gets as many more epochs as --time
-    has room for.
+    A resumed run has its recipe already; a finished one gets as many more epochs as fit in --time.
     """
     from mindres.runs.config import read_config
     from mindres.runs.folder import RunFolder
 
-    noted = read_config(RunFolder(args.ckpt_dir).config)[0] if args.resume else {}
-    if noted:
+    recorded = read_config(RunFolder(args.ckpt_dir).config)[0] if args.resume else {}
+    if recorded:
         if args.time is not None and args.epochs is None:
-            args.epochs = _more_epochs(args, noted)
-        _take_recipe(args, noted)
+            args.epochs = _more_epochs(args, recorded)
+        _take_recipe(args, recorded)
         return False
     says_how_long = args.max_steps or args.distributed or recipe_values(args)
     if args.time is None and not says_how_long and args.recipe == "tutorial":
@@ -46,31 +45,31 @@ def settle_time(args) -> bool:
     return args.time is not None
 
 
-def _more_epochs(args, noted: dict) -> int | None:
-    """How many epochs a finished run has once --time is over; None where it is not finished."""
+def _more_epochs(args, recorded: dict) -> int | None:
+    """The epochs of a finished run after --time more; None if it is not finished."""
     from mindres.runs.folder import RunFolder
     from mindres.runs.history import read_history
 
     history = RunFolder(args.ckpt_dir).history
     done = read_history(history) if history.is_file() else {"epoch": [0], "seconds": []}
-    if done["epoch"][-1] < noted.get("epochs", 0):
+    if done["epoch"][-1] < recorded.get("epochs", 0):
         return None
     seconds = sorted(done["seconds"])[len(done["seconds"]) // 2]
     return int(done["epoch"][-1]) + max(1, int(SHARE_OF_EPOCHS * args.time / seconds))
 
 
-def _take_recipe(args, noted: dict) -> None:
+def _take_recipe(args, recorded: dict) -> None:
     for option in recipe_options():
         if getattr(args, option.name, None) is None:
-            setattr(args, option.name, noted.get(option.name))
+            setattr(args, option.name, recorded.get(option.name))
     if args.freeze == "none":
-        args.freeze = noted.get("freeze", args.freeze)
+        args.freeze = recorded.get("freeze", args.freeze)
     if args.recipe == "tutorial":
-        args.recipe = noted.get("recipe", args.recipe)
+        args.recipe = recorded.get("recipe", args.recipe)
 
 
-def settle_batch_size(args, recipe, train_data, *others) -> None:
-    """Make batches smaller where nobody said how large, and there are few images."""
+def resolve_batch_size(args, recipe, train_data, *others) -> None:
+    """Make batches smaller if their size was not given and there are few images."""
     if args.batch_size is None and len(train_data) < 2 * recipe.batch_size:
         args.batch_size = max(1, 2 ** (len(train_data).bit_length() - 2))
         for data in (train_data, *others):
@@ -78,13 +77,15 @@ def settle_batch_size(args, recipe, train_data, *others) -> None:
 
 
 def make_plan(args, net, parts, has_weights: bool, started: float) -> float:
-    """Fill a plan for --time into `args`, and print it and the command that repeats it.
+    """Plan a run of --time and put it into `args`; print it and the command that repeats it.
 
-    Returns how many seconds of the time come after the training, to measure the test images.
+    Returns:
+        The seconds of the time that are reserved to measure the test images.
     """
+    from mindres.devices.workers import say
     from mindres.training.plan import in_words, plan_training
 
-    tell(args, f"planning a training of {in_words(args.time)} (`minutes`): a few steps are tried")
+    say(f"planning for {in_words(args.time)}: timing a few steps")
     given = recipe_values(args)
     spent = time.monotonic() - started
     train_data, val_data, test_data = parts
@@ -106,19 +107,19 @@ def make_plan(args, net, parts, has_weights: bool, started: float) -> float:
     args.linear_probe = args.linear_probe or plan.linear_probe
     args.plan = plan.lines
     for line in plan.lines:
-        tell(args, f"  {line}")
-    if args.data is not None:  # images that Python handed over have no name
-        tell(args, f"the same again: {_command(args, plan.options)}")
+        say(f"  {line}")
+    if args.data is not None:  # an open data set of Python has no name
+        say(f"to repeat it: {_command(args, plan.options)}")
     return plan.seconds_after
 
 
 def seconds_left(args, started: float, after: float) -> float | None:
-    """After how many seconds training is cut off, with `after` to come; None for never."""
+    """The seconds until training is stopped, without `after`; None if there is no limit."""
     return None if args.time is None else args.time - after - (time.monotonic() - started)
 
 
 def _command(args, options: dict) -> str:
-    """The command that does what was planned, without measuring anything."""
+    """The command that does the planned run without planning it again."""
     words = ["mindres", "train", args.data, "--arch", args.arch, "--ckpt_dir", args.ckpt_dir]
     words += ["--pretrained", args.pretrained] if args.pretrained else []
     words += ["--freeze", args.freeze, "--seed", str(args.seed)]

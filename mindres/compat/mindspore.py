@@ -1,9 +1,9 @@
-"""Everything of MindSpore that is private and that mindres relies on all the same.
+"""The private parts of MindSpore that mindres relies on.
 
-Attributes, file names inside its wheel and message texts may change with any release. Each has a
-row in `UNTIL`, which says when it can go, and a test in tests/compat/test_private_mindspore.py that
-fails when it no longer holds. Checked with MindSpore 2.10.0. To import this file loads no
-MindSpore.
+Attributes, file names inside the wheel and message texts may change with any release. Each has a
+row in `UNTIL`, which says when it can be removed, and a test in
+tests/compat/test_private_mindspore.py that fails when it no longer holds. All hold for MindSpore
+2.10.0. Importing this file loads no MindSpore.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-# What would let an entry go. Where that names no release, none up to 2.10.0 has it.
+# What makes an entry unnecessary. No release up to 2.10.0 has any of these.
 UNTIL = {
     "GPU_PLUGIN": "the PyPI wheel of MindSpore leaves its GPU plug-in out",
     "NVCC_RELEASES": "MindSpore no longer asks nvcc to choose its GPU plug-in",
@@ -46,9 +46,9 @@ GPU_PLUGIN = "lib/plugin/libmindspore_gpu.so.11.6"
 NVCC_RELEASES = ((11, 6), (12, 0))
 # MindSpore looks for CUDA's libraries with ldd, in a process that does not see those loaded here.
 MISSING_LIBRARIES = ("need by mindspore-gpu) is not found", "Cannot find cuda libs")
-# What MindSpore says where a kernel ran without the memory that could not be allocated for it.
+# MindSpore's message for a kernel that ran although its memory could not be allocated.
 NO_REASON = re.compile(r"Unknown Error!|could not (execute|create) a primitive")
-# How MindSpore, its GPU plug-in and CANN say that there was not enough memory.
+# The messages of MindSpore, its GPU plug-in and CANN for a lack of memory.
 NO_MEMORY = re.compile(
     r"(alloc|malloc)\w*( \w+){0,2} fail|out of memory|memory (is )?(not|isn't) enough|bad_alloc",
     re.IGNORECASE,
@@ -56,35 +56,35 @@ NO_MEMORY = re.compile(
 
 
 def package_folder() -> Path | None:
-    """The folder of the MindSpore that would be imported; None where there is none."""
+    """The folder of the MindSpore that would be imported; None if it is not installed."""
     spec = PathFinder.find_spec("mindspore")
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
 def gpu_plugin() -> Path | None:
-    """MindSpore's GPU plug-in; None where MindSpore is not installed or comes without one."""
+    """The path of MindSpore's GPU plug-in; None if MindSpore or the plug-in is missing."""
     folder = package_folder()
     path = folder / GPU_PLUGIN if folder else None
     return path if path and path.exists() else None
 
 
 def silence_missing_libraries() -> None:
-    """Drop MindSpore's warnings that CUDA's libraries are missing, when they have been loaded."""
+    """Drop MindSpore's warnings that CUDA's libraries, which are loaded, are missing."""
     logging.getLogger(f"ME.mindspore.log.{os.getpid()}").addFilter(
         lambda record: not any(text in record.getMessage() for text in MISSING_LIBRARIES)
     )
 
 
 def plugin_error(error: Exception, target: str) -> str:
-    """Why MindSpore cannot use the device `target`, in one line of its error."""
+    """The line of MindSpore's error that says why it cannot use the device `target`."""
     lines = str(error).strip().splitlines() or ["it gives no reason"]
     return next((line for line in lines if f"libmindspore_{target.lower()}" in line), lines[0])
 
 
 def onednn_library() -> Path:
-    """The oneDNN library that MindSpore brings."""
+    """The path of MindSpore's own oneDNN library; MindSpore must be installed."""
     folder = package_folder()
-    assert folder is not None, "MindSpore is installed, or nobody asks for its oneDNN"
+    assert folder is not None
     return folder / "lib" / "libdnnl.so.3"
 
 
@@ -96,17 +96,17 @@ def checkpoint_message():
 
 
 def without_checksum(content: bytes) -> bytes:
-    """A checkpoint's `content` without what `save_checkpoint(crc_check=True)` appends to it."""
-    mark = len(b"crc_num") + 10  # and as many bytes of the checksum
+    """A checkpoint's `content` without the checksum of `save_checkpoint(crc_check=True)`."""
+    mark = len(b"crc_num") + 10  # the name, and the digits of the checksum
     return content[:-mark] if content[-mark:].startswith(b"crc_num") else content
 
 
 @contextmanager
 def without_initial_values():
-    """Inside the block parameters are made without values, which takes a tenth of the time.
+    """Create parameters without values in this block, which takes a tenth of the time.
 
-    `initialise_rest` must follow when those that a file has are loaded. It is what
-    `mindspore.nn.utils.no_init_parameters` does, which MindSpore says it will remove.
+    Call `initialise_rest` once the values of a file are loaded. MindSpore's own
+    `mindspore.nn.utils.no_init_parameters` does the same and is deprecated.
     """
     from mindspore import Parameter
 
@@ -119,28 +119,28 @@ def without_initial_values():
 
 
 def initialise_rest(net) -> None:
-    """Give initial values to the parameters of `net` that have no value yet."""
+    """Initialise the parameters of `net` that have no value yet."""
     net.init_parameters_data()
     for parameter in net.get_parameters():
-        # Of a parameter that was loaded, a copy would still begin from the initial values.
+        # Otherwise a copy of a loaded parameter would get the initial values.
         parameter.init_mode = None
 
 
 def forget_compiled(net) -> None:
-    """Make `net` compile anew at its next call, since it no longer computes what it did."""
+    """Make `net`, which was changed, compile again at its next call."""
     net.compile_cache.clear()
 
 
 def renew_graph(cell, by: int) -> None:
-    """Have `cell` compile, or reuse, the graph of another version of itself, `by` versions away.
+    """Make `cell` use the graph of another version of itself, `by` versions away.
 
-    MindSpore keeps a compiled graph under the time at which the cell was created.
+    MindSpore caches compiled graphs by the time at which the cell was created.
     """
     vars(cell)["_create_time"] += by
 
 
 def last_learning_rate(optimizer) -> float:
-    """The learning rate of the optimizer's last step, the highest of its groups of parameters."""
+    """The learning rate of the optimizer's last step, the highest of its parameter groups."""
     rates = optimizer.learning_rate if optimizer.is_group_lr else [optimizer.learning_rate]
     if not optimizer.dynamic_lr:
         return max(float(rate.asnumpy()) for rate in rates)
@@ -155,7 +155,7 @@ def has_rates_of_groups(optimizer) -> bool:
 
 
 def number_epoch(state, epoch: int, epochs: int) -> None:
-    """Have the callbacks of `Model.train` see `epoch` of `epochs` in their `state`."""
+    """Make the callbacks of `Model.train` see `epoch` of `epochs` in their `state`."""
     state.cur_epoch_num = epoch
     state.epoch_num = epochs
 
@@ -168,7 +168,7 @@ def workers_joined() -> bool:
 
 
 def pipeline_reason(error: Exception) -> str | None:
-    """What the data pipeline says went wrong; None for an error of something else."""
+    """The reason in an error of the data pipeline; None for other errors."""
     text = str(error)
     if "Dataset Pipeline Error Message" not in text:
         return None
@@ -177,7 +177,7 @@ def pipeline_reason(error: Exception) -> str | None:
 
 
 def pipeline_user_error(error: Exception) -> str | None:
-    """The message of a `UserError` that was raised in the data pipeline; None where none was."""
+    """The message of a `UserError` that was raised in the data pipeline; None for other errors."""
     if "Dataset Pipeline Error Message" not in str(error):
         return None
     found = re.search(r".*UserError: (.*)", str(error))  # the last on its line
@@ -185,7 +185,7 @@ def pipeline_user_error(error: Exception) -> str | None:
 
 
 def native_reason(lines: list[str]) -> str | None:
-    """The reason in the lines of an error of MindSpore's C++: it stands below a heading."""
+    """The reason in an error of MindSpore's C++, the line below a heading; else None."""
     for heading, line in itertools.pairwise(lines):
         if re.fullmatch(r"- .*[Ee]rror:", heading):
             return line

@@ -1,7 +1,7 @@
-"""Lets MindVision 0.1.0, its last release, import and run on today's MindSpore.
+"""Lets MindVision 0.1.0, its last release, import and run on current versions of MindSpore.
 
-`install` only registers an import hook; nothing is loaded until MindVision asks for it. Both tables
-answer a change upstream, and tests/compat/test_mindvision.py says which, line by line.
+`install` only registers an import hook; nothing is loaded until MindVision imports it. Both tables
+follow changes of MindSpore, which tests/compat/test_mindvision.py lists line by line.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import types
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 
-# MindSpore 2.0 merged the C++ and the Python transforms. MindVision imports the old names of those
-# for images, programs of its time those for labels too.
+# MindSpore 2.0 merged the C++ and the Python transforms. MindVision imports the old names of the
+# vision transforms; programs of its time import the others, too.
 ALIASES = {
     "mindspore.dataset.vision.c_transforms": "mindspore.dataset.vision",
     "mindspore.dataset.vision.py_transforms": "mindspore.dataset.vision",
     "mindspore.dataset.transforms.c_transforms": "mindspore.dataset.transforms",
     "mindspore.dataset.transforms.py_transforms": "mindspore.dataset.transforms",
 }
-# MindSpore 2.0 replaced `nn.Dropout(keep_prob)` by `nn.Dropout(p=1 - keep_prob)`, and the old form
-# warns whenever a network that holds it is built, compiled or printed.
+# MindSpore 2.0 replaced `nn.Dropout(keep_prob)` by `nn.Dropout(p=1 - keep_prob)`. The old form
+# warns whenever a network with it is built, compiled or printed.
 DROPOUT_USERS = {
     "mindvision.classification.models.backbones.vit",
     "mindvision.classification.models.blocks.attention",
@@ -41,7 +41,7 @@ class _Finder(MetaPathFinder):
 
 
 class _AliasLoader(Loader):
-    """A module with the contents of the one that took its place."""
+    """Fills a module with the contents of the one that replaced it."""
 
     def create_module(self, spec):
         return None
@@ -51,7 +51,7 @@ class _AliasLoader(Loader):
 
 
 class _DropoutLoader(SourceFileLoader):
-    """Runs a MindVision file, then gives it a `nn` whose `Dropout` still takes `keep_prob`."""
+    """Runs a MindVision file, then gives it an `nn` whose `Dropout` still takes `keep_prob`."""
 
     def exec_module(self, module):
         super().exec_module(module)
@@ -75,6 +75,6 @@ def _copy_names(source, target) -> None:
 
 
 def install() -> None:
-    """Register the hook. Calling it again changes nothing."""
+    """Register the import hook, once."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())

@@ -1,8 +1,8 @@
-"""Makes `import mindres.resnet50` possible, as the tutorial's readers know it from MindVision.
+"""Makes `import mindres.resnet50` work, the spelling of MindSpore's tutorial.
 
-The network's function is the package's attribute of that name. An import that finds its module in
-`sys.modules` leaves the attribute alone (tried on CPython 3.11 and 3.12), so `mindres.resnet50`
-stays the function in whatever order the spellings come.
+The package's attribute of that name is the function. An import that finds its module in
+`sys.modules` does not rebind the attribute (tested on CPython 3.11 and 3.12), so `mindres.resnet50`
+stays the function whichever spelling comes first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import types
 
 
 class StandInModule(types.ModuleType):
-    """A module whose names are those of another one, which is imported when the first is used."""
+    """A module with the names of another one, which is imported on first use."""
 
     def __init__(self, name: str, home: str):
         super().__init__(name)

@@ -1,9 +1,9 @@
 """Data sets of labelled images.
 
-To add one, write a file with its class, an `ImageDataset`, and add a row to `DATASETS`: the name
-that `--dataset` takes, and the class. Help, lists, suggestions and `create_dataset` follow from the
-row. The class says the rest: where its files are downloaded from and their digests, class names,
-mean and standard deviation, and how many channels its images have.
+To add one, write a file with its class, a subclass of `ImageDataset`, and add a row to `DATASETS`:
+the name for `--dataset`, and the class. Help, lists, suggestions and `create_dataset` follow from
+the row. The class defines the rest: URLs and digests of its files, class names, mean and standard
+deviation, and the channels of its images.
 """
 
 from mindres.lazy import lazy_names
@@ -22,7 +22,7 @@ DATASETS = {
 OWN = ("folder", "table")  # the user's own images
 BUILT_IN = [name for name in DATASETS if name not in OWN]
 
-# Automatic augmentation of training images: the functions that return the operations.
+# Automatic augmentation of training images: functions that return the operations.
 AUTO_AUGMENT = {
     "none": "mindres.data.augment:no_augmentation",
     "randaugment": "mindres.data.augment:rand_augment",

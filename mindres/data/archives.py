@@ -1,4 +1,4 @@
-"""Takes files out of archives, within bounds that the caller sets, and into one folder."""
+"""Extracts files from archives into one folder, within limits of size and number."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from mindres.files import atomic_write, reason
 
 
 class Limits(NamedTuple):
-    """How large an archive of a data set may be, unpacked."""
+    """The largest size of an unpacked archive."""
 
     member: int = 1 << 28  # bytes of the largest file
     archive: int = 1 << 30  # bytes in all
-    members: int = 1000  # files and folders: each takes memory
+    members: int = 1000  # files and folders, each of which takes memory
 
 
 LIMITS = Limits()
 
 
 def extract(archive: Path, folder: Path, names: set[str], limits: Limits = LIMITS) -> None:
-    """Take the regular files called `names` out of a tar archive, packed by gzip or not.
+    """Extract the regular files `names` from a tar archive, with or without gzip, to `folder`.
 
-    They come into `folder` under their own names: only the last part of a member's name is looked
-    at, so `..`, absolute paths and links have no effect.
+    Only the last part of a member's name is used, so `..`, absolute paths and links have no effect.
 
     Raises:
         UserError: the archive is damaged, lacks one of the files, or exceeds the `limits`.
@@ -53,16 +52,16 @@ def extract(archive: Path, folder: Path, names: set[str], limits: Limits = LIMIT
                     missing.discard(name)
     except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, RecursionError) as error:
         raise UserError(
-            f"{archive} cannot be unpacked: {reason(error)}; delete it and fetch it again"
+            f"{archive} cannot be unpacked: {reason(error)}; delete it and download it again"
         ) from None
     if missing:
         raise UserError(
-            f"{archive} does not hold {sorted(missing)[0]}; delete it and fetch it again"
+            f"{archive} does not hold {sorted(missing)[0]}; delete it and download it again"
         )
 
 
 class _Bounded:
-    """An unpacked archive that ends in an error where it exceeds the limits."""
+    """An unpacked archive that raises an error if it exceeds the limits."""
 
     def __init__(self, file, limits: Limits):
         self.file = file
@@ -85,7 +84,7 @@ class _Bounded:
 
 
 def copy(source, target, most: int = LIMITS.member) -> None:
-    """Copy an open file into another one; `ValueError` where it has more than `most` bytes."""
+    """Copy an open file to another; raises ValueError if it has more than `most` bytes."""
     left = most
     while chunk := source.read(1 << 20):
         left -= len(chunk)

@@ -32,7 +32,7 @@ def check_counts(**counts) -> None:
 
 
 def worker_count(wanted: int | None) -> int:
-    """The number of threads for images: `wanted`, or one for each core that may be used."""
+    """The number of threads for images: `wanted`, or one for each available core."""
     if wanted is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _cores()
     check_counts(num_parallel_workers=wanted)
@@ -44,7 +44,7 @@ def _cores() -> int:
 
 
 def check_choice(problem: str, value, choices) -> None:
-    """Raise `UserError`, which begins with `problem`, for a value that is not among `choices`."""
+    """Raise a `UserError` that begins with `problem` if `value` is not among `choices`."""
     if value not in choices:
         raise UserError(f"{problem} {value!r}: choose one of {', '.join(map(str, choices))}")
 
@@ -74,7 +74,7 @@ def check_augmentation(
         if not 0 <= alpha < math.inf:
             raise UserError(f"{name} must be at least 0, not {alpha}")
     if mixup and cutmix:
-        raise UserError("mixup and cutmix exclude each other: choose one")
+        raise UserError("`mixup` and `cutmix` exclude each other: choose one")
 
 
 def image_size(resize) -> tuple[int, int]:
@@ -86,12 +86,12 @@ def image_size(resize) -> tuple[int, int]:
 
 
 def existing_folder(path: Path | None, name: str) -> Path:
-    """The folder `path` of the data set `name`; `UserError` where there is none."""
+    """The folder `path` of the data set `name`; raises `UserError` if there is none."""
     if path is None:
         raise UserError(f"{name} needs the folder of its files (`path`)")
     if not path.exists():
         raise UserError(
-            f"the dataset folder {path} does not exist: correct `path`, or add `download`"
+            f"the data set's folder {path} does not exist: correct `path`, or add `download`"
         )
     if not path.is_dir():
         raise UserError(f"{path} is not a folder: correct `path`")

@@ -1,4 +1,4 @@
-"""Prepares images as a checkpoint's training did."""
+"""Prepares images as for the training of a checkpoint."""
 
 from __future__ import annotations
 
@@ -17,13 +17,18 @@ LARGEST_PICTURE = 480  # pixels of the longer side of a Grad-CAM picture
 
 
 def preprocess(image: np.ndarray, metadata: Mapping) -> np.ndarray:
-    """A uint8 RGB image (H, W, 3) as the network of a checkpoint with this `metadata` wants it.
+    """Prepare an image for the network of a checkpoint.
 
-    float32 (C, h, w), resized or cropped as its data set does outside of training; grey where the
-    network takes one channel.
+    Args:
+        image: uint8 RGB (H, W, 3).
+        metadata: the checkpoint's metadata.
+
+    Returns:
+        float32 (C, h, w), resized or cropped as its data set does outside of training, and
+        normalised; grey if the network takes one channel.
 
     Raises:
-        UserError: the metadata does not say how.
+        UserError: the metadata lack what is needed.
     """
     metadata = Metadata.of(metadata)
     check_says_how(metadata)
@@ -41,24 +46,24 @@ def preprocess(image: np.ndarray, metadata: Mapping) -> np.ndarray:
 
 
 def check_says_how(metadata: Metadata) -> None:
-    """Raise `UserError` unless the metadata says how images are prepared."""
+    """Raise `UserError` unless the metadata say how images are prepared."""
     lacking = [key for key in ("mean", "std", "input_size") if key not in metadata]
     if lacking:
         raise UserError(
             "the checkpoint does not say how its images are prepared "
-            f"({', '.join(lacking)}): it was not trained by mindres on a dataset of mindres.data"
+            f"({', '.join(lacking)}): it was not trained by mindres on a data set of mindres.data"
         )
 
 
 def shorter_side(metadata: Metadata) -> int | None:
-    """To how many pixels the shorter side is resized before cropping; None where nothing is cut."""
+    """The size in pixels of the shorter side before cropping; None if nothing is cropped."""
     return round(min(metadata["input_size"]) / crop_fraction(metadata)) if crops(metadata) else None
 
 
 def _less_extreme(image, size):
-    """`image` without the ends that cropping to `size` would take anyway.
+    """`image` without ends that cropping to `size` would remove anyway.
 
-    With them a line of pixels would be resized to gigabytes.
+    With them, an image one pixel high would be resized to gigabytes.
     """
     height, width = image.shape[:2]
     longest = min(height, width) * 8 * -(-max(size) // min(size))
@@ -68,7 +73,7 @@ def _less_extreme(image, size):
 
 
 def crop_fraction(metadata: Metadata) -> float:
-    """How much of an image's shorter side the dataset of this `metadata` keeps."""
+    """The fraction of an image's shorter side that the data set of `metadata` keeps."""
     if metadata.crop_fraction:
         return metadata.crop_fraction
     try:
@@ -78,12 +83,12 @@ def crop_fraction(metadata: Metadata) -> float:
 
 
 def crops(metadata: Metadata) -> bool:
-    """Whether images of another ratio than the input are cropped to it; else they are stretched."""
+    """Whether images of another aspect ratio are cropped; otherwise they are stretched."""
     return metadata.fit == "crop" if metadata.fit else crop_fraction(metadata) < 1
 
 
 def visible(image: np.ndarray, metadata: Mapping) -> np.ndarray:
-    """The part of `image` (H, W, 3) that `preprocess` keeps, in a size to look at."""
+    """The part of `image` (H, W, 3) that `preprocess` keeps, at a size for display."""
     metadata = Metadata.of(metadata)
     if crops(metadata):
         height, width = image.shape[:2]
@@ -99,13 +104,13 @@ def visible(image: np.ndarray, metadata: Mapping) -> np.ndarray:
 
 
 def held_out(data: ImageDataset) -> dict:
-    """How many images are held out of training, and how, under the names of the flags."""
+    """The options by which images are held out of training, under the names of the flags."""
     names = ("validation_fraction", *data.further_options)
     return {name: getattr(data, name) for name in names}
 
 
 def describe(data) -> Metadata:
-    """What a checkpoint must note of its data set, so that it can be used without knowing it."""
+    """The metadata of a data set that using a checkpoint needs."""
     if not isinstance(data, ImageDataset):
         return Metadata()
     return Metadata(

@@ -9,8 +9,8 @@ from mindspore.dataset import transforms, vision
 from mindres.data import AUTO_AUGMENT
 from mindres.errors import UserError
 
-# MindSpore 2.10's own RandAugment, AutoAugment and TrivialAugmentWide turn one image in ten to four
-# entirely black; the single operations are sound, so the policies are made of them.
+# MindSpore 2.10's own RandAugment, AutoAugment and TrivialAugmentWide turn one image in four to ten
+# entirely black. The single operations are sound, so the policies here are made of these.
 
 
 def policy(name: str) -> list:
@@ -37,7 +37,7 @@ def trivial_augment() -> list:
 def _operations(strength: float) -> list:
     """RandAugment's operations (arXiv:1909.13719, table 6).
 
-    Each draws its strength from its range, up to the part `strength` of the most.
+    Each draws its magnitude from its range up to `strength`, a fraction of the largest.
     """
     near = (1 - 0.9 * strength, 1 + 0.9 * strength)
     shear, shift = 17 * strength, 0.3 * strength  # degrees, and part of the side

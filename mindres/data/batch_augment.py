@@ -1,6 +1,6 @@
-"""Shifts, mirrors and normalises small images a batch at a time.
+"""Shifts, mirrors and normalises small images batch by batch.
 
-This is several times as fast as one image after the other.
+This is several times as fast as processing single images.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from mindspore import dataset as ds
 
 
 class BatchTransform:
-    """Turns a batch of uint8 images (N, H, W, C) into what a network takes: float32 (N, C, H, W).
+    """Turns uint8 images (N, H, W, C) into augmented and normalised float32 (N, C, H, W).
 
     Random numbers follow from MindSpore's seed and the shard. The generator restarts when that seed
     changes; use one worker if the order must repeat.
 
     Args:
-        shift: by up to how many pixels each image is shifted; black enters at the edge.
-        mirror: whether half of the images are mirrored.
-        mean, std: of values in [0, 1], for each channel.
-        shard: the number of this worker among several.
+        shift: largest shift of an image in pixels; black enters at the edge.
+        mirror: whether to mirror half of the images.
+        mean, std: normalisation of values in [0, 1], by channel.
+        shard: the number of this worker.
     """
 
     def __init__(self, shift, mirror, mean, std, shard=0):
@@ -46,14 +46,14 @@ class BatchTransform:
 
 
 def shifted(images, top, left, border: int) -> np.ndarray:
-    """Crops of the size of the images, (N, H, W, C), after a black border was put around them.
+    """Crop images, (N, H, W, C), to their own size after adding a black border.
 
-    They begin `top` and `left` pixels, (N,), into the bordered images.
+    The crops start at `top` and `left`, (N,), in pixels of the bordered images.
     """
     count, height, width, channels = images.shape
     bordered = np.zeros((count, height + 2 * border, width + 2 * border, channels), images.dtype)
     bordered[:, border:-border, border:-border] = images
-    # Whole rows of a crop as items, of which NumPy copies as many a second as of single values.
+    # NumPy copies items of any size at the same rate, so an item here is a whole row of a crop.
     rows: np.ndarray = np.ndarray(
         (count, height + 2 * border, 2 * border + 1),
         f"V{width * channels * images.itemsize}",
@@ -65,9 +65,9 @@ def shifted(images, top, left, border: int) -> np.ndarray:
 
 
 def normalized(images, mean, std) -> np.ndarray:
-    """uint8 (N, H, W, C) to float32 (N, C, H, W): scaled to [0, 1], less `mean`, divided by `std`.
+    """Normalise uint8 (N, H, W, C) in [0, 255] by `mean` and `std` to float32 (N, C, H, W).
 
-    One grey channel is repeated for each mean.
+    A single grey channel is repeated for each mean.
     """
     mean, std = (255 * np.array(values, np.float32)[:, None, None] for values in (mean, std))
     out = np.subtract(images.transpose(0, 3, 1, 2), mean, dtype=np.float32, order="C")

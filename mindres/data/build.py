@@ -19,7 +19,7 @@ def create_dataset(name: str, path=None, split: str = "train", **options):
     """The data set called `name`, one of `mindres.data.DATASETS`.
 
     Args:
-        name: as in `DATASETS`, or as a checkpoint notes it.
+        name: a name in `DATASETS`, or one from a checkpoint of mindres 0.1.0.
         path: the folder of its files.
         split: "train", "val" or "test".
         options: the other arguments of `ImageDataset`, such as `batch_size` and `resize`.
@@ -32,17 +32,17 @@ def create_dataset(name: str, path=None, split: str = "train", **options):
 
 
 def dataset_class(name: str) -> type[ImageDataset]:
-    """The class of the data set called `name`; `UserError` with near names where there is none."""
+    """The class of the data set called `name`; raises `UserError` if there is none."""
     return pkgutil.resolve_name(DATASETS[checked_name(name)])
 
 
 def checked_name(name: str) -> str:
     """The name in `DATASETS` that `name` means.
 
-    That is itself; checkpoints of mindres 0.1.0 have the class's name in lower case.
+    Checkpoints of mindres 0.1.0 have the name of the class in lower case.
 
     Raises:
-        UserError: there is no such data set; the message lists all of them, and near names.
+        UserError: there is no such data set; the message suggests names.
     """
     if name in DATASETS:
         return name
@@ -53,11 +53,11 @@ def checked_name(name: str) -> str:
 
 
 def name_of(data) -> str:
-    """The name in `DATASETS` of an `ImageDataset`; of another class, the class's in lower case."""
+    """The name of an `ImageDataset` in `DATASETS`, or else of its class in lower case."""
     return names_of(type(data))[0]
 
 
 def names_of(kind: type) -> list[str]:
-    """What a class of `ImageDataset` is called in checkpoints, as in `DATASETS` first."""
+    """The names of a class in checkpoints; the one in `DATASETS` comes first."""
     rows = [row for row, address in DATASETS.items() if address.endswith(f":{kind.__name__}")]
     return [*rows, kind.__name__.lower()]

@@ -1,7 +1,6 @@
-"""Which image files were found whole before: kept in the user's cache, for all below one folder.
+"""A cache of the image files that were found whole, one for each folder of images.
 
-A file is known by a digest of its name, with its size and time when it was looked at: three
-numbers for each file, in NumPy arrays.
+A file is identified by a digest of its name, and a digest of its size and time when it was checked.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from mindres import files
 from mindres.data.labelled_images import LabelledImages
 from mindres.errors import UserError
 
-# What is known of an image file.
+# How far an image file has been checked.
 UNKNOWN = 0
 LOOKS_WHOLE = 1
 READ_WHOLE = 2
@@ -25,7 +24,7 @@ ROW = np.dtype([("name", np.uint64), ("stamp", np.uint64), ("state", np.uint8)])
 
 
 class CheckedImages:
-    """What is known of each of the images `labelled`."""
+    """How far each of the images `labelled` has been checked."""
 
     def __init__(self, labelled: LabelledImages):
         root = os.fsencode(labelled.root.resolve())
@@ -42,13 +41,13 @@ class CheckedImages:
             self._rows["state"] = np.where(same, found["state"], UNKNOWN)
 
     def less_than(self, state: int) -> np.ndarray:
-        """The numbers of the images of which less than `state` is known, (M,)."""
+        """The numbers of the images that were checked less than `state`, (M,)."""
         return np.flatnonzero(self._rows["state"] < state)
 
     def note(self, numbers: np.ndarray, state: int) -> None:
-        """Keep for the next start that `state` is known of the images `numbers`.
+        """Save that the images `numbers` have been checked as far as `state`.
 
-        Where the cache cannot be written, the next start looks at them again.
+        If the cache cannot be written, they are checked again next time.
         """
         self._rows["state"][numbers] = state
         others = self._known[~np.isin(self._known["name"], self._rows["name"])]
@@ -61,7 +60,7 @@ class CheckedImages:
     def _load(self) -> np.ndarray:
         try:
             rows = np.load(self._file)
-        except (OSError, ValueError, EOFError):  # there is none, or not a sound one
+        except (OSError, ValueError, EOFError):  # the file is missing or damaged
             return np.zeros(0, ROW)
         return rows if rows.dtype == ROW and rows.ndim == 1 else np.zeros(0, ROW)
 
@@ -71,7 +70,7 @@ def _digest(content: bytes) -> int:
 
 
 def _stamp(path: bytes) -> int:
-    """A number that changes with the size and the time of a file; 0 for a link to nowhere."""
+    """A digest of a file's size and time; 0 for a dangling link."""
     try:
         found = os.stat(path)
     except OSError:

@@ -12,12 +12,12 @@ from mindres.data.dataset import ImageDataset
 
 
 class Cifar10(ImageDataset):
-    """CIFAR-10: 50,000 and 10,000 colour images of 32x32 pixels in ten classes (Krizhevsky, 2009).
+    """CIFAR-10: 50,000 training and 10,000 test images, 32x32, in ten classes (Krizhevsky, 2009).
 
-    `path` is `cifar-10-batches-bin` or `cifar-10-batches-py` as published, a folder that holds one
-    of them or its archive, or that folder's parent. Pickles are read once, by an unpickler that
-    runs nothing, into the user's cache; later runs start from there. "train" is augmented as in
-    section 4.2 of the ResNet paper: padded by 4 pixels, cropped at random, mirrored half the time.
+    `path` is the published folder `cifar-10-batches-bin` or `cifar-10-batches-py`, a folder with
+    one of them or its archive, or that folder's parent. Pickles are read once, by an unpickler that
+    runs no code, and cached. "train" is augmented as in section 4.2 of the ResNet paper: padded by
+    4 pixels, cropped at random, mirrored half of the time.
     """
 
     mean = (0.4914, 0.4822, 0.4465)
@@ -26,7 +26,7 @@ class Cifar10(ImageDataset):
     native_size = (32, 32)
     shift = 4
     url = "https://www.cs.toronto.edu/~kriz/"
-    # MindSpore's reader takes the first as it is, and `download` fetches it.
+    # `download` fetches the first, which MindSpore's reader can read.
     layouts = (
         Layout(
             "cifar-10-batches-bin",
@@ -71,7 +71,7 @@ class Cifar10(ImageDataset):
 
     def source(self, sampler):
         if not self.published:
-            # MindSpore's reader takes the published number of images, whatever a file holds.
+            # MindSpore's reader assumes the published number of images.
             images = cifar_records.binary_images(self._files, self.format)
             return ds.NumpySlicesDataset(
                 (images, self._labels),
@@ -93,18 +93,18 @@ class Cifar10(ImageDataset):
         archive = files.make_folder(self.path) / layout.archive
         if not archive.exists():
             download.download(
-                addresses.mirrored(self.url + layout.archive), archive, md5=layout.md5
+                addresses.mirror_url(self.url + layout.archive), archive, md5=layout.md5
             )
 
     def _usage(self) -> str:
-        """MindSpore's name for the files that the split is in."""
+        """MindSpore's name of the files with the split."""
         return "test" if self.split == "test" else "train"
 
 
 class Cifar100(Cifar10):
-    """CIFAR-100: as CIFAR-10, in a hundred classes of 500 and 100 images.
+    """CIFAR-100: like CIFAR-10, with a hundred classes of 500 training and 100 test images.
 
-    The label is the fine one. `path` is searched for `cifar-100-binary` and `cifar-100-python`.
+    Labels are the fine ones. `path` is searched for `cifar-100-binary` and `cifar-100-python`.
     """
 
     mean = (0.5071, 0.4865, 0.4409)

@@ -11,9 +11,9 @@ from mindres.errors import UserError
 
 
 class Layout(NamedTuple):
-    """A published archive and what is in it."""
+    """A published archive and its contents."""
 
-    folder: str  # that the archive unpacks to
+    folder: str  # the folder in the archive
     archive: str
     md5: str
     meta: str  # the file of class names
@@ -23,7 +23,7 @@ class Layout(NamedTuple):
 
     @property
     def binary(self) -> bool:
-        """Whether its files are records of bytes, and not pickles."""
+        """Whether its files are binary records rather than pickles."""
         return self.meta.endswith(".txt")
 
     @property
@@ -33,7 +33,7 @@ class Layout(NamedTuple):
 
 
 def candidates(root: Path, layouts: tuple[Layout, ...]) -> list[tuple[Path, Layout]]:
-    """The folders, `root` or in it, where one of the layouts or its archive is; in their order."""
+    """The folders in or at `root` of a layout or its archive, in the order of the layouts."""
     roots = [root]
     if root.is_dir():
         roots += sorted(path for path in root.iterdir() if path.is_dir())
@@ -47,11 +47,11 @@ def candidates(root: Path, layouts: tuple[Layout, ...]) -> list[tuple[Path, Layo
 
 
 def find_layout(root: Path, layouts: tuple[Layout, ...], name: str) -> tuple[Path, Layout]:
-    """The folder of a complete layout in `root`, unpacked if need be, and that layout.
+    """Find a complete layout in `root`, or unpack its archive; returns its folder and the layout.
 
     Raises:
-        UserError: there is none, an archive is damaged, or files are missing; `name` is the data
-            set's, for the message.
+        UserError: there is none, an archive is damaged, or files are missing; the message calls the
+            data set `name`.
     """
     found = candidates(root, layouts)
     if not found:

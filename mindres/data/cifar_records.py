@@ -16,7 +16,7 @@ IMAGE_BYTES = 3072  # 3 x 32 x 32
 
 
 class Format(NamedTuple):
-    """What the files of a CIFAR data set hold for each image, and under which names."""
+    """The fields of a CIFAR data set's files."""
 
     name: str  # of the data set, for messages
     num_classes: int
@@ -52,14 +52,18 @@ def class_names(path: Path, binary: bool, kind: Format) -> list[str]:
 
 
 def binary_labels(path: Path, kind: Format) -> np.ndarray:
-    """The labels of a binary file, uint8 (N,), once its length and they are seen to be right."""
+    """The labels of a binary file, uint8 (N,).
+
+    Raises:
+        UserError: the file has a wrong length or wrong labels, or cannot be read.
+    """
     record = kind.record_bytes
     try:
         size = path.stat().st_size
         if not size or size % record:
             raise UserError(
                 f"{path} is truncated: {size:,} bytes are not a whole number of "
-                f"{record:,}-byte images; fetch the dataset again"
+                f"{record:,}-byte images; download the data set again"
             )
         # The last of several labels is the class.
         records = np.memmap(path, np.uint8, "r").reshape(-1, record)
@@ -69,7 +73,7 @@ def binary_labels(path: Path, kind: Format) -> np.ndarray:
     if labels.max() >= kind.num_classes:
         raise UserError(
             f"{path} is damaged: it has the label {labels.max()} where {kind.num_classes - 1} is "
-            "the highest; fetch the dataset again"
+            "the highest; download the data set again"
         )
     return labels
 
@@ -82,10 +86,7 @@ def binary_images(paths: list[Path], kind: Format) -> np.ndarray:
 
 
 def to_binary(folder: Path, names, binaries, kind: Format) -> Path:
-    """The folder in the user's cache with the pickles `names` as the binary files `binaries`.
-
-    They are written when they are first needed.
-    """
+    """Convert the pickles `names` to the files `binaries` in the cache; returns their folder."""
     stats = [(folder / name).stat() for name in names]
     key = repr((str(folder.resolve()), [(s.st_size, s.st_mtime_ns) for s in stats]))
     target = files.cache_dir() / "datasets" / hashlib.sha256(key.encode()).hexdigest()[:16]
@@ -117,14 +118,14 @@ def read_batch(path: Path, kind: Format) -> tuple[np.ndarray, np.ndarray]:
     if labels is None or not sound:
         raise UserError(
             f"{path} is damaged: expected uint8 images of {IMAGE_BYTES} values with a label from 0 "
-            f"to {kind.num_classes - 1} each; fetch the dataset again"
+            f"to {kind.num_classes - 1} each; download the data set again"
         )
     return images, labels.astype(np.uint8)
 
 
 def _stacked(columns) -> np.ndarray | None:
-    """Columns of labels as int64 (N, columns); None where they are no whole numbers."""
-    # Nothing else is made an array of: a list of lists of the same lists could fill any memory.
+    """Columns of labels as int64 (N, columns); None unless they are whole numbers."""
+    # Converting anything else is unsafe: nested lists that share elements could fill the memory.
     if not all(map(_is_whole_numbers, columns)):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What all data sets share: their arguments, and what each of them says of itself."""
+"""The base class of all data sets: their arguments, and what a subclass must define."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ class ImageDataset(ImageSplit, ImageTransforms):
     """Labelled images, with MindVision's arguments.
 
     `run()` returns a MindSpore dataset of batches with the columns `image`, float32 (N, C, H, W)
-    normalised by `mean` and `std`, and `label`, int32 (N,); with mixup or cutmix the label is
+    normalised by `mean` and `std`, and `label`, int32 (N,); with mixup or CutMix the label is
     float32 (N, classes). Batches of "train" all have `batch_size` images; the other splits end with
-    a shorter one, so that every image counts once. `len()` is the number of images of the split.
+    a shorter batch, so that every image counts once. `len()` is the number of images of the split.
 
     Args:
-        path: folder of the data set; each class says how it is searched.
+        path: folder of the data set; each class documents how it is searched.
         split: "train", "test", or "val" for the images that are held out of "train".
         transform: operations on the uint8 image (H, W, C) in place of `default_transform()`.
         target_transform: operations on the label, before it becomes int32.
-        batch_size: images in a batch.
+        batch_size: images per batch.
         repeat_num: how often `run()` repeats the images.
-        shuffle: new order every epoch; None is True for "train" alone. Order and augmentation
+        shuffle: a new order every epoch; None means True for "train" only. Order and augmentation
             follow from `mindspore.set_seed`.
-        num_parallel_workers: threads of each step that takes single images; None is one for each
-            core. The images do not depend on it, but for random operations in `transform`.
-        num_shards, shard_id: keep the images of one worker of several.
+        num_parallel_workers: threads that process single images; None means one per core. The
+            images do not depend on it, except for random operations in `transform`.
+        num_shards, shard_id: number of workers, and which of them gets these images.
         resize: side of the square images, or (height, width), in pixels.
-        download: download the data set if it is not there.
-        validation_fraction: part of the training images held out as "val", in [0, 1).
-        validation_seed: which images these are.
-        split_rule: how they are chosen, "order" or "path" (see `mindres.data.splits`); None is the
-            class's own rule.
+        download: download the data set if it is missing.
+        validation_fraction: fraction of the training images to hold out as "val", in [0, 1).
+        validation_seed: seed of their choice.
+        split_rule: how they are chosen, "order" or "path" (see `mindres.data.splits`); None means
+            the class's own rule.
         auto_augment: a name in `mindres.data.AUTO_AUGMENT`, before the class's own augmentation.
         random_erasing: probability of erasing a rectangle (arXiv:1708.04896).
-        mixup: the alpha of mixup (arXiv:1710.09412); 0 is off.
-        cutmix: the alpha of CutMix (arXiv:1905.04899); 0 is off.
-        augment: False takes training images as they are.
+        mixup: alpha of mixup (arXiv:1710.09412); 0 for none.
+        cutmix: alpha of CutMix (arXiv:1905.04899); 0 for none.
+        augment: False for training images without augmentation.
         standardize: False leaves images in [0, 1]; their `mean` is then 0 and their `std` 1.
-        channels: of the images, one of the class's `channel_choices`; None is the first of them.
+        channels: channels of the images, one of `channel_choices`; None means the first.
         skip_broken: leave out broken image files, and print how many (folders of images only).
 
     Raises:
         UserError: an argument is out of range, or the files are missing or damaged.
     """
 
-    # What each class says of its images, beside what its bases have.
+    # What each class defines, beside what its bases have.
     classes: tuple[str, ...] = ()
     splits: tuple[str, ...] = ("train", "val", "test")
     channel_choices: tuple[int, ...] = (3,)  # one grey channel may be repeated
-    balanced = False  # whether shuffled images are drawn so that classes come equally often
+    balanced = False  # whether shuffled images are drawn with all classes equally often
     further_options: tuple[str, ...] = ()  # arguments that other data sets do not take
 
     def __init__(
@@ -136,19 +136,16 @@ class ImageDataset(ImageSplit, ImageTransforms):
 
     @classmethod
     def missing_splits(cls, path, **options) -> tuple[str, ...]:
-        """Which of "val" and "test" the files in `path` do not have.
-
-        `options` are `further_options`.
-        """
+        """Which of "val" and "test" the files in `path` lack; `options` are `further_options`."""
         return ("val",)
 
     @classmethod
     def validation_split(cls, validation_fraction: float = 0.0) -> str:
-        """The split that training is validated on: "val" where images are held out, else "test"."""
+        """The split to validate on: "val" if images are held out, else "test"."""
         return "val" if validation_fraction > 0 else "test"
 
     def download(self) -> None:
-        """Download the data set if it is not there."""
+        """Download the data set if it is missing."""
         raise UserError(f"{self.name} cannot be downloaded")
 
     @abstractmethod
@@ -160,7 +157,7 @@ class ImageDataset(ImageSplit, ImageTransforms):
         """A MindSpore dataset of uint8 images (H, W, C) and labels, in the order of `sampler`."""
 
     def augmented_source(self, sampler):
-        """Like `source`, augmented and normalised, or None: MindSpore's operations do it then."""
+        """Like `source`, but augmented and normalised; None if MindSpore's operations do that."""
         return None
 
     @abstractmethod
@@ -168,19 +165,23 @@ class ImageDataset(ImageSplit, ImageTransforms):
         """The files that the images come from."""
 
     def use_classes(self, names) -> None:
-        """Number the classes as `names` does, which has all of them."""
+        """Number the classes in the order of `names`.
+
+        Raises:
+            UserError: that is not possible.
+        """
         if list(names) != list(self.classes):
             raise UserError(
                 f"the classes of {self.name} have other numbers in the checkpoint: name the "
-                "dataset that it was trained on"
+                "data set that it was trained on"
             )
 
     def existing_folder(self) -> Path:
-        """The folder `path`; `UserError` where there is none."""
+        """The folder `path`; raises `UserError` if there is none."""
         return arguments.existing_folder(self.path, self.name)
 
     def plain(self):
-        """The same images, each once, in the files' order, and not augmented."""
+        """A copy with every image once, in the order of the files and without augmentation."""
         other = copy.copy(self)
         other.augment = False
         other.shuffle = False
@@ -189,7 +190,7 @@ class ImageDataset(ImageSplit, ImageTransforms):
         return other
 
     def fingerprint(self) -> str:
-        """A digest that changes with the files, the choice among them, and what is done to them."""
+        """A digest of the files, the split and the transforms."""
         return files_and_options(self)
 
     def run(self):

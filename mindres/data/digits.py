@@ -1,4 +1,4 @@
-"""The handwritten digits that scikit-learn carries."""
+"""The handwritten digits that come with scikit-learn."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mindres.data.dataset import ImageDataset
 
 
 class Digits(ImageDataset):
-    """The 1,797 handwritten digits that scikit-learn carries, so that nothing need be fetched.
+    """The 1,797 handwritten digits of scikit-learn, which need no download.
 
-    8x8 grey images, enlarged to `resize` and repeated over three channels: 1,437 for "train" and
-    360 for "test", which never change, with the classes in proportion. Source: E. Alpaydin,
+    The 8x8 grey images are enlarged to `resize` and repeated over three channels. "train" has 1,437
+    and "test" 360 images, always the same, with the classes in proportion. Source: E. Alpaydin,
     C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998 (its
     test part).
     """
@@ -20,7 +20,7 @@ class Digits(ImageDataset):
     mean = (0.3053,) * 3
     std = (0.3760,) * 3
     native_size = (8, 8)
-    shift = 1  # never mirrored: a digit has a left and a right
+    shift = 1  # not mirrored, since a mirrored digit is another sign
     classes = tuple("0123456789")
 
     def prepare(self):
@@ -48,4 +48,4 @@ class Digits(ImageDataset):
         )
 
     def download(self):
-        """Nothing to fetch."""
+        """Do nothing: there is nothing to download."""

@@ -1,4 +1,4 @@
-"""Tells whether images and what is done to them are the same as before."""
+"""Digests of data sets, by which cached results are found again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 
 
 def files_and_options(data) -> str:
-    """A digest that changes with the files, the choice among them, and what is done to them."""
+    """A digest of the files, the split and the transforms of `data`."""
     stats = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in data.files()]
     plain_types = (str, int, float, bool, tuple, type(None))
     options = {name: value for name, value in vars(data).items() if isinstance(value, plain_types)}

@@ -23,32 +23,31 @@ from mindres.errors import UserError
 
 
 class ImageFolder(ImageDataset):
-    """The user's own images in folders: `train/<class>/*.jpg` and so on, or `<class>/*.jpg` alone.
+    """The user's own images in folders: `train/<class>/*.jpg` and so on, or only `<class>/*.jpg`.
 
-    Beside `train/` lies `val/` or `test/`, or both. Where the one that is asked for is not there,
-    the other is read, and `split` says which. A single tree is split into "train" and "val" by
-    `validation_fraction` (0.2 where it is not given), and with `test_fraction` "test", about in
-    proportion in each class: which of them a file belongs to follows from its own path, whatever
-    other files come or go. "all" is every image.
+    Beside `train/` there is `val/` or `test/`, or both. If the requested one is missing, the other
+    is used, and `split` is set to it. A single tree is divided into "train", "val" by
+    `validation_fraction` (0.2 by default), and "test" by `test_fraction`, about in proportion in
+    each class. The split of a file follows from its own path, and does not change if other files
+    are added or removed. "all" is every image.
 
-    The beginning and the end of every new file are looked at before training; other damage is met
-    when the image is first read. With `skip_broken` every new image is read once before, so that
-    each training and evaluation leaves out the same ones. What was found is kept in the user's
-    cache.
+    Before training, the beginning and the end of every new file are checked; other damage is found
+    when the image is first read. With `skip_broken` every new image is decoded beforehand, so that
+    all runs and evaluations leave out the same ones. The results are kept in the user's cache.
 
-    Images are read as `mindres.data.images.read_image` reads them for prediction. For training a
-    large JPEG of which few pixels are needed is read at a half, a quarter or an eighth of its size.
+    Images are read as for prediction, by `mindres.data.images.read_image`. For training, a large
+    JPEG of which few pixels are needed is read at a half, a quarter or an eighth of its size.
 
     Args:
-        test_fraction: part of the training images held out as "test", in [0, 1).
-        group: a regular expression; files in whose paths (relative to the folder of the class
-            folders) it finds the same text, or the same first group, are held out together.
-        without: a CSV file whose column `path` names images that are left out of "train", such as
-            check.csv of `mindres check`; no image moves to another split by it.
-        others: those of `ImageDataset`.
+        test_fraction: fraction of the training images to hold out as "test", in [0, 1).
+        group: a regular expression; files stay in one split if it finds the same text, or the same
+            first group, in their paths relative to the folder of the class folders.
+        without: a CSV file whose column `path` names images to leave out of "train", such as
+            check.csv of `mindres check`; the other images stay in their splits.
+        others: arguments of `ImageDataset`.
     """
 
-    # ImageNet's, which published weights were trained with.
+    # The values of ImageNet, with which published weights were trained.
     mean = (0.485, 0.456, 0.406)
     std = (0.229, 0.224, 0.225)
     mirrored = True
@@ -56,13 +55,13 @@ class ImageFolder(ImageDataset):
     split_rule = "path"
     splits = ("train", "val", "test", "all")
     further_options: tuple[str, ...] = ("test_fraction", "group")
-    _parts: dict[str, np.ndarray] | None = None  # of `parts`, where it was asked for
+    _parts: dict[str, np.ndarray] | None = None  # the result of `parts`
 
     def __init__(self, *arguments, test_fraction=0.0, group=None, without=None, **others):
         self.test_fraction = test_fraction
         self.group = group
         self.without = without
-        # A tuple, so that it counts in the fingerprint.
+        # A tuple, which the fingerprint includes.
         self.left_out = tuple(sorted(listed_files(without))) if without else ()
         super().__init__(*arguments, **others)
 
@@ -82,7 +81,7 @@ class ImageFolder(ImageDataset):
         self.root = tree.root
         self.split = tree.split
         self.classes = tree.classes
-        one_tree = tree.root == path  # or all splits of several
+        one_tree = tree.root == path  # also for all splits of several trees
         if one_tree:
             self.validation_fraction = self.validation_fraction or 0.2
         # Whether the images are training images of which some are held out.
@@ -93,20 +92,26 @@ class ImageFolder(ImageDataset):
         self._leave_broken_out()
 
     def _leave_broken_out(self) -> None:
-        """Keep the images that can be read; `UserError` for others, unless these are skipped."""
+        """Leave out broken images, or raise `UserError` for them without `skip_broken`."""
         count = len(self.images)
         broken = find_broken(self.images, read_all=self.skip_broken)
         if not broken:
             return
-        told = broken_images(self.images, broken)
+        described = broken_images(self.images, broken)
         if not self.skip_broken:
-            raise UserError(f"{told}; delete it, or leave broken images out with `skip_broken`")
+            raise UserError(
+                f"{described}; delete it, or leave broken images out with `skip_broken`"
+            )
         counted = "1 broken image" if len(broken) == 1 else f"{len(broken)} broken images"
-        _warn(f"left out of {count} images: {counted}: {told}")
+        _warn(f"left out of {count} images: {counted}: {described}")
         self.images.keep(~np.isin(np.arange(count), list(broken)))
 
     def use_classes(self, names) -> None:
-        """Number the classes as `names` does; `UserError` where one of them is not among these."""
+        """Number the classes in the order of `names`, which may have more.
+
+        Raises:
+            UserError: a class is missing from `names`.
+        """
         numbers = {name: number for number, name in enumerate(names)}
         for name in self.classes:
             if name not in numbers:
@@ -130,12 +135,12 @@ class ImageFolder(ImageDataset):
         return without_listed(self, chosen, set(self.left_out))
 
     def fractions(self) -> dict[str, float]:
-        """The parts of the training images that are held out, by the split that they make."""
+        """The fractions of the training images that are held out, by split."""
         shares = {"val": self.validation_fraction, "test": self.test_fraction}
         return {name: share for name, share in shares.items() if share}
 
     def keys(self) -> list[bytes]:
-        """A name for each image by which it is held out; images of one name stay together."""
+        """The key of each image; images with the same key stay in one split."""
         return group_keys(self.images.names(), self.group)
 
     def parts(self) -> dict[str, np.ndarray]:
@@ -184,12 +189,12 @@ class ImageFolder(ImageDataset):
 
     def fit(self):
         if self.augment:
-            return []  # RandomResizedCrop has done it
+            return []  # RandomResizedCrop has resized it
         edge = round(min(self.resize) / self.crop_fraction)
         return [vision.Resize(edge, vision.Inter.BICUBIC), vision.CenterCrop(self.resize)]
 
 
 @functools.cache
 def _warn(sentence: str) -> None:
-    """Say it once, for all the splits that are opened; standard output may be a JSON document."""
+    """Print a warning once, for all splits, on standard error: the output may be JSON."""
     print(f"mindres: warning: {sentence}", file=sys.stderr, flush=True)

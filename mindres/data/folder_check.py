@@ -1,7 +1,7 @@
 """Finds the broken images of a folder, and remembers the whole ones in the user's cache.
 
-The beginning and the end of a file tell whether it was cut, is empty or is no image. Other damage
-is met when the image is first read; to leave such images out, all of them are read before.
+The beginning and the end of a file show whether it is truncated, empty or not an image. Other
+damage is found only when the image is decoded; to leave such images out, all are decoded first.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from mindres.data.labelled_images import LabelledImages
 from mindres.errors import UserError
 
 NAMED = 5  # broken images are named in a message up to this number, and in a file beyond it
-AT_ONCE = 1000  # files that a thread looks at before it asks for more
+AT_ONCE = 1000  # files per task of a thread
 PNG = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"IEND\xaeB`\x82"
 
 
 def find_broken(labelled: LabelledImages, read_all: bool) -> dict[int, str]:
-    """The broken images, by their number, and why they cannot be read.
+    """The broken images by number, with the reasons why they cannot be read.
 
-    Files of the same size and time as when they were last found whole are not opened.
+    Files that were found whole before are not opened again unless size or time has changed.
 
     Args:
         labelled: the images.
-        read_all: read every image to its end; otherwise look at its beginning and its end.
+        read_all: decode every image, instead of checking its beginning and its end.
     """
     checked = CheckedImages(labelled)
     numbers = checked.less_than(READ_WHOLE if read_all else LOOKS_WHOLE)
@@ -63,7 +63,7 @@ def _look(labelled: LabelledImages, numbers: Iterable[int], read_all: bool) -> d
 
 
 def looks_whole(path: bytes) -> bool:
-    """Whether a file begins and ends as an image does; False where it must be read to tell."""
+    """Whether a file begins and ends like a whole image; False if it must be decoded to tell."""
     try:
         opened = os.open(path, os.O_RDONLY)
         try:
@@ -86,7 +86,7 @@ def looks_whole(path: bytes) -> bool:
 
 
 def what_is_wrong(path: bytes) -> str | None:
-    """Why an image cannot be read; None where all of it can be."""
+    """Why an image cannot be read; None if it can."""
     try:
         images.read_image(os.fsdecode(path))
     except UserError as error:
@@ -95,7 +95,7 @@ def what_is_wrong(path: bytes) -> str | None:
 
 
 def broken_images(labelled: LabelledImages, broken: dict[int, str]) -> str:
-    """The broken images in words: their names where they are few, else the file that has them."""
+    """A description of the broken images: all if they are few, else a file that lists them."""
     lines = [
         f"{images.shown(labelled.path(i))} cannot be read: {broken[i]}" for i in sorted(broken)
     ]

@@ -1,7 +1,7 @@
-"""The MindSpore datasets of a folder's images: as they are, or random parts of them for training.
+"""The MindSpore datasets of a folder's images: whole images, or random crops for training.
 
-Order and augmentation follow from MindSpore's seed alone, whatever the number of threads: one
-thread draws the random numbers, those that read and prepare images draw none.
+Order and augmentation follow from MindSpore's seed, whatever the number of threads: one thread
+draws all random numbers, and those that read and prepare images draw none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mindres.data.random_crop import NUMBERS, random_crop
 
 
 def folder_source(labelled: LabelledImages, sampler, workers: int) -> ds.Dataset:
-    """A dataset of uint8 images (H, W, 3) and labels, read by as many threads as `workers`."""
+    """A dataset of uint8 images (H, W, 3) and labels, read by `workers` threads."""
     numbered = ds.GeneratorDataset(
         NumberedLabels(labelled.labels), ["image", "label"], sampler=sampler, num_parallel_workers=1
     )
@@ -29,9 +29,9 @@ def folder_source(labelled: LabelledImages, sampler, workers: int) -> ds.Dataset
 
 
 def random_crops(data, sampler) -> ds.Dataset:
-    """A dataset of random parts of the images of an `ImageFolder`, normalised, and of labels.
+    """A dataset of random crops of an `ImageFolder`, float32 (3, H, W), normalised, and labels.
 
-    float32 (3, H, W) at the size `data.resize`.
+    H and W are `data.resize`.
     """
     drawn = ds.GeneratorDataset(
         Draws(data.labels(), data.shard_id or 0),
@@ -60,7 +60,7 @@ class NumberedLabels:
 class Draws(NumberedLabels):
     """The number of each image, the random numbers of its augmentation, and its label.
 
-    The generator restarts when MindSpore's seed changes; one thread must ask for the items.
+    The generator restarts when MindSpore's seed changes; only one thread may read the items.
     """
 
     def __init__(self, labels: np.ndarray, shard: int):
@@ -76,9 +76,9 @@ class Draws(NumberedLabels):
 
 
 def _reader_of_crops(data):
-    """A function of an image's number and of random numbers: float32 (3, H, W).
+    """A function from an image's number and random numbers to its crop, float32 (3, H, W).
 
-    A function, since MindSpore copies other objects for each epoch with all they hold.
+    It is a function because MindSpore copies objects, with all that they hold, for each epoch.
     """
     labelled, size = data.images, data.resize
     levels = np.arange(256, dtype=np.uint8)[None, None, :, None]

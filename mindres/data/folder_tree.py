@@ -13,27 +13,27 @@ from mindres.data.image_files import IMAGE_SUFFIXES, image_names_below
 from mindres.data.labelled_images import LabelledImages
 from mindres.errors import UserError
 
-# Where the images of a split lie, beside `train`: the first of these folders that is there.
+# The folder of a split beside `train`: the first of these that exists.
 SPLIT_FOLDERS = {
     "train": ("train",),
     "val": ("val", "validation", "valid", "test"),
     "test": ("test", "val", "validation", "valid"),
 }
-# The name of a split by that of its folder.
+# The split of each folder name.
 SPLITS = {"train": "train", "test": "test", "val": "val", "validation": "val", "valid": "val"}
-# A folder with one of these files is that of a training, and no class.
+# A folder with one of these files is the folder of a run, not of a class.
 RUN_FILES = ("best.ckpt", "last.ckpt", "history.csv")
 
 
 @dataclass
 class Tree:
-    """Image files and their labels; class names are those of the training images' folders."""
+    """Image files and their labels; the classes are those of the training images."""
 
-    root: Path  # what names of files are relative to: the folder of the class folders
-    split: str  # what the images are
+    root: Path  # the folder of the class folders, which file names are relative to
+    split: str  # the split of the images
     classes: tuple[str, ...]
     images: LabelledImages
-    left_out: list[str]  # a sentence for each folder that is no class
+    left_out: list[str]  # a sentence for each folder that is not a class
 
 
 def missing_splits(path: Path) -> tuple[str, ...]:
@@ -46,21 +46,21 @@ def find_tree(path: Path, split: str, held_out: Collection[str] = ()) -> Tree:
     """The images of a split below `path`.
 
     Args:
-        path: holds `train/<class>/` with a folder of another split beside it, or `<class>/` alone.
-        split: "train", "val", "test", or "all" for every image. Where it has no folder, that of the
-            other one is taken, and the tree's `split` says so; all of one tree but what is trained
-            on is "val".
-        held_out: which of "val" and "test" are a part of the training images.
+        path: a folder with `train/<class>/` and a folder of another split, or with `<class>/`.
+        split: "train", "val", "test", or "all" for every image. If it has no folder, that of the
+            other one is used, and the tree's `split` says so. In a single tree, all images that are
+            not trained on are "val".
+        held_out: which of "val" and "test" are part of the training images.
 
     Raises:
-        UserError: there are fewer than two classes, or `train` stands alone.
+        UserError: there are fewer than two classes, or `train` is the only split.
     """
     folders, split = _folders_of_split(path, split, held_out)
     root = folders[0] if len(folders) == 1 else path
     names = path / "train" if (path / "train").is_dir() else path
     classes, left_out = _classes(names)
     for folder in folders:
-        _refuse_strangers(folder, names, classes)
+        _refuse_unknown_classes(folder, names, classes)
     images = LabelledImages(root, _labelled_names(root, folders, classes))
     counts = np.bincount(images.labels, minlength=len(classes))
     left_out += [
@@ -77,7 +77,7 @@ def find_tree(path: Path, split: str, held_out: Collection[str] = ()) -> Tree:
 
 
 def _labelled_names(root: Path, folders: list[Path], classes) -> Iterator[tuple[str, int]]:
-    """Yield the names of the images, relative to `root`, class by class, and their labels."""
+    """Yield the name of each image, relative to `root`, and its label, class by class."""
     for label, name in enumerate(classes):
         for folder in folders:
             inner = os.path.relpath(folder / name, root)
@@ -86,7 +86,7 @@ def _labelled_names(root: Path, folders: list[Path], classes) -> Iterator[tuple[
 
 
 def _folders_of_split(path: Path, split: str, held_out) -> tuple[list[Path], str]:
-    """The folders that hold the class folders of a split, and what the images in them are."""
+    """The folders with the class folders of a split, and the split of the images in them."""
     if not (path / "train").is_dir():
         return [path], split if split in ("train", "all", *held_out) else "val"
     if split == "all":
@@ -109,31 +109,31 @@ def _folders_in_words(count: int) -> str:
 
 
 def _classes(folder: Path) -> tuple[list[str], list[str]]:
-    """The names of the class folders, and a sentence for each folder that is none."""
+    """The names of the class folders, and a sentence for each folder that is not one."""
     names, left_out = [], []
     for child in _folders(folder):
         reason = _why_no_class(child)
         if reason is None:
             names.append(child.name)
         else:
-            left_out.append(f"{child} is no class: {reason}")
+            left_out.append(f"{child} is not a class: {reason}")
     if len(names) < 2:
-        told = "".join(f"; {sentence}" for sentence in left_out[:3])
+        others = "".join(f"; {sentence}" for sentence in left_out[:3])
         raise UserError(
             f"{folder} holds {_folders_in_words(len(names))} with images, and at least two are "
-            f"needed: expected train/<class>/*.jpg or <class>/*.jpg{told}"
+            f"needed: expected train/<class>/*.jpg or <class>/*.jpg{others}"
         )
     return names, left_out
 
 
 def _why_no_class(folder: Path) -> str | None:
-    """Why a folder is not one of a class; None where it is."""
+    """Why a folder is not that of a class; None if it is."""
     try:
         os.listdir(folder)
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
     if any((folder / name).exists() for name in RUN_FILES):
-        return "it is the folder of a training"
+        return "it is the folder of a training run"
     if next(image_names_below(folder), None) is None:
         return "it holds no images"
     return None
@@ -143,8 +143,8 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _refuse_strangers(folder: Path, names: Path, classes: list[str]) -> None:
-    """Raise `UserError` for a folder of images in `folder` that is no class of `names`."""
+def _refuse_unknown_classes(folder: Path, names: Path, classes: list[str]) -> None:
+    """Raise `UserError` if `folder` has a class that the folder `names` lacks."""
     if folder == names:
         return
     for child in _folders(folder):

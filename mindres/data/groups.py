@@ -1,4 +1,4 @@
-"""Which images must stay together when images are held out, and whether there are enough."""
+"""Groups of images that stay in one split, and whether classes are large enough to be split."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from mindres.errors import UserError
 
 
 def group_keys(own: list[bytes], pattern: str | None) -> list[bytes]:
-    """A name for each file; files of one name stay together.
+    """A key for each file; files with the same key stay together.
 
-    It is the file's own path, or what the regular expression `pattern` finds in it: its first
-    group, or all of it where it has none. Files in which it finds nothing stand alone.
+    Args:
+        own: the paths of the files.
+        pattern: a regular expression whose first group, or whole match, in a path is the key; a
+            file without a match has its path as its key, as all have if this is None.
 
     Raises:
-        UserError: `pattern` is no regular expression, or finds nothing in any path.
+        UserError: `pattern` is not a regular expression, or matches in no path.
     """
     if pattern is None:
         return own
     try:
         expression = re.compile(os.fsencode(pattern))
     except re.error as error:
-        raise UserError(f"`group` {pattern} is no regular expression: {error}") from None
+        raise UserError(f"`group` {pattern} is not a regular expression: {error}") from None
     found = [expression.search(name) for name in own]
     if not any(found):
         raise UserError(
             f"`group` {pattern} finds nothing in the images' paths, such as "
-            f"{os.fsdecode(own[0])}: it must be "
-            "a regular expression for the part of the path that says what belongs together"
+            f"{os.fsdecode(own[0])}: give a regular expression for the part of the path that "
+            "images of a group share"
         )
     return [
         name if match is None else b"group/" + match[min(1, expression.groups)]
@@ -40,10 +42,10 @@ def check_class_sizes(labels, classes, keys, least: int) -> None:
     """Raise `UserError` for a class with fewer than `least` images or groups, unless it has none.
 
     Args:
-        labels: of the images, (N,).
-        classes: names by label.
-        keys: of the images, (N,): those of one key stay together.
-        least: how many parts the images are split into.
+        labels: labels of the images, (N,).
+        classes: class names by label.
+        keys: keys of the images, (N,); images with the same key stay together.
+        least: the number of parts that the images are divided into.
     """
     members: dict[int, set] = {}
     singles: dict[int, int] = {}
@@ -55,12 +57,12 @@ def check_class_sizes(labels, classes, keys, least: int) -> None:
             continue
         name = classes[label]
         images = singles[label]
-        told = f"{images} image{'s' * (images > 1)}"
+        counted = f"{images} image{'s' * (images > 1)}"
         if len(found) < images:
-            told += f" in {len(found)} group{'s' * (len(found) > 1)}"
+            counted += f" in {len(found)} group{'s' * (len(found) > 1)}"
         raise UserError(
-            f"the class {name!r} has {told}, and needs one to train on and {WORDS[least - 1]} to "
-            "hold out: add images to it, or move its folder away"
+            f"the class {name!r} has {counted}, and needs one to train on and {WORDS[least - 1]} "
+            "to hold out: add images to it, or move its folder away"
         )
 
 

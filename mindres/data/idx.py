@@ -1,4 +1,4 @@
-"""Reads MNIST's idx files: a header of big-endian numbers, then a byte for each pixel or label."""
+"""Reads MNIST's idx files: a header of big-endian numbers, then a byte per pixel or label."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIDE = 28  # pixels
 
 
 def find_idx(folders: list[Path], name: str) -> Path | None:
-    """The file `name` in the first of the folders that has it, packed by gzip or not; else None."""
+    """The file `name` or its .gz in the first of the folders that has it, or None."""
     for folder in folders:
         for path in (folder / name, folder / f"{name}.gz"):
             if path.is_file():
@@ -29,9 +29,9 @@ def find_idx(folders: list[Path], name: str) -> Path | None:
 
 
 def unpack_together(paths: list[Path]) -> list[Path]:
-    """These files where they are, or unpacked side by side in the user's cache.
+    """The paths of these files in one folder, unpacked to the user's cache if necessary.
 
-    MindSpore reads images and labels from one folder.
+    MindSpore reads images and labels from the same folder.
     """
     if all(path.suffix != ".gz" and path.parent == paths[0].parent for path in paths):
         return paths
@@ -51,28 +51,34 @@ def _unpack(path: Path, target: Path) -> None:
         try:
             archives.copy(packed, out)
         except (EOFError, gzip.BadGzipFile, zlib.error, ValueError) as error:
-            raise UserError(f"{path} is damaged: {error}; fetch the dataset again") from None
+            raise UserError(f"{path} is damaged: {error}; download the data set again") from None
 
 
 def check_idx(images: Path, labels: Path, num_classes: int) -> np.ndarray:
-    """The labels, uint8 (N,), once both files are seen to hold what their headers promise."""
+    """The labels, uint8 (N,), after checking both files.
+
+    Raises:
+        UserError: a file is damaged, or the files do not fit together.
+    """
     image_count = _count(images, IMAGES_MAGIC, header=16, item=SIDE * SIDE)
     label_count = _count(labels, LABELS_MAGIC, header=8, item=1)
     found = np.fromfile(labels, np.uint8, offset=8)
     if image_count != label_count or found.max() >= num_classes:
-        raise UserError(f"{labels} does not fit {images}: fetch the dataset again")
+        raise UserError(f"{labels} does not fit {images}: download the data set again")
     return found
 
 
 def _count(path: Path, magic: int, header: int, item: int) -> int:
-    """How many items of `item` bytes follow the header.
+    """The number of items of `item` bytes after the header.
 
     Raises:
-        UserError: the file has another magic number or size than it should.
+        UserError: the magic number or the size of the file is wrong.
     """
     with open(path, "rb") as file:
         head = file.read(header)
     found_magic, count = struct.unpack(">II", head[:8]) if len(head) == header else (0, 0)
     if found_magic != magic or not count or path.stat().st_size != header + count * item:
-        raise UserError(f"{path} is damaged or no idx file of MNIST: fetch the dataset again")
+        raise UserError(
+            f"{path} is damaged or not an idx file of MNIST: download the data set again"
+        )
     return count

@@ -12,17 +12,14 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".ti
 
 
 def images_below(folder: Path) -> list[Path]:
-    """The image files below `folder`, in order; a symbolic link that leads nowhere is one, too.
-
-    It is broken, and whoever reads it says so.
-    """
+    """The image files below `folder`, in order; dangling symbolic links are included."""
     return [folder / name for name in image_names_below(folder)]
 
 
 def image_names_below(folder: Path | str, inner: str = "") -> Iterator[str]:
-    """The names of the image files below `folder`, relative to it, in the order of `Path`.
+    """Yield the names of the image files below `folder`, relative to it, in the order of `Path`.
 
-    Folders that cannot be read, and links to folders, are passed over.
+    Folders that cannot be read, and links to folders, are skipped.
     """
     try:
         with os.scandir(os.path.join(folder, inner)) as found:
@@ -43,7 +40,7 @@ def _is_image_name(name: str) -> bool:
 
 
 def image_files(folder) -> list[Path]:
-    """The image files below `folder`, in order; `UserError` when there are none."""
+    """The image files below `folder`, in order; raises `UserError` if there are none."""
     folder = Path(os.path.expanduser(folder))
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}")

@@ -1,4 +1,4 @@
-"""How large the images of a folder are, and how much of them a crop leaves."""
+"""The sizes of the images of a folder, and how much of them is left by cropping."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SAMPLED = 300  # images whose headers are read
 
 @dataclass
 class Sizes:
-    """Of a sample of images, the medians.
+    """Medians over a sample of images.
 
-    width, height: pixels.
-    shown: the share of an image's area that is seen outside of training.
+    width, height: the size in pixels.
+    shown: the fraction of an image's area that validation and prediction use.
     """
 
     width: int
@@ -26,13 +26,13 @@ class Sizes:
 
 
 def image_sizes(data: ImageDataset) -> Sizes | None:
-    """The sizes of the images of `data`; None where all have one size and none is cropped."""
+    """The sizes of the images of `data`; None if they all have the same and are not cropped."""
     if data.native_size is not None:
         return None
     images = data.images  # type: ignore[attr-defined]
     found = []
     for path, _ in images[:: -(-len(images) // SAMPLED)]:
-        with Image.open(path) as image:  # which reads no more than the header
+        with Image.open(path) as image:  # this reads only the header
             found.append(image.size)
     sizes = np.array(found, float)
     return Sizes(
@@ -43,7 +43,7 @@ def image_sizes(data: ImageDataset) -> Sizes | None:
 
 
 def _shown(sizes: np.ndarray, data: ImageDataset) -> np.ndarray:
-    """The shares of the images' areas, (N,), that the middle crop of `data` leaves."""
+    """The fraction of each image's area, (N,), that the centre crop of `data` keeps."""
     height, width = data.resize
     scale = min(height, width) / data.crop_fraction / sizes.min(axis=1)
     left = np.minimum(1, np.array([width, height]) / (scale[:, None] * sizes))

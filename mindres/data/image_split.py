@@ -1,4 +1,4 @@
-"""Which of the images in the files of a data set belong to a split."""
+"""The images of a split among those in the files of a data set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mindres.data import sampling, splits
 
 
 class ImageSplit(ABC):
-    """The images of a split, by their places among those in the files; a part of `ImageDataset`."""
+    """The images of a split, by their indices in the files; a base of `ImageDataset`."""
 
     split: str
     split_rule = "order"
@@ -18,7 +18,7 @@ class ImageSplit(ABC):
     validation_seed: int
 
     def __len__(self) -> int:
-        """The number of images of the split, those of all shards together."""
+        """The number of images of the split, in all shards together."""
         indices = self.indices()
         return len(self.labels()) if indices is None else len(indices)
 
@@ -27,11 +27,11 @@ class ImageSplit(ABC):
         """The labels of all images in the files; "val" has the files of "train"."""
 
     def train_and_val(self) -> tuple[np.ndarray, np.ndarray]:
-        """The indices of the images trained on, and of those held out of training."""
+        """The indices of the training images and of the held-out images."""
         return splits.split_by_order(self.labels(), self.validation_fraction, self.validation_seed)
 
     def indices(self) -> np.ndarray | None:
-        """Which of the images in the files the split has; None for all."""
+        """The indices of the split's images in the files; None for all."""
         return sampling.split_indices(self)
 
     def split_labels(self) -> np.ndarray:
@@ -40,5 +40,5 @@ class ImageSplit(ABC):
         return self.labels() if indices is None else self.labels()[indices]
 
     def image_names(self) -> list[str] | None:
-        """The file of each image of the split, in their order; None where images have none."""
+        """The file of each image of the split; None if images have no files of their own."""
         return None

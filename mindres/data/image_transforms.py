@@ -1,4 +1,4 @@
-"""What is done to each image of a data set: augmentation, resizing, normalisation."""
+"""The operations on images of a data set: augmentation, resizing, normalisation."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from mindres.data import augment as augmentations
 
 
 class ImageTransforms:
-    """The operations on single images, in MindSpore's terms; a part of `ImageDataset`."""
+    """MindSpore operations on single images; a base of `ImageDataset`."""
 
-    # What each class says of its images.
-    mean: tuple[float, ...] = ()  # of values in [0, 1], for each channel
+    # What each class defines.
+    mean: tuple[float, ...] = ()  # of values in [0, 1], by channel
     std: tuple[float, ...] = ()
-    native_size: tuple[int, int] | None = None  # of the files, where all have the same
+    native_size: tuple[int, int] | None = None  # (height, width) of all images, or None
     mirrored = False  # whether a mirror image belongs to the same class
-    shift = 0  # by up to how many of its own pixels a training image is shifted
-    crop_fraction = 1.0  # of the shorter side, kept of an image that is not for training
+    shift = 0  # largest shift of a training image in pixels of the file
+    crop_fraction = 1.0  # fraction of the shorter side that is kept outside of training
 
-    # What is asked for.
+    # Arguments of `ImageDataset`.
     resize: tuple[int, int]
     auto_augment: str
     augment: bool
@@ -42,7 +42,7 @@ class ImageTransforms:
         return [*self.policy(), *self.augmentation()] if self.augment else []
 
     def convert(self) -> list:
-        """The operations that give an image of the files its `channels`."""
+        """The operations that give an image its `channels`."""
         return []
 
     def default_transform(self) -> list:
@@ -56,13 +56,13 @@ class ImageTransforms:
         return [vision.Resize(self.resize, vision.Inter.BICUBIC)]
 
     def normalize(self) -> list:
-        """uint8 (H, W, C) to float32 (C, H, W): scaled to [0, 1], less `mean`, divided by `std`."""
+        """The operations from uint8 (H, W, C) to float32 (C, H, W), normalised by mean and std."""
         mean = [255 * m for m in self.mean]
         std = [255 * s for s in self.std]
         return [vision.Normalize(mean, std), vision.HWC2CHW()]
 
     def _set_normalization(self, standardize: bool) -> None:
-        """Set `mean` and `std` for each of the channels."""
+        """Set `mean` and `std` for each channel."""
         if len(self.mean) == 1:
             self.mean = self.mean * self.channels
             self.std = self.std * self.channels

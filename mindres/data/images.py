@@ -1,4 +1,4 @@
-"""Reads any image file as RGB, the same for training and for prediction."""
+"""Reads any image file as RGB, in the same way for training and prediction."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from PIL import ExifTags, Image
 
 from mindres.errors import UserError
 
-# Pixels: with what its mode takes, less than a gigabyte; a telephone's photograph has 50 million.
+# Pixels: less than a gigabyte in any mode; a phone's photograph has up to 50 million.
 LARGEST_IMAGE = 55_000_000
 LARGEST_DRAFT = (4096, 4096)  # where a larger JPEG may be read at a half, a quarter or an eighth
-JPEG_END = b"\xff\xd9"  # the last bytes of a JPEG that was not cut
-# Formats and modes of which OpenCV reads the same pixels as Pillow. To Pillow a telephone's JPEG
-# with a second picture is MPO.
+JPEG_END = b"\xff\xd9"  # the last bytes of a whole JPEG
+# The formats and modes in which OpenCV reads the same pixels as Pillow. Pillow's MPO is a phone's
+# JPEG with a second image.
 PLAIN_FORMATS = ("JPEG", "MPO")
 PLAIN_MODES = ("RGB", "L")
-# What turns an image upright, by its EXIF orientation; 1 is upright.
+# The operation that turns an image upright, by its EXIF orientation; 1 is upright.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -35,41 +35,41 @@ TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 
 
 def read_image(source, name=None) -> np.ndarray:
-    """An image as uint8 RGB (H, W, 3), turned as its EXIF orientation says.
+    """Read an image as uint8 RGB (H, W, 3), turned by its EXIF orientation.
 
-    Any mode that Pillow reads: grey, palette and CMYK become RGB, 16 bits a value become 8, what is
-    transparent becomes white, and of an animation the first frame is taken.
+    All of Pillow's modes are supported: grey, palette and CMYK become RGB, 16-bit values become
+    8-bit, transparency becomes white, and an animation is its first frame.
 
     Args:
         source: a path, or a binary file.
-        name: of the image in messages; None for that of the source.
+        name: the image's name in messages; None for that of the source.
 
     Raises:
         UserError: the image cannot be read.
     """
     with readable(source if name is None else name), Image.open(source) as image:
         _shrink(image)
-        image.load()  # which turns a TIFF
+        image.load()  # this turns a TIFF upright
         turn = _turn(image)
         return _rgb(image if turn is None else image.transpose(turn))
 
 
 @contextlib.contextmanager
 def readable(source) -> Iterator[None]:
-    """Turns what Pillow raises while it reads `source` into a `UserError` that names it."""
+    """Turn Pillow's errors in this block into a `UserError` that names `source`."""
     try:
         with warnings.catch_warnings():
-            # Pillow warns of metadata that it cannot use, and of more than 89 million pixels.
+            # Pillow warns of bad metadata, and of more than 89 million pixels.
             warnings.simplefilter("ignore")
             yield
     except MemoryError:
         raise UserError(f"{shown(source)} is larger than the memory") from None
-    except Exception as error:  # Pillow's decoders raise what the damaged field happens to cause
+    except Exception as error:  # Pillow's decoders raise many classes for damaged files
         raise UserError(f"{shown(source)} cannot be read as an image: {_reason(error)}") from None
 
 
 def is_plain(image: Image.Image) -> bool:
-    """Whether this opened file is a JPEG of which OpenCV reads the same pixels as `read_image`."""
+    """Whether an open image is a JPEG that OpenCV and `read_image` read alike."""
     return (
         image.format in PLAIN_FORMATS
         and image.mode in PLAIN_MODES
@@ -80,18 +80,18 @@ def is_plain(image: Image.Image) -> bool:
 
 
 def _shrink(image: Image.Image) -> None:
-    """Read a JPEG of too many pixels smaller; ValueError for another file of too many."""
+    """Scale a JPEG with too many pixels down while it is read; raise ValueError for others."""
     if image.width * image.height > LARGEST_IMAGE:
         image.draft(None, LARGEST_DRAFT)
     if image.width * image.height > LARGEST_IMAGE:
         raise ValueError(
-            f"it has {image.width:,} x {image.height:,} pixels, and {LARGEST_IMAGE:,} in all "
-            "are the most"
+            f"it has {image.width:,} x {image.height:,} pixels, more than the limit of "
+            f"{LARGEST_IMAGE:,}"
         )
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What turns the image upright; None where it is, or where its metadata cannot be read."""
+    """The operation that turns the image upright; None if it is, or if its EXIF cannot be read."""
     try:
         return TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged metadata: the image may still be sound
@@ -115,7 +115,7 @@ def _is_transparent(image: Image.Image) -> bool:
 
 
 def _from_floats(values: np.ndarray) -> np.ndarray:
-    """Grey values as uint8. They have no fixed range: up to 1, 255 or 65535 are all common."""
+    """Grey values as uint8; floats have no fixed range: up to 1, 255 and 65535 are common."""
     values /= next((top for top in (1, 255, 65535) if values.max() <= top), values.max())
     np.clip(values, 0, 1, out=values)
     values *= 255
@@ -128,12 +128,12 @@ def _repeated(grey: np.ndarray) -> np.ndarray:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
-        return "it is no image that Pillow knows"
+        return "Pillow does not recognise it"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def shown(source) -> str:
-    """A file name for messages: one line, whatever characters it has."""
+    """A file name for messages, on one line and with all characters printable."""
     if isinstance(source, io.IOBase):
         name = "standard input"
     else:

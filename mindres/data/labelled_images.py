@@ -1,4 +1,4 @@
-"""The image files of a data set and their labels, without a Python object for each file."""
+"""Image files and their labels, stored without a Python object for each file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LabelledImages(Sequence):
     def __init__(self, root: Path, labelled: Iterable[tuple[str | Path, int]]):
         self.root = root
         self._folder = os.fsencode(root)
-        self._names = bytearray()  # one after the other, each ended by a zero byte
+        self._names = bytearray()  # all names, each followed by a zero byte
         labels = array("q")
         for name, label in labelled:
             self._names += os.fsencode(name) + b"\0"

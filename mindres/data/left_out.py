@@ -1,4 +1,4 @@
-"""Images that a table such as check.csv of `mindres check` leaves out of training."""
+"""Leaves the images of a table such as check.csv of `mindres check` out of training."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def listed_files(table) -> set[str]:
 
 
 def without_listed(data, chosen: NDArray, listed: set[str]) -> NDArray:
-    """The positions of `chosen` images whose files are not listed.
+    """Those of the indices `chosen` whose files are not in `listed`.
 
     Raises:
-        UserError: none of a class are left.
+        UserError: no image of a class is left.
     """
     paths = data.files()
     kept = np.array([os.path.abspath(paths[i]) not in listed for i in chosen], bool)

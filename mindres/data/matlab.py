@@ -1,7 +1,7 @@
 """Reads arrays of numbers from MATLAB 5 files, in bounded memory.
 
-SciPy's reader makes room for whatever a damaged file promises, and builds any MATLAB object. This
-one reads the numeric arrays that a data set needs. Format: MathWorks, MAT-File Format, chapter 1.
+SciPy's reader allocates whatever size a damaged file states, and builds any MATLAB object. This one
+reads only numeric arrays. Format: MathWorks, MAT-File Format, chapter 1.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def read_arrays(path: Path, names: tuple[str, ...], most: int) -> dict[str, np.n
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     except (_Damaged, struct.error, zlib.error, ValueError) as error:
-        raise UserError(f"{path} is damaged or no MATLAB 5 file: {error}; fetch it again") from None
+        raise UserError(
+            f"{path} is damaged or not a MATLAB 5 file: {error}; download it again"
+        ) from None
     for name in names:
         if name not in found:
             raise UserError(f"{path} has no array {name}: it is not the published file")
@@ -72,7 +74,7 @@ def _byte_order(header: bytes) -> str:
         return "<"
     if header[126:128] == b"MI":
         return ">"
-    raise _Damaged("its header lacks the mark of the byte order")
+    raise _Damaged("its header does not state the byte order")
 
 
 def _next_matrix(file, order: str, most: int) -> memoryview | None:
@@ -81,12 +83,12 @@ def _next_matrix(file, order: str, most: int) -> memoryview | None:
     if not tag:
         return None
     kind, size = struct.unpack(order + "II", tag)
-    most += 1 << 16  # what says how the array is stored
+    most += 1 << 16  # for the description of the array
     if size > most:
-        raise _Damaged(f"it promises an array of {size:,} bytes, and {most:,} are the most")
+        raise _Damaged(f"it states an array of {size:,} bytes, more than the limit of {most:,}")
     content = file.read(size)
     if len(content) < size:
-        raise _Damaged("it is cut off")
+        raise _Damaged("it is truncated")
     if kind == COMPRESSED:
         unpacker = zlib.decompressobj()
         content = unpacker.decompress(content, most)
@@ -100,7 +102,7 @@ def _next_matrix(file, order: str, most: int) -> memoryview | None:
 
 
 def _matrix(content: memoryview, order: str, most: int) -> tuple[str, np.ndarray | None]:
-    """The name and the values of an array; None for what is no full array of real numbers."""
+    """The name and the values of an array; None unless it is a full array of real numbers."""
     _, flags, content = _element(content, order)
     _, shape, content = _element(content, order)
     _, name, content = _element(content, order)
@@ -126,7 +128,7 @@ def _matrix(content: memoryview, order: str, most: int) -> tuple[str, np.ndarray
 def _element(content: memoryview, order: str) -> tuple[int, memoryview, memoryview]:
     """The type and the bytes of the first element, and what follows it."""
     kind, size = struct.unpack_from(order + "II", content)
-    if kind >> 16:  # a small element: its size and at most four bytes lie in the tag
+    if kind >> 16:  # a small element, whose size and at most four bytes are in the tag
         return kind & 0xFFFF, content[4 : 4 + (kind >> 16)], content[8:]
     if size > len(content) - 8:
         raise _Damaged("an element is longer than its array")

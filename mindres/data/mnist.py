@@ -14,9 +14,9 @@ from mindres.errors import UserError
 
 
 class Mnist(ImageDataset):
-    """MNIST: 60,000 and 10,000 handwritten digits of 28x28 grey pixels (LeCun et al., 1998, III.A).
+    """MNIST: 60,000 training and 10,000 test digits, 28x28 grey (LeCun et al., 1998, III.A).
 
-    `path` holds the four published idx files, packed (`.gz`) or not, or one of `folders` with them.
+    `path` holds the four published idx files, with or without `.gz`, or one of `folders` with them.
     With `channels=3` the grey value is repeated, for networks that take colour images.
     """
 
@@ -66,7 +66,7 @@ class Mnist(ImageDataset):
         operations = super().policy()
         if not operations or self.channels == 3:
             return operations
-        # They take colour; grey stays grey, so that one of the three channels says it all.
+        # The operations need colour; grey images stay grey, so one of the channels suffices.
         return [
             vision.ConvertColor(vision.ConvertMode.COLOR_GRAY2RGB),
             *operations,
@@ -77,14 +77,14 @@ class Mnist(ImageDataset):
         folder = files.make_folder(self._download_folder())
         for name, md5 in self.md5.items():
             if find_idx(self._folders(), name) is None:
-                address = addresses.mirrored(f"{self.url}{name}.gz")
+                address = addresses.mirror_url(f"{self.url}{name}.gz")
                 download.download(address, folder / f"{name}.gz", md5=md5)
 
     def _download_folder(self) -> Path:
         return self.path or Path("datasets")
 
     def _folders(self) -> list[Path]:
-        """Where the files may be."""
+        """The folders that may hold the files."""
         return [self.path, *(self.path / name for name in self.folders)]
 
     def _found(self, name: str) -> Path:
@@ -97,10 +97,10 @@ class Mnist(ImageDataset):
 
 
 class FashionMnist(Mnist):
-    """Fashion-MNIST: 60,000 and 10,000 articles of clothing, 28x28 grey pixels (arXiv:1708.07747).
+    """Fashion-MNIST: 60,000 training and 10,000 test images of clothing (arXiv:1708.07747).
 
-    Its files have MNIST's names, so that they are looked for in a folder of their own: one of
-    `folders` in `path`, or `path` itself where "fashion" is part of its name.
+    They are 28x28 grey. The files have MNIST's names, so they must be in a folder of their own: one
+    of `folders` in `path`, or `path` itself if "fashion" is part of its name.
     """
 
     # Of the training images: 0.28604, 0.35302 in github.com/adambielski/siamese-triplet.

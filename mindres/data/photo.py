@@ -1,4 +1,4 @@
-"""Reads one image file of a data set: a plain JPEG by OpenCV, or smaller; all others by Pillow."""
+"""Reads an image file: plain JPEGs by OpenCV, at a reduced size if wanted, all others by Pillow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from mindres.data import images
 from mindres.errors import UserError
 
-# JPEG's own scales: by how much each side is smaller, and OpenCV's flag for that.
+# The scales that JPEG decoders support, as divisors of each side, with OpenCV's flags.
 SCALES = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
     4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -22,13 +22,13 @@ SCALES = {
 
 
 class Photo:
-    """An image file whose size is known before its pixels are read.
+    """An image file whose size is known before its pixels are decoded.
 
-    They are those of `read_image`. OpenCV reads them faster from a JPEG, but passes over one that
-    was cut: what does not end as a JPEG is left to Pillow.
+    The pixels are those of `read_image`. OpenCV decodes JPEGs faster, but accepts truncated ones,
+    so a file that does not end like a JPEG is left to Pillow.
 
     Args:
-        path: of the file.
+        path: the path of the file.
 
     Raises:
         UserError: the image cannot be read.
@@ -46,20 +46,20 @@ class Photo:
         self._read_by_pillow()
 
     def scale(self, height: int, width: int, wanted: tuple[int, int]) -> int:
-        """By how much smaller a part of this size may be read, and still has `wanted` pixels."""
+        """The divisor at which a part of this size still has the `wanted` (height, width)."""
         if self._pixels is not None:
             return 1
         fitting = (s for s in SCALES if height >= s * wanted[0] and width >= s * wanted[1])
         return next(fitting, 1)
 
     def pixels(self, scale: int = 1) -> np.ndarray:
-        """uint8 RGB (H, W, 3), of a plain JPEG smaller by `scale`; sides are rounded up."""
+        """The pixels, uint8 RGB (H, W, 3), reduced by the divisor `scale`; sides are rounded up."""
         if self._pixels is None:
             flags = SCALES[scale] | cv2.IMREAD_IGNORE_ORIENTATION
             found = cv2.imdecode(np.frombuffer(self._content, np.uint8), flags)
             if found is not None:
                 return cv2.cvtColor(found, cv2.COLOR_BGR2RGB, found)
-            self._read_by_pillow()  # which may be more lenient, or says what is wrong
+            self._read_by_pillow()  # this may succeed, or raises a `UserError`
         assert self._pixels is not None
         return self._pixels[::scale, ::scale]
 

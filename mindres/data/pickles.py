@@ -1,4 +1,4 @@
-"""Reads a pickle of arrays without running anything of it, in bounded memory and time."""
+"""Reads pickles of arrays without running code from them, in bounded memory and time."""
 
 from __future__ import annotations
 
@@ -13,32 +13,35 @@ from mindres.errors import UserError
 
 
 def _empty_array(kind, shape, dtype):
-    return np.empty(0, np.uint8)  # what is in it comes with its state
+    return np.empty(0, np.uint8)  # its values come later, with its state
 
 
 def _as_latin1(text, encoding):
     if encoding != "latin1":
-        raise UserError(f"it asks for the encoding {encoding!r}, which no dataset needs")
+        raise UserError(f"it asks for the encoding {encoding!r}, which no data set needs")
     return text.encode("latin1")
 
 
-REFUSED = pickle.EMPTY_SET + pickle.ADDITEMS + pickle.FROZENSET  # sets hash what is in them
+REFUSED = pickle.EMPTY_SET + pickle.ADDITEMS + pickle.FROZENSET  # sets hash their elements
+
+
+# Hashing nested tuples that share elements could take years.
 
 
 class _Fields(dict):
-    """A dict of fields. To hash a tuple of tuples of the same tuples could take years."""
+    """A dict that accepts only strings as keys."""
 
     def __setitem__(self, key, value):
         if not isinstance(key, (str, bytes)):
-            raise UserError("it has a field whose name is no string")
+            raise UserError("it has a field whose name is not a string")
         super().__setitem__(key, value)
 
 
 class _ArraysOnly(pickle._Unpickler):
     """Admits NumPy arrays, strings, numbers, lists and dicts, and nothing that could run code.
 
-    It is based on the unpickler in Python: the one in C makes room for as many memo entries as the
-    highest number says.
+    It is based on Python's unpickler in Python, because the one in C allocates as many memo entries
+    as the highest index in the file.
     """
 
     admitted = {
@@ -58,7 +61,7 @@ class _ArraysOnly(pickle._Unpickler):
     def find_class(self, module, name):
         if (module, name) in self.admitted:
             return self.admitted[module, name]
-        raise UserError(f"it asks for {module}.{name}, which no dataset needs")
+        raise UserError(f"it asks for {module}.{name}, which no data set needs")
 
     def load_empty_dictionary(self):
         self.append(_Fields())
@@ -70,12 +73,12 @@ class _ArraysOnly(pickle._Unpickler):
         self.append(fields)
 
     def load_bytearray(self):
-        # Python's makes an array of the promised size before it reads.
+        # Python's version allocates the stated size before it reads.
         self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
 
     def load_build(self):
         if not isinstance(self.stack[-2], (np.ndarray, np.dtype)):
-            raise UserError("it gives a state to what has none")
+            raise UserError("it gives a state to an object that has none")
         super().load_build()
 
     dispatch = {  # type: ignore[assignment]
@@ -91,13 +94,14 @@ class _ArraysOnly(pickle._Unpickler):
 
 
 def read_pickle(path: Path):
-    """The contents of a pickle of arrays; `UserError` when it is damaged or wants anything else."""
+    """The contents of a pickle of arrays; raises `UserError` if it is damaged or has more."""
     try:
         with open(path, "rb") as file:
             return _ArraysOnly(file, encoding="latin1").load()
     except UserError as error:
         raise UserError(f"{path} is refused: {error}") from None
-    except Exception as error:  # a damaged pickle can fail in any of the constructors it calls
+    except Exception as error:  # a damaged pickle can fail in any constructor that it calls
         raise UserError(
-            f"{path} is damaged or no pickle ({type(error).__name__}): fetch the dataset again"
+            f"{path} is damaged or not a pickle ({type(error).__name__}): download the data set "
+            "again"
         ) from None

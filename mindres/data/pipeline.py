@@ -12,7 +12,7 @@ from mindres.errors import UserError
 
 
 def batches(data):
-    """The MindSpore dataset of an `ImageDataset`; any other is returned as it is."""
+    """The MindSpore dataset of an `ImageDataset`; other datasets are returned unchanged."""
     return data.run() if isinstance(data, ImageDataset) else data
 
 
@@ -39,17 +39,17 @@ def pipeline(data: ImageDataset):
 
 def _map_images(data, images: ds.Dataset) -> ds.Dataset:
     workers = data.num_parallel_workers
-    # What MindSpore's random operations do to an image depends on the number of threads: one
-    # thread does them all, so that they follow from the seed alone.
+    # The results of MindSpore's random operations depend on the number of threads, so a single
+    # thread does them: they then follow from the seed alone.
     if data.transform:
         images = images.map(data.transform, "image", num_parallel_workers=workers)
     else:
-        certain = [*data.fit(), *data.normalize()]
+        deterministic = [*data.fit(), *data.normalize()]
         if random := data.random_transform():
             images = images.map([*data.convert(), *random], "image", num_parallel_workers=1)
         else:
-            certain = [*data.convert(), *certain]
-        images = images.map(certain, "image", num_parallel_workers=workers)
+            deterministic = [*data.convert(), *deterministic]
+        images = images.map(deterministic, "image", num_parallel_workers=workers)
     if data.random_erasing and data.augment:
         erasing = vision.RandomErasing(data.random_erasing)
         images = images.map(erasing, "image", num_parallel_workers=1)
@@ -70,13 +70,13 @@ def _check_batch_size(data, images: ds.Dataset) -> None:
     count = images.get_dataset_size()
     if data.drop_remainder and count < data.batch_size:
         raise UserError(
-            f"batch_size {data.batch_size} is larger than the {count} training images of "
+            f"`batch_size={data.batch_size}` is larger than the {count} training images of "
             f"{data.name}: lower it"
         )
 
 
 def _batch_transform(data) -> BatchTransform | None:
-    """What does the work of `default_transform()` a batch at a time; None where it cannot."""
+    """The transform of whole batches in place of `default_transform()`; None if there is none."""
     if _one_by_one(data) or data.resize != data.native_size:
         return None
     return BatchTransform(
@@ -89,7 +89,7 @@ def _batch_transform(data) -> BatchTransform | None:
 
 
 def _one_by_one(data) -> bool:
-    """Whether MindSpore's operations have to do with single images."""
+    """Whether MindSpore's operations must process single images."""
     erases = data.random_erasing or data.auto_augment != "none"
     return bool(data.transform or (data.augment and erases))
 

@@ -1,4 +1,4 @@
-"""Chooses the images of a split, their order and their shard."""
+"""The images of a split, their order and their shard."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mindres.errors import UserError
 
 
 def split_indices(data) -> np.ndarray | None:
-    """Which of the images in the files of `data` its split has; None for all.
+    """The indices of the split's images among those in the files of `data`; None for all.
 
     Raises:
         UserError: the split is "val", and no images are held out of training.
@@ -21,21 +21,21 @@ def split_indices(data) -> np.ndarray | None:
         return train if data.split == "train" else val
     if data.split == "val":
         raise UserError(
-            f"{data.name} holds no images out of its training split: give validation_fraction"
+            f"{data.name} holds no images out of its training split: give `validation_fraction`"
         )
     return None
 
 
 def balanced_weights(labels) -> np.ndarray:
-    """Weights of images, (N,), with which each class is drawn equally often."""
+    """Weights of images, (N,), by which all classes are drawn equally often."""
     return 1 / np.bincount(labels)[labels]
 
 
 def sampler(data):
-    """A MindSpore sampler over the files of `data`, for its split, order and shard.
+    """A MindSpore sampler for the split, order and shard of `data`.
 
-    Shards that are not shuffled may differ in length by one: nothing is repeated to even them out,
-    so that evaluation counts each image once. Shuffled ones have one length, for equal steps.
+    Shards that are not shuffled may differ in length by one, since no image is repeated:
+    evaluation counts each image once. Shuffled shards have the same length, for equal steps.
     """
     indices = data.indices()
     if data.balanced and data.shuffle:

@@ -1,4 +1,4 @@
-"""How a data set shows itself in Python and in notebooks."""
+"""The text and HTML representations of data sets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CLASSES_SHOWN = 20
 
 
 def facts(data) -> dict[str, str]:
-    """What is worth knowing of an `ImageDataset`: names and values to show."""
+    """The properties of an `ImageDataset` to show, by name."""
     height, width = data.resize
     return {
         "split": data.split,
@@ -18,17 +18,17 @@ def facts(data) -> dict[str, str]:
         "classes": _listed(data.classes),
         "image": f"{data.channels} x {height} x {width} (channels, height, width)",
         "batch size": f"{data.batch_size}",
-        "path": str(data.path) if data.path is not None else "comes with a package",
+        "path": str(data.path) if data.path is not None else "none",
     }
 
 
 def as_text(data) -> str:
-    """For `repr`: the class's name and the facts on one line."""
+    """The class's name and the facts on one line, for `repr`."""
     return f"{data.name}({', '.join(f'{name}: {value}' for name, value in facts(data).items())})"
 
 
 def as_html(data) -> str:
-    """For notebooks: a table of the facts, and of the images that each class has."""
+    """A table of the facts and the number of images of each class, for notebooks."""
     rows = "".join(
         f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
         f"<td style='text-align:left'>{html.escape(value)}</td></tr>"

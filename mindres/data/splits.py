@@ -8,14 +8,18 @@ import numpy as np
 
 from mindres.errors import UserError
 
-# How images are chosen: by the position among all, or by the path of each image's own file.
+# Images are chosen by their position among all, or by the path of each file.
 SPLIT_RULES = ("order", "path")
 
 
 def split_by_order(labels, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices (kept, held out): `fraction` of each class is held out, the same images for a seed.
+    """Hold out `fraction` of each class; returns the indices (kept, held out).
 
-    The choice depends on the order of all images, so it suits data sets that never change.
+    The choice depends on `seed` and the order of all images, so it suits data sets that never
+    change.
+
+    Raises:
+        UserError: scikit-learn cannot hold out this fraction of each class.
     """
     from sklearn.model_selection import train_test_split
 
@@ -25,26 +29,28 @@ def split_by_order(labels, fraction: float, seed: int) -> tuple[np.ndarray, np.n
         )
     except ValueError as error:
         raise UserError(
-            f"{fraction} of these images cannot be held out class by class: {error}"
+            f"{fraction} of the images of each class cannot be held out: {error}"
         ) from None
     return np.sort(kept), np.sort(held)
 
 
 def split_by_path(labels, keys: list[bytes], val: float, test: float, seed: int) -> dict:
-    """The indices of each part, by its name: each image's part follows from a hash of its own key.
+    """Divide images into "train", "val" and "test" by a hash of each image's key.
 
-    "val" and "test" have about `val` and `test` of each class. Other files that come or go move no
-    image, and "val" is the same with test images and without. Small classes are the exception:
-    where the hash would leave a part without a class, the image nearest to that part takes it.
+    "val" and "test" have about the fractions `val` and `test` of each class. Adding or removing
+    files does not move other images, and "val" is the same with and without test images. Small
+    classes are an exception: if a part would have no image of a class, it gets the nearest one. A
+    class with fewer keys than parts is missing from some of them.
 
     Args:
-        labels: of the images, (N,).
-        keys: of the images: the file's path relative to the data set's folder, or one name for
-            images that must stay together.
-        val, test: in [0, 1); a part of 0 is empty.
-        seed: another seed chooses other images.
+        labels: labels of the images, (N,).
+        keys: keys of the images: each file's path relative to the data set's folder, or a common
+            name for images that must stay together.
+        val, test: fractions in [0, 1); a part of 0 is empty.
+        seed: seed of the hash.
 
-    A class that has fewer keys than there are parts is missing from some of them.
+    Returns:
+        The indices of the images of each part, by its name.
     """
     labels = np.asarray(labels)
     unique, group = np.unique(np.array(keys, dtype=object), return_inverse=True)
@@ -57,7 +63,7 @@ def split_by_path(labels, keys: list[bytes], val: float, test: float, seed: int)
 
 
 def _fill_parts(part, places, members, wanted: list[str]) -> None:
-    """Give each part that has none of `members` one of them, out of the part that has most."""
+    """Give each part without any of `members` one of them, from the part that has most."""
     for name in wanted:
         if (part[members] == name).any():
             continue
@@ -69,6 +75,6 @@ def _fill_parts(part, places, members, wanted: list[str]) -> None:
 
 
 def _place(path: bytes, seed: int) -> float:
-    """A number in [0, 1) that follows from the path and the seed alone."""
+    """A number in [0, 1) that depends only on path and seed."""
     digest = hashlib.sha256(b"%d/%s" % (seed, path)).digest()
     return int.from_bytes(digest[:6], "big") / 2**48

@@ -16,10 +16,10 @@ LARGEST_ARRAY = 300_000_000  # bytes: the training images are 73,257 x 3,072
 
 
 class Svhn(ImageDataset):
-    """SVHN, cropped digits: 73,257 and 26,032 colour images of 32x32 pixels (Netzer et al., 2011).
+    """SVHN: 73,257 training and 26,032 test images of digits, 32x32 (Netzer et al., 2011).
 
-    `path` holds `train_32x32.mat` and `test_32x32.mat`, or a folder `svhn` or `SVHN` with them. The
-    files call the digit 0 class 10; here its label is 0. The 531,131 extra images are not read.
+    `path` holds `train_32x32.mat` and `test_32x32.mat`, or a folder `svhn` or `SVHN` with them. In
+    the files the digit 0 has the label 10; here it is 0. The 531,131 extra images are not used.
     """
 
     # Of the training images: deepobs/pytorch/datasets/svhn.py in github.com/fsschneider/DeepOBS.
@@ -27,7 +27,7 @@ class Svhn(ImageDataset):
     std = (0.1980, 0.2010, 0.1970)
     classes = tuple("0123456789")
     native_size = (32, 32)
-    shift = 4  # never mirrored: a digit has a left and a right
+    shift = 4  # not mirrored, since a mirrored digit is another sign
     folders = ("svhn", "SVHN")
     url = "http://ufldl.stanford.edu/housenumbers/"
     # As torchvision pins them.
@@ -63,7 +63,7 @@ class Svhn(ImageDataset):
         folder = files.make_folder(self.path or "datasets")
         for name, md5 in self.md5.items():
             if self._locate(name) is None:
-                download.download(addresses.mirrored(self.url + name), folder / name, md5=md5)
+                download.download(addresses.mirror_url(self.url + name), folder / name, md5=md5)
 
     def _locate(self, name: str) -> Path | None:
         candidates = [self.path / name, *(self.path / folder / name for folder in self.folders)]
@@ -71,10 +71,10 @@ class Svhn(ImageDataset):
 
 
 def read_svhn(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The images of a published file, uint8 (N, 32, 32, 3), and their digits, int32 (N,).
+    """The images of a published file, uint8 (N, 32, 32, 3), and their labels, int32 (N,).
 
     Raises:
-        UserError: the file is damaged, or another one.
+        UserError: the file is damaged or has other contents.
     """
     arrays = matlab.read_arrays(path, ("X", "y"), LARGEST_ARRAY)
     images, digits = arrays["X"], arrays["y"]
@@ -90,7 +90,7 @@ def read_svhn(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if not sound:
         raise UserError(
             f"{path} is not SVHN's: expected uint8 images X (32, 32, 3, N) and digits y (N, 1) "
-            "from 1 to 10; fetch the dataset again"
+            "from 1 to 10; download the data set again"
         )
     labels = digits[:, 0].astype(np.int32) % 10
     return np.ascontiguousarray(images.transpose(3, 0, 1, 2)), labels

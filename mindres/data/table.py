@@ -18,13 +18,13 @@ class ImageTable(ImageFolder):
     """The user's own images in a table: a row for each image, with its path and its label.
 
     `path` is a .csv, .tsv, .jsonl or .parquet file, or a Hugging Face image folder with
-    `metadata.csv` or `metadata.jsonl` in it or in its `train/` and `test/`. Where a column says
-    which split a row belongs to, that is respected. All else is as with `ImageFolder`.
+    `metadata.csv` or `metadata.jsonl` in it or in its `train/` and `test/`. A column may name the
+    split of each row. Everything else is as in `ImageFolder`.
 
     Args:
-        group: the column that names what belongs together; None for the one called group.
+        group: the column of the groups that stay in one split; None for the one called group.
         image_column, label_column: see `table_rows.read_table`.
-        others: those of `ImageFolder`.
+        others: arguments of `ImageFolder`.
     """
 
     further_options = ("test_fraction", "group", "image_column", "label_column")
@@ -70,7 +70,7 @@ class ImageTable(ImageFolder):
         self._leave_broken_out()
 
     def _divide(self, rows: list[Row], held_out: set[str]) -> None:
-        """All rows are training images, of which some are held out."""
+        """Divide the rows, which are all training images, into splits."""
         self.divided = self.split != "all"
         if self.split not in ("train", "all", *held_out):
             self.split = "val"
@@ -84,7 +84,7 @@ class ImageTable(ImageFolder):
 
 
 def is_table(path: Path) -> bool:
-    """Whether `path` is a table of images, or a folder that has one."""
+    """Whether `path` is a table of images, or a folder with one."""
     if path.is_dir():
         return bool(tables_in(path))
     return path.suffix.lower() in READERS
@@ -95,7 +95,7 @@ def _rows(path: Path, image_column=None, label_column=None, group=None) -> list[
     if not tables:
         raise UserError(f"{path} holds neither {' nor '.join(METADATA)}: name a table of images")
     if path.suffix.lower() not in READERS and not path.is_dir():
-        raise UserError(f"{path} is no table: name a file that ends in {', '.join(READERS)}")
+        raise UserError(f"{path} is not a table: name a file that ends in {', '.join(READERS)}")
     rows = [row for table in tables for row in read_table(table, image_column, label_column, group)]
     seen: dict[Path, Row] = {}
     for row in rows:

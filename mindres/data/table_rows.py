@@ -1,4 +1,4 @@
-"""Reads a table of images and recognises its columns by what they hold."""
+"""Reads a table of images, and recognises its columns by their values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mindres.errors import UserError
 
 LABEL_NAMES = ("label", "labels", "class", "class_name", "category", "target")
 METADATA = ("metadata.csv", "metadata.jsonl")  # of a Hugging Face image folder
-LOOKED_AT = 100  # rows by which the columns are recognised
+LOOKED_AT = 100  # rows that are used to recognise the columns
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Row:
 
 
 def tables_in(path: Path) -> list[Path]:
-    """The tables that `path` stands for: itself, or the metadata of a Hugging Face image folder."""
+    """The tables of `path`: itself, or the metadata files of a Hugging Face image folder."""
     if not path.is_dir():
         return [path]
     folders = [path, *(path / name for name in SPLITS)]
@@ -37,17 +37,17 @@ def tables_in(path: Path) -> list[Path]:
 
 
 def read_table(path: Path, image_column=None, label_column=None, group=None) -> list[Row]:
-    """The images of a table, relative to its folder.
+    """The images of a table; their paths are relative to its folder.
 
     Args:
-        path: a .csv, .tsv, .jsonl or .parquet file whose first row names the columns.
-        image_column, label_column, group: names of columns; None for those recognised: the column
-            that names files, the one called label or the like, and the one called group. A column
-            that holds nothing but names of splits is the split.
+        path: a .csv, .tsv, .jsonl or .parquet file with the names of its columns.
+        image_column, label_column, group: names of columns. None for the column whose values are
+            files, the one called label or the like, and the one called group. A column with only
+            names of splits is the split.
 
     Raises:
-        UserError: the file cannot be read, a column is missing or cannot be told from others, or a
-            row has no label or names no file.
+        UserError: the file cannot be read, a column is missing or ambiguous, or a row has no label
+            or names no file.
     """
     records = _records(path)
     columns = list(records[0][1])
@@ -72,7 +72,7 @@ def read_table(path: Path, image_column=None, label_column=None, group=None) -> 
 
 
 def _records(path: Path) -> list[tuple[str, dict[str, str]]]:
-    """The rows of a table: what each is called in messages, and its values by column."""
+    """The rows of a table: the name of each for messages, and its values by column."""
     try:
         found = READERS[path.suffix.lower()](path)
     except (OSError, ValueError, csv.Error) as error:
@@ -102,7 +102,7 @@ def _json_lines(path: Path) -> list[tuple[int, dict]]:
     found = [(number, json.loads(line)) for number, line in enumerate(lines, 1) if line.strip()]
     for number, values in found:
         if not isinstance(values, dict):
-            raise ValueError(f"row {number} is no JSON object")
+            raise ValueError(f"row {number} is not a JSON object")
     return found
 
 
@@ -111,7 +111,7 @@ def _parquet(path: Path) -> list[tuple[int, dict]]:
         from pyarrow import parquet
     except ImportError:
         raise UserError(
-            f"{path} takes pyarrow to read: pip install 'mindres[parquet]', or save it as CSV"
+            f"{path} needs pyarrow to be read: pip install 'mindres[parquet]', or save it as CSV"
         ) from None
     return list(enumerate(parquet.read_table(path).to_pylist(), 1))
 
@@ -125,13 +125,13 @@ READERS: dict[str, Callable] = {
 
 
 def _image_column(path: Path, records, columns) -> str:
-    """The column whose values name files."""
+    """The column whose values are files."""
     some = [record for _, record in records[:LOOKED_AT]]
     named = {name: sum(_is_file(path, record[name]) for record in some) for name in columns}
     best = max(columns, key=lambda name: named[name])
     if not named[best]:
         raise UserError(
-            f"no column of {path} names files that are there ({records[0][0]} has "
+            f"no column of {path} names existing files ({records[0][0]} has "
             f"{records[0][1][columns[0]]!r}): paths are relative to {path.parent}; name the column "
             "with `image_column`"
         )
@@ -147,8 +147,8 @@ def _label_column(path: Path, records, columns, taken) -> str:
     found = called[:1] or (repeat if len(repeat) == 1 else left if len(left) == 1 else [])
     if not found:
         raise UserError(
-            f"which column of {path} has the labels is not clear ({', '.join(left) or 'none'} "
-            "could be it): name it with `label_column`"
+            f"it is not clear which column of {path} has the labels (candidates: "
+            f"{', '.join(left) or 'none'}): name it with `label_column`"
         )
     return found[0]
 

@@ -1,9 +1,8 @@
 """The devices that MindSpore runs on: CPU, GPU and Ascend.
 
-A device is a row of `DEFAULTS` and a file of this folder with two functions, which load no
-MindSpore: `count()`, how many of it the machine has, and `missing()`, what keeps MindSpore from
-using it.
-`set_device.py` chooses among them; `before_mindspore.py` prepares the process for the choice.
+A device is a row of `DEFAULTS` and a file of this folder with two functions that load no
+MindSpore: `count()`, how many the machine has, and `missing()`, what keeps MindSpore from using
+them. `set_device.py` chooses a device; `before_mindspore.py` prepares the process for it.
 """
 
 from __future__ import annotations
@@ -12,16 +11,16 @@ from typing import NamedTuple
 
 
 class Defaults(NamedTuple):
-    """How a device is best trained on: graph or PyNative mode, data sinking, mixed precision."""
+    """Training defaults of a device: graph or PyNative mode, data sinking, mixed precision."""
 
     mode: str
     dataset_sink_mode: bool
     amp_level: str
 
 
-# With data sinking the steps of an epoch stay on the device, without a return to Python; a CPU has
-# no device to sink to. O2 trains in half precision and keeps batch normalisation in single. On CPU
-# that is bfloat16, which has to be asked for.
+# With data sinking, the steps of an epoch run on the device without returning to Python; a CPU has
+# no device to sink to. O2 trains in half precision with batch normalisation in single precision;
+# on CPU it is bfloat16, which is not the default.
 DEFAULTS = {
     "CPU": Defaults("graph", False, "O0"),
     "GPU": Defaults("graph", True, "O2"),

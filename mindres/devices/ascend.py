@@ -1,11 +1,11 @@
-"""Ascend, Huawei's processor: what of it is on this machine."""
+"""Ascend, Huawei's processor: how many there are, and whether its software is installed."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-NO_ASCEND = "no Ascend device (/dev/davinci0) is here: install the Ascend driver and CANN"
+NO_ASCEND = "there is no Ascend device (/dev/davinci0): install the Ascend driver and CANN"
 NO_CANN = "CANN is not installed: install it and source its set_env.sh"
 
 
@@ -15,7 +15,7 @@ def count() -> int:
 
 
 def missing() -> str | None:
-    """What keeps MindSpore from using an Ascend processor, in words; None where nothing does."""
+    """What keeps MindSpore from using an Ascend processor; None if nothing does."""
     if not count():
         return NO_ASCEND
     if not (os.environ.get("ASCEND_HOME_PATH") or Path("/usr/local/Ascend").exists()):

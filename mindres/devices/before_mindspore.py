@@ -1,11 +1,10 @@
 """Prepares the process when MindSpore is about to be imported.
 
-Two things must be there before MindSpore's first operator: a oneDNN setting without which
-convolutions on AVX-512 processors are slower by an order of magnitude (`cpu`), and the GPU
-libraries (`gpu`), which `import mindspore` itself looks for. That is why `import mindres` comes
-first. It only registers an import hook: the process is prepared for the device that `set_device`
-or `MINDRES_DEVICE_TARGET` has named by the time that MindSpore is imported, else for any device.
-`set_device` may still choose another one later.
+Two things are needed before MindSpore's first operator: a oneDNN setting without which convolutions
+on AVX-512 processors are slower by an order of magnitude (`cpu`), and the GPU libraries (`gpu`),
+which `import mindspore` looks for. That is why `import mindres` comes first. It only registers an
+import hook. When MindSpore is imported, the process is prepared for the device that `set_device` or
+`MINDRES_DEVICE_TARGET` has named, or for any device. `set_device` may still choose another later.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from mindres.devices import cpu, gpu
 from mindres.errors import UserError
 from mindres.signals import deferred_signals
 
-# The device that `set_device` was asked for before MindSpore was imported.
+# The device that `set_device` was last called with.
 asked_for: str | None = None
 
 
@@ -32,9 +31,7 @@ def install() -> None:
         return
     speed = ""
     if requested_device() not in ("GPU", "Ascend") and cpu.limit_onednn():
-        speed = (
-            f" and the {cpu.ISA}=AVX2 that CPU speed needs holds only if no operator has run yet"
-        )
+        speed = f" and {cpu.ISA}=AVX2, which CPU speed needs, works only if no operator has run yet"
     print(
         "mindres: warning: mindspore was imported before mindres: the GPU libraries can no longer "
         f"be loaded{speed}; import mindres first",
@@ -43,12 +40,12 @@ def install() -> None:
 
 
 def requested_device() -> str | None:
-    """The device that `set_device` or `MINDRES_DEVICE_TARGET` has named; None where neither has."""
+    """The device that `set_device` or `MINDRES_DEVICE_TARGET` has named; None if neither has."""
     return asked_for or settings.get("MINDRES_DEVICE_TARGET")
 
 
 def prepare() -> None:
-    """Set environment and libraries up for the device requested, without importing MindSpore."""
+    """Set up environment and libraries for the requested device, without importing MindSpore."""
     device = requested_device()
     if device not in ("GPU", "Ascend"):
         cpu.limit_onednn()
@@ -57,17 +54,17 @@ def prepare() -> None:
 
 
 def _check_working_directory() -> None:
-    """MindSpore's import aborts Python in a folder that has been deleted."""
+    """Refuse a deleted working directory, in which MindSpore's import aborts Python."""
     try:
         os.getcwd()
     except OSError:
         raise UserError(
-            "the working directory has been deleted: change to a folder that is there"
+            "the working directory has been deleted: change to a folder that exists"
         ) from None
 
 
 class _BeforeMindSpore(MetaPathFinder):
-    """Calls `prepare` when MindSpore is about to be imported, and lets no signal cut its import."""
+    """Calls `prepare` when MindSpore is about to be imported, and defers signals meanwhile."""
 
     def find_spec(self, fullname, path=None, target=None):
         if fullname != "mindspore":
@@ -81,7 +78,7 @@ class _BeforeMindSpore(MetaPathFinder):
 
 
 def _import_whole(spec) -> None:
-    """Answer Ctrl-C and SIGTERM after the import: half an import makes Python abort."""
+    """Defer Ctrl-C and SIGTERM during the import: Python aborts if it is cut short."""
     execute = spec.loader.exec_module
 
     def exec_module(module):
@@ -89,7 +86,7 @@ def _import_whole(spec) -> None:
             with deferred_signals():
                 execute(module)
         except KeyboardInterrupt:
-            # Python undoes the import, but MindSpore's exit callbacks import MindSpore's name.
+            # Python undoes the import, but MindSpore's exit callbacks import mindspore again.
             atexit.register(sys.modules.__setitem__, spec.name, module)
             raise
 

@@ -1,16 +1,16 @@
-"""The CPU: its instruction sets, and the limit that MindSpore's oneDNN needs on some processors."""
+"""The CPU: its instruction sets, and the limit on them that MindSpore's oneDNN needs."""
 
 from __future__ import annotations
 
 import os
 
-# oneDNN reads this variable at its first call. It binds every oneDNN of the process.
+# oneDNN reads this variable at its first call. It applies to every oneDNN in the process.
 ISA = "ONEDNN_MAX_CPU_ISA"
 _limit_is_ours = False
 
 
 def count() -> int:
-    """How many devices of this kind the machine has."""
+    """How many CPU devices there are: one."""
     return 1
 
 
@@ -20,9 +20,10 @@ def missing() -> str | None:
 
 
 def limit_onednn() -> bool:
-    """Hold oneDNN to AVX2 where it needs that; True if this call did so.
+    """Limit oneDNN to AVX2 if it needs that, unless the user has set the variable.
 
-    A value that the user has set is left alone.
+    Returns:
+        Whether this call set the limit.
     """
     global _limit_is_ours
     if ISA in os.environ or not onednn_needs_limit():
@@ -33,7 +34,7 @@ def limit_onednn() -> bool:
 
 
 def lift_limit() -> None:
-    """Undo `limit_onednn`, which costs speed where the CPU only prepares what a GPU trains on."""
+    """Undo `limit_onednn`, which slows a CPU down that only prepares data for a GPU."""
     global _limit_is_ours
     if _limit_is_ours:
         os.environ.pop(ISA, None)
@@ -41,21 +42,21 @@ def lift_limit() -> None:
 
 
 def onednn_needs_limit() -> bool:
-    """Whether oneDNN, as MindSpore 2.10 calls it, takes its reference convolution here.
+    """Whether oneDNN, as MindSpore 2.10 calls it, uses its reference convolution here.
 
-    MindSpore hands over plain (NCHW) layouts. For these oneDNN has optimised kernels up to AVX2; on
-    a processor with AVX-512 it passes them over and takes the reference implementation.
+    MindSpore passes plain (NCHW) layouts. oneDNN has optimised kernels for these up to AVX2; on a
+    processor with AVX-512 it skips them and uses the slow reference implementation.
     """
     return "avx512f" in instruction_sets()
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor computes in bfloat16 itself."""
+    """Whether the processor has instructions for bfloat16."""
     return bool(instruction_sets() & {"avx512_bf16", "amx_bf16"})
 
 
 def instruction_sets() -> set[str]:
-    """Instruction sets of the processor as Linux names them; empty where that cannot be known."""
+    """The processor's instruction sets by their Linux names; empty if they are not known."""
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
             for line in file:

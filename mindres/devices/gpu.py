@@ -1,10 +1,10 @@
-"""Lets MindSpore's GPU plug-in load: finds the CUDA 11 libraries and loads them in time.
+"""Finds the CUDA 11 libraries and loads them, so that MindSpore can load its GPU plug-in.
 
-The MindSpore wheel on PyPI carries a GPU plug-in built for CUDA 11.6. MindSpore skips it without a
-word unless `$CUDA_HOME/bin/nvcc --version` says release 11.6 or a later 11 and the plug-in's
-libraries are found, both before `import mindspore` (measured on 2.10.0). This file never imports
-MindSpore, and changes nothing in the process before `prepare`, except that asking the driver for
-its GPUs initialises it.
+The MindSpore wheel on PyPI has a GPU plug-in built for CUDA 11.6. MindSpore silently skips it
+unless, before `import mindspore`, `$CUDA_HOME/bin/nvcc --version` prints release 11.6 or a later
+11 and the plug-in's libraries are found (tested with 2.10.0). This file never imports MindSpore.
+Until `prepare` it changes nothing in the process, except that asking the driver for its GPUs
+initialises the driver.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from mindres.devices.nvcc_stub import nvcc_release, own_cuda_home
 from mindres.devices.nvidia_driver import VARIABLES, query
 
 INSTALL = "pip install 'mindres[gpu]'"
-# What the plug-in links, and the package on PyPI (nvidia-<name>-cu11) that has it. In the order of
-# loading: each finds what it links among those before it.
+# The libraries that the plug-in links to, and the name of their package on PyPI,
+# nvidia-<name>-cu11. They are loaded in this order: each links to earlier ones only.
 LIBRARIES = {
     "libcudart.so.11.0": "cuda-runtime",
     "libcublasLt.so.11": "cublas",
@@ -39,9 +39,9 @@ SYSTEM_FOLDERS = (
     "/usr/lib64",
 )
 
-# Why a library that was found could not be loaded, by its name.
+# Why libraries that were found could not be loaded, by name.
 load_errors: dict[str, str] = {}
-# The variables that `prepare` decided on, the user's own values where there were any.
+# The environment variables that `prepare` used, the user's values included.
 environment: dict[str, str] = {}
 
 
@@ -51,14 +51,14 @@ def count() -> int:
 
 
 def missing() -> str | None:
-    """What keeps MindSpore from using a GPU of this machine, in words; None where nothing does."""
+    """What keeps MindSpore from using a GPU of this machine; None if nothing does."""
     return "; ".join(problems()) or None
 
 
 def prepare() -> None:
-    """Make `import mindspore` find its GPU plug-in, where that can succeed.
+    """Make `import mindspore` find its GPU plug-in, if it can be used.
 
-    Nothing is done where it was done before, or where MindSpore has already been imported.
+    Does nothing the second time, or if MindSpore has already been imported.
     """
     if environment or "mindspore" in sys.modules or problems():
         return
@@ -71,7 +71,7 @@ def prepare() -> None:
 
 
 def load(libraries: dict[str, Path]) -> None:
-    """Load libraries for all that this process loads later; `load_errors` gets those that fail."""
+    """Load libraries with global symbols; failures go to `load_errors`."""
     for name, path in libraries.items():
         try:
             ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
@@ -84,34 +84,34 @@ def problems() -> list[str]:
     if problem := query()[1]:
         return [problem]
     found = []
-    here = find_libraries()
-    absent = [name for name in LIBRARIES if name not in here]
+    libraries = find_libraries()
+    absent = [name for name in LIBRARIES if name not in libraries]
     if absent:
         are = "is" if len(absent) == 1 else "are"
         found.append(f"{', '.join(absent)} {are} missing: {INSTALL}")
     for name, reason in load_errors.items():
         found.append(f"{name} cannot be loaded ({reason}): {INSTALL}")
     if not private.gpu_plugin():
-        found.append(f"MindSpore comes without {private.GPU_PLUGIN}: pip install mindspore==2.10.0")
+        found.append(f"MindSpore lacks {private.GPU_PLUGIN}: pip install mindspore==2.10.0")
     if problem := _cuda_home_problem():
         found.append(problem)
     return found
 
 
 def _cuda_home_problem() -> str | None:
-    """Why MindSpore would not take its plug-in for the sake of CUDA_HOME."""
+    """Why MindSpore would skip its plug-in because of CUDA_HOME; None if it would not."""
     home = os.environ.get("CUDA_HOME")
     if not home:
         if own_cuda_home() is not None:
             return None
         return (
-            "no folder for a program that MindSpore must run was found: set MINDRES_CACHE to a "
-            "folder that can be written and run from"
+            "MindSpore must run a program for which no folder was found: set MINDRES_CACHE to a "
+            "folder that can be written to and run from"
         )
     release = nvcc_release(home)
     if release is None:
         return (
-            f"CUDA_HOME={home} has no bin/nvcc that answers, without which MindSpore takes no GPU "
+            f"CUDA_HOME={home} has no working bin/nvcc, without which MindSpore loads no GPU "
             "plug-in: unset CUDA_HOME"
         )
     first, after = private.NVCC_RELEASES
@@ -124,12 +124,12 @@ def _cuda_home_problem() -> str | None:
 
 
 def find_libraries() -> dict[str, Path]:
-    """Where each of `LIBRARIES` lies, in their order; one that lies nowhere is left out.
+    """The paths of those `LIBRARIES` that are found, in their order.
 
-    The user's LD_LIBRARY_PATH and CUDA_HOME come first, then the packages from PyPI, then the
-    system. CUDA 12 has libraries with the names of CUDA 11's (libcurand.so.10, libcusolver.so.11),
-    so a folder of the user or the system counts only if it holds CUDA 11's runtime; cuDNN may lie
-    anywhere.
+    LD_LIBRARY_PATH and CUDA_HOME come first, then the packages from PyPI, then the system's
+    folders. CUDA 12 has libraries with the names of CUDA 11's (libcurand.so.10,
+    libcusolver.so.11), so a folder that is not a package's must hold the runtime of CUDA 11. cuDNN
+    may be in any folder.
     """
     user = [Path(folder) for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder]
     if os.environ.get("CUDA_HOME"):

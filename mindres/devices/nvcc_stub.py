@@ -1,4 +1,4 @@
-"""A CUDA_HOME whose `bin/nvcc` gives the answer that MindSpore asks for, and does nothing else."""
+"""A CUDA_HOME whose `bin/nvcc` prints the release that MindSpore asks for, and nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ echo "Cuda compilation tools, release 11.6, V11.6.124"
 
 
 def nvcc_release(home) -> tuple[int, int] | None:
-    """The CUDA release that `home`/bin/nvcc says it is of; None where it does not answer."""
+    """The CUDA release that `home`/bin/nvcc prints; None if it prints none."""
     try:
         answer = subprocess.run(
             [Path(home, "bin", "nvcc"), "--version"],
@@ -38,13 +38,13 @@ def nvcc_release(home) -> tuple[int, int] | None:
 
 @functools.cache
 def own_cuda_home() -> Path | None:
-    """The stub's folder, in the user's cache; None where no folder will do.
+    """The stub's folder in the user's cache; None if no folder can be used.
 
-    It is made whole elsewhere and renamed into place, so that of several processes one wins and all
-    may use it. A cache that cannot be written or run from, or where somebody else could have put a
-    program, is passed over for a temporary folder that is removed when the process ends.
+    It is made elsewhere and renamed into place, so that several processes can do so at once. If
+    the cache cannot be written to or run from, or others could have put a program there, a
+    temporary folder is used and removed when the process ends.
     """
-    # Imported here: it takes half of the time of `import mindres`.
+    # Imported here because it takes half of the time of `import mindres`.
     from mindres.files import cache_dir, make_folder
 
     try:
@@ -78,7 +78,7 @@ def _install(parent: Path, home: Path) -> None:
 
 
 def _private(home: Path) -> bool:
-    """Whether the stub in `home` is as it was written, and only its owner can change it."""
+    """Whether the stub in `home` is unchanged, and only this user can change it."""
     for path in (home, home / "bin", home / "bin" / "nvcc"):
         status = path.lstat()
         if status.st_uid != os.getuid() or status.st_mode & 0o022:

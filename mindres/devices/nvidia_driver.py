@@ -1,4 +1,4 @@
-"""What the NVIDIA driver says of this machine's GPUs. Asking it initialises it for this process."""
+"""The GPUs of this machine, from the NVIDIA driver, which a query initialises in this process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LINUX_ONLY = "MindSpore's GPU plug-in exists for Linux only"
 NO_DRIVER = "there is no NVIDIA driver (libcuda.so.1) on this machine"
 NO_GPU = "the NVIDIA driver finds no GPU: see nvidia-smi"
 # The driver reads these when it is initialised. Without the first it loads every kernel of an
-# 800 MB library at start; the second is the size that MindSpore gives the cache of kernels.
+# 800 MB library at start; the second is the cache size for kernels that MindSpore sets.
 VARIABLES = {"CUDA_MODULE_LOADING": "LAZY", "CUDA_CACHE_MAXSIZE": "4000000000"}
 # CUDA driver API: CUDA_ERROR_NO_DEVICE, and the attributes of a device's compute capability.
 NO_DEVICE, MAJOR, MINOR = 100, 75, 76
@@ -28,7 +28,7 @@ class Gpu(NamedTuple):
 
 @functools.cache
 def query() -> tuple[tuple[Gpu, ...], str | None]:
-    """The GPUs of this machine, and what keeps MindSpore from using any of them."""
+    """The GPUs of this machine, and what keeps MindSpore from using them, or None."""
     if sys.platform != "linux":
         return (), LINUX_ONLY
     cuda = driver()
@@ -67,7 +67,7 @@ def _too_old(gpus: tuple[Gpu, ...]) -> str | None:
 
 @functools.cache
 def driver() -> ctypes.CDLL | None:
-    """The NVIDIA driver's library; None on a machine without one."""
+    """The NVIDIA driver's library; None if there is no driver."""
     try:
         return ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -75,10 +75,10 @@ def driver() -> ctypes.CDLL | None:
 
 
 def driver_cuda() -> tuple[int, int]:
-    """The CUDA release that the driver is for."""
+    """The latest CUDA release that the driver supports; there must be a driver."""
     version = ctypes.c_int()
     library = driver()
-    assert library is not None, "there is a driver, or nobody asks for its release"
+    assert library is not None
     library.cuDriverGetVersion(ctypes.byref(version))
     return version.value // 1000, version.value % 1000 // 10
 

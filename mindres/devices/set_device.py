@@ -11,7 +11,7 @@ from mindres.devices import DEVICES, ascend, before_mindspore, cpu, gpu, nvidia_
 from mindres.errors import UserError
 
 KINDS = {"CPU": cpu, "GPU": gpu, "Ascend": ascend}
-# No fault of a machine that was never meant to have the device.
+# Messages of machines without the device, for which nothing needs to be mended.
 NOT_HERE = (
     ascend.NO_ASCEND,
     nvidia_driver.NO_DRIVER,
@@ -21,21 +21,20 @@ NOT_HERE = (
 
 
 def set_device(target: str = "auto", device_id: int | None = None) -> str:
-    """Run on `target`: CPU, GPU, Ascend, or auto for the first of Ascend, GPU and CPU that works.
-
-    With "auto", `MINDRES_DEVICE_TARGET` decides where it is set, and one line on standard error
-    says why a device that is here is passed over.
+    """Set the device that MindSpore runs on.
 
     Args:
-        target: "CPU", "GPU", "Ascend" or "auto".
-        device_id: counts a machine's GPUs or Ascend processors from 0. None leaves it to MindSpore,
-            which takes 0, or in a distributed job a worker's own.
+        target: "CPU", "GPU", "Ascend", or "auto" for `MINDRES_DEVICE_TARGET`, and without that for
+            the first of Ascend, GPU and CPU that works. A line on standard error then says why a
+            device of this machine is not used.
+        device_id: number of the GPU or Ascend processor, from 0. None leaves it to MindSpore, which
+            uses 0, or each worker's own in a distributed job.
 
     Returns:
-        The device chosen.
+        The device: "CPU", "GPU" or "Ascend".
 
     Raises:
-        UserError: what is missing for the device asked for.
+        UserError: the device cannot be used; the message says what is missing.
     """
     if target == "auto":
         target = settings.get("MINDRES_DEVICE_TARGET") or target
@@ -51,14 +50,14 @@ def set_device(target: str = "auto", device_id: int | None = None) -> str:
     count = KINDS[target].count()
     if device_id is not None and not 0 <= device_id < count:
         raise UserError(
-            f"there is no {target} {device_id} here: device_id counts from 0 to {count - 1}"
+            f"there is no {target} {device_id} here: `device_id` counts from 0 to {count - 1}"
         )
     if target == "CPU":
         cpu.limit_onednn()
     else:
         cpu.lift_limit()
     _tell_mindspore(target, device_id)
-    # MindSpore has put its own value in place of a variable that the user may have set.
+    # MindSpore has overwritten a variable that the user may have set.
     os.environ.update(gpu.environment)
     if target == "GPU":
         _tune_gpu()
@@ -78,7 +77,7 @@ def _tell_mindspore(target: str, device_id: int | None) -> None:
     try:
         mindspore.set_device(target, device_id)
     except (RuntimeError, ValueError) as error:
-        # MindSpore also refuses to be told what it does already.
+        # MindSpore also refuses a call that would change nothing.
         same_target = mindspore.get_context("device_target") == target
         same_id = device_id in (None, mindspore.get_context("device_id"))
         if not (same_target and same_id):
@@ -88,14 +87,14 @@ def _tell_mindspore(target: str, device_id: int | None) -> None:
 def _reason(error: Exception, target: str) -> str:
     if target == "GPU" and not gpu.environment:
         return (
-            "mindspore was imported before a GPU was asked for; import mindres first, and call "
-            "set_device then"
+            "mindspore was imported before the GPU was chosen: import mindres first, and then call "
+            "set_device"
         )
     return private.plugin_error(error, target)
 
 
 def _tune_gpu() -> None:
-    """Let cuDNN try its algorithms, and let matrix products round as convolutions do (TF32)."""
+    """Let cuDNN choose algorithms by trial, and allow TF32 in matrix products, too."""
     from mindspore.device_context.gpu import op_precision, op_tuning
 
     op_precision.matmul_allow_tf32(True)

@@ -1,6 +1,6 @@
-"""More than one worker, data-parallel, with MindSpore's own launcher (`msrun`) and collectives.
+"""Data-parallel training with several workers: MindSpore's launcher `msrun` and its collectives.
 
-Without `start_workers` there is one worker, and nothing here has an effect.
+Without `start_workers` there is one worker, and the functions of this file have no effect.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ import numpy as np
 from mindspore import communication, nn, ops
 
 from mindres.compat import mindspore as private
-from mindres.errors import UserError
+from mindres.errors import UserError, for_user
 
 
 def start_workers() -> None:
-    """Join the job that `msrun` has started: from then on its workers average their gradients."""
+    """Join the job that `msrun` started: its workers then average their gradients.
+
+    Raises:
+        UserError: this process was not started by `msrun`.
+    """
     try:
         communication.init()
     except (RuntimeError, ValueError, KeyError) as error:
@@ -31,30 +35,30 @@ def start_workers() -> None:
 
 
 def started() -> bool:
-    """Whether this process is one of several workers."""
+    """Whether this process has joined a job of workers."""
     return private.workers_joined()
 
 
 def rank() -> int:
-    """Number of this worker, from 0."""
+    """The number of this worker, from 0."""
     return communication.get_rank() if started() else 0
 
 
 def size() -> int:
-    """Number of workers."""
+    """The number of workers."""
     return communication.get_group_size() if started() else 1
 
 
 def say(text: str) -> None:
-    """Print a line, once for all workers."""
+    """Print a line, once for all workers; arguments in backquotes become flags in a program."""
     if rank() == 0:
-        print(text, flush=True)
+        print(for_user(text), flush=True)
 
 
 def warn(text: str) -> None:
-    """Print a warning on standard error, once for all workers."""
+    """Print a warning on standard error, as `say` prints a line."""
     if rank() == 0:
-        print(f"mindres: warning: {text}", file=sys.stderr, flush=True)
+        print(f"mindres: warning: {for_user(text)}", file=sys.stderr, flush=True)
 
 
 def total(values: np.ndarray) -> np.ndarray:
@@ -67,10 +71,7 @@ def total(values: np.ndarray) -> np.ndarray:
 
 
 def share_statistics(net) -> None:
-    """Give every worker the mean of all workers' batch-normalisation statistics.
-
-    Each has taken them over its own images.
-    """
+    """Average the batch-normalisation statistics of all workers, each of its own images."""
     if size() == 1:
         return
     for _, cell in net.cells_and_names():

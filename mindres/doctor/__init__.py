@@ -1,5 +1,5 @@
-"""What this machine can train on, what is missing where it cannot, and how to install it.
+"""The report of `mindres doctor`: what this machine can train on, and how to install the rest.
 
-A part of the report is a function that returns a dict, called in `report.py`, and a function of
-`text.py` that puts it into lines. Only `trial.py` loads MindSpore, in a process of its own.
+Each part of the report is a function that returns a dict, called in `report.py`, and a function in
+`text.py` that formats it. Only `trial.py` loads MindSpore, in a process of its own.
 """

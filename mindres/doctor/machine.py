@@ -1,4 +1,4 @@
-"""What is on this machine, GPUs aside: versions, processor, Ascend, settings, caches, workers."""
+"""The machine, apart from its GPUs: versions, processor, Ascend, settings, caches, workers."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from mindres.devices import ascend, cpu
 from mindres.errors import UserError
 from mindres.files import cache_dir
 
-# What mindres is developed and tested with.
+# The versions that mindres is tested with.
 TESTED = {
     "Python": "3.10, 3.11, 3.12",
     "mindspore": "2.10.0",
     "mindvision": "0.1.0",
     "numpy": "1.26.4",
 }
-# Of all instruction sets of a processor, those that bear on the speed of oneDNN.
+# The instruction sets that matter to the speed of oneDNN.
 INSTRUCTION_SETS = {"sse4_1", "avx", "avx2", "avx512f", "avx512_bf16", "amx_bf16"}
 MSRUN_PORT = 8118
 
 
 def versions() -> dict:
-    """The versions installed and those tested; what to do where MindSpore and NumPy do not fit."""
+    """The installed and the tested version of each package, and what is wrong with it."""
     found = {
         "Python": {
             "installed": platform.python_version(),
@@ -51,14 +51,14 @@ def versions() -> dict:
 
 
 def processor() -> dict:
-    """The processor, and to what instruction set oneDNN is held and why."""
+    """The processor, and the instruction set that oneDNN is limited to, and why."""
     limit = os.environ.get(cpu.ISA)
     needed = cpu.onednn_needs_limit()
     why = "not needed: this processor has no AVX-512"
     if needed:
         why = (
-            "CPU runs are held to AVX2: with AVX-512 oneDNN takes its reference convolution for "
-            "the layouts that MindSpore hands it, which is slower by an order of magnitude"
+            "limited to AVX2 on CPU: with AVX-512, oneDNN uses its reference convolution for the "
+            "layouts that MindSpore passes, which is slower by an order of magnitude"
         )
     wrong = needed and limit not in (None, "", "AVX2")
     return {
@@ -81,12 +81,12 @@ def _processor_model() -> str:
 
 
 def ascend_processors() -> dict:
-    """The Ascend processors, the release of CANN, and what keeps MindSpore from using them."""
+    """The number of Ascend processors, CANN's release, and what keeps MindSpore from using them."""
     return {"devices": ascend.count(), "cann": cann(), "problem": ascend.missing()}
 
 
 def cann() -> str | None:
-    """The release of CANN, Ascend's toolkit; None where there is none."""
+    """The release of CANN, Ascend's toolkit; None if it is not installed."""
     home = Path(os.environ.get("ASCEND_HOME_PATH", "/usr/local/Ascend/ascend-toolkit/latest"))
     for file in (home / "compiler" / "version.info", home / "version.info"):
         if not file.exists():
@@ -98,7 +98,7 @@ def cann() -> str | None:
 
 
 def settings_present() -> list[dict]:
-    """The environment variables of mindres that are set."""
+    """The environment variables of mindres that are set, with values and meanings."""
     return [
         {"name": name, "value": value, "meaning": settings.SETTINGS[name].meaning}
         for name, value in settings.present().items()
@@ -106,7 +106,7 @@ def settings_present() -> list[dict]:
 
 
 def caches() -> list[dict]:
-    """The folders that grow with use, and their sizes in bytes."""
+    """The cache folders and their sizes in bytes."""
     places = {}
     with suppress(UserError):
         places["mindres"] = cache_dir()
@@ -116,17 +116,17 @@ def caches() -> list[dict]:
 
 
 def size(folder: Path) -> int:
-    """The bytes that the files below `folder` hold."""
+    """The total size of the files below `folder` in bytes."""
     total = 0
     for here, _, names in os.walk(folder):
         for name in names:
-            with suppress(OSError):  # gone meanwhile
+            with suppress(OSError):  # removed in the meantime
                 total += os.lstat(os.path.join(here, name)).st_size
     return total
 
 
 def workers() -> dict:
-    """Whether `msrun` could start a job of two workers here."""
+    """Whether `msrun` can start a job of several workers here."""
     msrun = shutil.which("msrun")
     problem = _port_problem() if msrun else _no_msrun()
     return {"msrun": msrun, "port": MSRUN_PORT, "problem": problem}
@@ -136,7 +136,7 @@ def _no_msrun() -> str:
     beside = Path(sys.executable).with_name("msrun")
     if beside.exists():
         return f"msrun is not on PATH: export PATH={beside.parent}:$PATH"
-    return "msrun, which comes with MindSpore, is not here: pip install mindspore"
+    return "msrun, which comes with MindSpore, is missing: pip install mindspore"
 
 
 def _port_problem() -> str | None:
@@ -145,6 +145,6 @@ def _port_problem() -> str | None:
             return None
     except OSError as error:
         return (
-            f"port {MSRUN_PORT} cannot be had ({error.strerror}): name another with msrun "
+            f"port {MSRUN_PORT} is not free ({error.strerror}): name another with msrun "
             "--master_port"
         )

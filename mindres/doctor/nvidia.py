@@ -1,4 +1,4 @@
-"""What is on this machine for NVIDIA's GPUs: the driver, the GPUs, and the plug-in's libraries."""
+"""NVIDIA GPUs of this machine: the driver, the GPUs, and the libraries of MindSpore's plug-in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MODULE = Path("/proc/driver/nvidia/version")
 
 
 def nvidia() -> dict:
-    """The driver, its GPUs, and each library of the GPU plug-in: where it is, or how to get it."""
+    """The driver, its GPUs, and the paths of the plug-in's libraries or how to install them."""
     gpus, problem = nvidia_driver.query()
     found = gpu.find_libraries()
     if gpus:
@@ -64,7 +64,7 @@ def _library(name: str, path: Path | None) -> dict:
 
 
 def origin(path: Path, package: str) -> str:
-    """The package that a library comes from, or the system."""
+    """The package that a library comes from, or "the system"."""
     name = f"nvidia-{package}-cu11"
     if path.parent.parent.parent.name != "nvidia":
         return "the system"

@@ -1,4 +1,4 @@
-"""The doctor's report as a JSON document can hold it."""
+"""The report of `mindres doctor` as a dict for JSON."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from mindres.doctor import machine, nvidia, trial
 
 
 def report(target: str = "auto") -> dict:
-    """Everything that bears on training on `target`.
+    """Everything that matters to training on the device `target`.
 
-    Its `training` has `ok`: whether one step of a small network could be trained on that device.
+    `training` has `ok`: whether a small network could be trained for one step on that device.
     """
     # The trial prepares its own process, as a training script does.
     untouched = dict(os.environ)

@@ -1,4 +1,4 @@
-"""The doctor's report as text: a line for each finding, `!` before what is wrong."""
+"""The report of `mindres doctor` as text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mindres.devices.set_device import NOT_HERE
 
 
 def format_report(report: dict) -> str:
-    """A report for reading: a line for each finding, with `!` and what to do where it is wrong."""
+    """The report as lines, one per finding; `!` marks problems, with what to do about them."""
     return "\n".join(
         [
             *_versions(report["versions"]),
@@ -23,7 +23,7 @@ def format_report(report: dict) -> str:
 
 
 def line(name, *texts, problem=None) -> str:
-    """A finding: its name, then what there is to say of it, the problem last."""
+    """The line of a finding: its name, its details, and the problem if there is one."""
     text = "; ".join(str(text) for text in (*texts, problem) if text)
     return f"{'!' if problem else ' '} {name:<18} {text}"
 
@@ -56,7 +56,7 @@ def _nvidia(found, asked_for):
         if found["CUDA_HOME"]:
             yield line("CUDA_HOME", found["CUDA_HOME"])
     if not found["problem"]:
-        precision = "O2 by default; where that leaves single precision, TF32 is allowed"
+        precision = "O2 by default; what stays in single precision may use TF32"
         yield line("GPU precision", precision)
     elif here:
         yield line("GPU", problem=found["problem"])

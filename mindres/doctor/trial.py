@@ -1,7 +1,7 @@
-"""Trains one step of a small network, in a process of its own.
+"""Trains a small network for one step, in a process of its own.
 
-Whatever ends that process is part of the answer: a driver may end it with a signal. This file loads
-MindSpore in that process only.
+A driver may kill that process with a signal, which is then part of the report. MindSpore is loaded
+only in that process.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from mindres.devices import DEFAULTS
 from mindres.devices.set_device import set_device
 from mindres.errors import UserError
 
-# A GPU newer than the plug-in has its kernels compiled in the first run.
+# On a GPU newer than the plug-in, the driver compiles all kernels in the first run.
 PATIENCE_S = 900
 
 
 def training(target: str, environment: dict) -> dict:
-    """How training one step of a small network on `target` in a process of its own went."""
+    """Train a small network for one step on `target` in a new process; returns how it went."""
     code = "import sys; from mindres.doctor import trial; trial.train_one_step(sys.argv[1])"
     package = str(Path(__file__).parents[2])
     path = os.pathsep.join([package, *filter(None, [environment.get("PYTHONPATH")])])
@@ -40,7 +40,7 @@ def training(target: str, environment: dict) -> dict:
             errors="replace",
         )
     except subprocess.TimeoutExpired:
-        return {**failed, "problem": f"nothing came of it in {PATIENCE_S} s"}
+        return {**failed, "problem": f"it took more than {PATIENCE_S} s"}
     if done.returncode:
         return {**failed, "problem": cause(done.returncode, done.stderr)}
     found = json.loads(done.stdout.splitlines()[-1])
@@ -48,21 +48,18 @@ def training(target: str, environment: dict) -> dict:
 
 
 def cause(status: int, stderr: str) -> str:
-    """The line of a failed process's last words that says the most."""
+    """The most informative line on the standard error of a failed process."""
     if status < 0:
-        return f"the process was ended by {signal.Signals(-status).name}"
+        return f"the process was killed by {signal.Signals(-status).name}"
     lines = [line.strip() for line in stderr.splitlines() if line.strip().strip("-")]
-    said = [line for line in lines if re.match(r"mindres\.errors\.UserError|\w*Error: ?\S", line)]
-    if said:
-        return said[-1].partition(": ")[2] if said[-1].startswith("mindres.") else said[-1]
+    errors = [line for line in lines if re.match(r"mindres\.errors\.UserError|\w*Error: ?\S", line)]
+    if errors:
+        return errors[-1].partition(": ")[2] if errors[-1].startswith("mindres.") else errors[-1]
     return private.native_reason(lines) or (lines[-1] if lines else f"exit status {status}")
 
 
 def train_one_step(target: str) -> None:
-    """Train a small network for one step on `target`.
-
-    Prints the device and the losses before and after as JSON.
-    """
+    """Train a small network for one step on `target`; prints device and losses as JSON."""
     device = set_device(target)
     from mindres.native import library
 

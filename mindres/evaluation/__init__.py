@@ -1,7 +1,8 @@
-"""What a trained network is worth and what it says.
+"""Evaluation and prediction with trained networks.
 
-`evaluator` measures it on labelled images, and `evaluation` is what that amounts to; `metrics` has
-the metrics, of which a new one is a row. `predictor` classifies single images, `grad_cam` and
-`stages` look inside, `trained_data` opens the data set of a checkpoint. All of them run a network
-in `inference`, which sets everything back.
+`evaluator` measures a network on labelled images and returns an `evaluation`; a new metric is a row
+of `metrics`. `comparison` tests whether two networks differ, `confidence` calibrates probabilities,
+`predictor` classifies images, `grad_cam` and `stages` explain what a network computes, and
+`trained_data` opens the data set of a checkpoint. All of them run networks within `inference`,
+which restores the network's and MindSpore's modes.
 """

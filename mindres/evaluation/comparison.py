@@ -1,4 +1,4 @@
-"""Which of two networks is better, as far as their answers to the same images tell."""
+"""Compares two networks by their predictions for the same images."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from mindres.errors import UserError
 from mindres.evaluation.evaluation import Evaluation
 from mindres.evaluation.interval import Z
 
-SURE = 0.05  # of McNemar's test: below it the two are told apart
-MOST_CLASSES = 5  # whose recall is shown
+SURE = 0.05  # the networks differ if the p-value of McNemar's test is below this
+MOST_CLASSES = 5  # classes whose recall is shown
 
 
 @dataclass
 class Comparison:
-    """Two evaluations on the same images; `compare` makes it.
+    """The result of `compare`: two evaluations on the same images and what differs.
 
-    counts: int (2, 2), images by whether the first network is right (rows: right, wrong) and
-        whether the second one is (columns).
-    p_value: of McNemar's exact test (McNemar, 1947): how often two networks that are equally good
-        would differ as much as these, 0 to 1.
+    counts: int (2, 2), the number of images by whether the first network is right (rows: right,
+        wrong) and whether the second one is (columns).
+    p_value: p-value of McNemar's exact test (McNemar, 1947): the probability that equally good
+        networks differ at least as much, 0 to 1.
     interval: the 95% interval of `difference`, by Agresti and Min (2005), section 2.
     """
 
@@ -35,16 +35,16 @@ class Comparison:
 
     @property
     def difference(self) -> float:
-        """By how much the second network's accuracy is higher, as a fraction."""
+        """The second network's accuracy minus the first's, a fraction."""
         return self.second.accuracy - self.first.accuracy
 
     def verdict(self) -> str:
-        """The answer in a sentence."""
+        """The result in a sentence."""
         images = f"these {self.first.num_images:,} images"
         low, high = (100 * end for end in self.interval)
         if self.p_value >= SURE:
             return (
-                f"They cannot be told apart on {images}: the second less the first is "
+                f"They cannot be told apart on {images}: the second minus the first is "
                 f"{100 * self.difference:+.1f} points ({low:+.1f} to {high:+.1f})."
             )
         better = "second" if self.difference > 0 else "first"
@@ -56,9 +56,9 @@ class Comparison:
         )
 
     def per_class(self) -> list[dict]:
-        """For each class a dict: `class`, `images`, and the recall of `first` and `second`.
+        """A dict per class: `class`, `images`, and the recall of `first` and `second`.
 
-        The class whose recalls differ by the most images comes first.
+        Classes whose recalls differ by more images come first.
         """
         theirs = {row["class"]: row["recall"] for row in self.second.per_class()}
         rows = [
@@ -74,10 +74,10 @@ class Comparison:
         return sorted(rows, key=lambda row: -abs(row["second"] - row["first"]) * row["images"])
 
     def differing(self) -> list[dict]:
-        """For each image of which one network is right and the other wrong, a dict.
+        """A dict for each image on which one network is right and the other wrong.
 
-        `position` is the image's, `image` its file or None; `true`, `first` and `second` are names
-        of classes. The images on which the wrong network is most confident come first.
+        `position` is its index, `image` its file or None; `true`, `first` and `second` are class
+        names. Images on which the wrong network is most confident come first.
         """
         right = [each.predicted == each.labels for each in (self.first, self.second)]
         wrong_confidence = np.where(right[0], _confidence(self.second), _confidence(self.first))
@@ -135,17 +135,17 @@ class Comparison:
 
 
 def compare(first: Evaluation, second: Evaluation) -> Comparison:
-    """Compare what `mindres.evaluate` found of two networks on the same images.
+    """Compare the results of `mindres.evaluate` for two networks on the same images.
 
     Raises:
-        UserError: the evaluations are of other images, or of other classes.
+        UserError: the evaluations have different images or classes.
     """
     if set(first.classes) != set(second.classes):
         own = sorted(set(first.classes) ^ set(second.classes))[0]
-        raise UserError(f"the networks have other classes: only one of them knows {own!r}")
+        raise UserError(f"the networks have different classes: only one of them knows {own!r}")
     if not (_true(first) == _true(second) and first.files == second.files):
         raise UserError(
-            f"the networks were measured on other images ({first.num_images:,} and "
+            f"the networks were measured on different images ({first.num_images:,} and "
             f"{second.num_images:,}): compare them on images that neither trained on"
         )
     right = first.predicted == first.labels
@@ -167,7 +167,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     """The p-value of McNemar's exact test, two-sided.
 
     Args:
-        only_first, only_second: how many images only one of the networks answers rightly.
+        only_first, only_second: how many images only that network classifies correctly.
     """
     from scipy.stats import binomtest
 
@@ -176,10 +176,10 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def difference_interval(only_first: int, only_second: int, count: int) -> tuple[float, float]:
-    """The 95% interval of the second network's accuracy less the first's, over `count` images.
+    """The 95% interval of the second network's accuracy minus the first's, over `count` images.
 
-    Wald's interval for matched pairs with half an image more in each of the four cells (Agresti and
-    Min, 2005), which keeps its promise for few images, too.
+    This is Wald's interval for matched pairs with half an image added to each of the four cells
+    (Agresti and Min, 2005), which also holds for few images.
     """
     count += 2
     lead = (only_second - only_first) / count

@@ -1,7 +1,7 @@
-"""How far a network's probabilities can be believed, as its validation images tell.
+"""Calibrates a network's probabilities on validation images.
 
-The temperature makes the probabilities honest; the thresholds say from which probability on an
-answer is given, where so many of the answers that are given must be right.
+A temperature calibrates the probabilities. A threshold is the smallest probability at which a
+prediction is accepted, so that a given fraction of the accepted ones is correct.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BINS = 15
-# What can be promised of the answers that are given.
+# The fractions of accepted predictions that can be guaranteed to be correct.
 PRECISIONS = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
-STEPS = 16  # of the share of images that get an answer
-RISK = 0.05  # that the images promise more than other images keep
+STEPS = 16  # fractions of accepted images that are tried
+RISK = 0.05  # the probability that a guarantee does not hold on other images
 
 
 def confidence_of(logits: NDArray, labels: NDArray) -> dict:
-    """What a checkpoint notes of its confidence, from validation images.
+    """The calibration that a checkpoint records, from validation images.
 
     Args:
         logits, labels: float (N, classes) and int (N,).
 
-    Returns a dict: `images`, their number; `temperature`; `calibration_error`, the error before and
-    after it; and `thresholds`, a list of [precision, threshold, share of images that get an answer]
-    for those of `PRECISIONS` that so many images can promise.
+    Returns:
+        A dict of `images`, their number; `temperature`; `calibration_error` before and after it;
+        and `thresholds`, a list of [precision, threshold, fraction of accepted images] for those
+        of `PRECISIONS` that these images can guarantee.
     """
     temperature = fit_temperature(logits, labels)
     right = logits.argmax(axis=1) == labels
@@ -47,10 +48,9 @@ def confidence_of(logits: NDArray, labels: NDArray) -> dict:
 
 
 def fit_temperature(logits: NDArray, labels: NDArray) -> float:
-    """What to divide logits by, so that the cross entropy is least (Guo et al., 2017, section 4.2).
+    """The temperature with the least cross entropy (Guo et al., 2017, section 4.2).
 
-    A prior of a normal distribution of its logarithm, of which one image more or less outweighs
-    the pull, keeps it finite where all images are right.
+    A weak normal prior of its logarithm keeps it finite if all predictions are correct.
     """
     from scipy.optimize import minimize_scalar
 
@@ -67,10 +67,11 @@ def calibration_bins(confidence: NDArray, right: NDArray) -> NDArray:
     """The images by confidence, in `BINS` bins of equal width from 0 to 1.
 
     Args:
-        confidence, right: the probability of each image's answer and whether it is right, (N,).
+        confidence, right: the probability of each prediction and whether it is correct, (N,).
 
-    Returns float (BINS, 3): how many images, their mean confidence, and their accuracy; the last
-    two are 0 where there are none.
+    Returns:
+        float (BINS, 3): the number of images, their mean confidence and their accuracy, which are
+        0 for empty bins.
     """
     which = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     count = np.bincount(which, minlength=BINS)
@@ -85,11 +86,11 @@ def calibration_error(confidence: NDArray, right: NDArray) -> float:
 
 
 def threshold_for(precision: float, confidence: NDArray, right: NDArray):
-    """From which confidence on answers are so often right, and the share of images that get one.
+    """The threshold that guarantees `precision`, and the fraction of images that it accepts.
 
-    None where these images cannot promise it. The promise is kept on other images of the same kind
-    with a probability of 1 - `RISK`: by the exact binomial bound of each of `STEPS` shares, after
-    Geifman and El-Yaniv (2017), algorithm 1.
+    None if these images cannot guarantee it. The guarantee holds on other images of the same kind
+    with a probability of 1 - `RISK`, by exact binomial bounds for `STEPS` fractions (after Geifman
+    and El-Yaniv, 2017, algorithm 1).
     """
     from scipy.stats import beta
 

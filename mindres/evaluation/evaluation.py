@@ -1,4 +1,4 @@
-"""What a network's answers to labelled images amount to."""
+"""The results of evaluating a network on labelled images."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from mindres.evaluation.interval import wilson
 from mindres.evaluation.metrics import METRICS, confusion_matrix, measure
 from mindres.evaluation.probabilities import log_softmax, softmax
 
-# Up to so many classes the confusion matrix is printed.
-MOST_CLASSES_IN_TEXT = 20
+MOST_CLASSES_IN_TEXT = 20  # up to which the confusion matrix is printed
 
 
 @dataclass
@@ -23,13 +22,13 @@ class Evaluation:
     """Results over `num_images` images.
 
     accuracy, top5: fractions.
-    loss: the mean cross entropy, of the logits as they are.
+    loss: the mean cross entropy of the logits without temperature.
     confusion_matrix: images by true class (rows) and predicted class (columns).
     classes: the classes' names.
     labels, predicted: int (N,), in the order of the images.
     probabilities: float32 (N, classes), of the logits divided by `temperature`.
-    files: the file of each image, where each has one of its own; else None.
-    temperature: what the network's checkpoint notes, else 1.
+    files: the file of each image; None if images have no files of their own.
+    temperature: the temperature in the network's metadata, else 1.
     """
 
     accuracy: float
@@ -46,7 +45,7 @@ class Evaluation:
 
     @property
     def calibration_error(self) -> float:
-        """By how much the probability of an answer misses how often it is right, on average."""
+        """The expected calibration error, a fraction, see `confidence.calibration_error`."""
         return calibration_error(self.probabilities.max(axis=1), self.predicted == self.labels)
 
     @property
@@ -60,10 +59,10 @@ class Evaluation:
         return wilson(int(self.confusion_matrix.trace()), self.num_images)
 
     def per_class(self) -> list[dict]:
-        """For each class a dict of its results.
+        """A dict per class: its name `class`, `precision`, `recall`, `f1` and `support`.
 
-        `class` is its name, `precision`, `recall` and `f1` are fractions, `support` counts images.
-        A fraction of nothing is 0, as with scikit-learn's `zero_division=0`.
+        The scores are fractions, and 0 where they are undefined, like scikit-learn's with
+        `zero_division=0`; `support` is the number of images.
         """
         right = self.confusion_matrix.diagonal()
         said = self.confusion_matrix.sum(0)
@@ -83,15 +82,15 @@ class Evaluation:
         ]
 
     def mistakes(self) -> np.ndarray:
-        """Positions of the wrongly classified images, the most confident mistake first."""
+        """Indices of the misclassified images, the most confident mistakes first."""
         wrong = np.flatnonzero(self.predicted != self.labels)
         return wrong[np.argsort(-self.probabilities[wrong].max(axis=1), kind="stable")]
 
     def misclassified(self) -> list[dict]:
-        """For each mistake, in the order of `mistakes`, a dict.
+        """A dict for each mistake, in the order of `mistakes`.
 
-        `position` is the image's, `image` its file or None, `true` and `predicted` are names of
-        classes, and `probability` is that of the predicted one.
+        `position` is the image's index, `image` its file or None, `true` and `predicted` are class
+        names, and `probability` is that of the predicted class.
         """
         return [
             {
@@ -105,7 +104,7 @@ class Evaluation:
         ]
 
     def to_json(self) -> dict:
-        """The results as JSON values; a number that is not finite becomes null."""
+        """The results as JSON values; a loss that is not finite becomes null."""
         named = {} if self.files is None else {"misclassified": self.misclassified()}
         return {
             "accuracy": self.accuracy,
@@ -170,7 +169,7 @@ def evaluation_of(
     files: Sequence[str] | None = None,
     temperature: float = 1.0,
 ) -> Evaluation:
-    """What the logits `scores` (N, classes) and the true `labels`, int (N,), amount to."""
+    """The evaluation of the logits `scores` (N, classes) against the true `labels`, int (N,)."""
     log_probabilities = log_softmax(scores)
     order = np.argsort(-scores, axis=1, kind="stable")
     return Evaluation(

@@ -15,22 +15,22 @@ from mindres.weights.metadata import Metadata
 
 
 def evaluate(net, data, classes=None, tta=False, amp_level="O0") -> Evaluation:
-    """Measure `net` on every image of `data` once.
+    """Measure `net` on every image of `data`.
 
-    MindSpore runs in graph mode meanwhile; the caller's mode is set back afterwards. Threads
-    take turns, as with `mindres.predict`.
+    This runs in graph mode and then restores the caller's mode. Threads take turns, as with
+    `mindres.predict`.
 
     Args:
         net: a network of this package.
         data: an `ImageDataset`, or a MindSpore dataset of (image, label) batches.
-        classes: the classes' names; None takes the data's, or numbers.
-        tta: average the logits of an image and of its mirror image.
+        classes: the class names; None for those of the data, or numbers.
+        tta: average the logits of each image and its mirror image.
         amp_level: mixed precision, as in `mindres.train`. With "O0" logits are those of PyTorch to
             1e-4.
 
     Raises:
-        UserError: there are no images, a label is not one of the network's classes, or there is no
-            such `amp_level` on this device.
+        UserError: there are no images, a label is not among the network's classes, or the device
+            does not support `amp_level`.
     """
     scores, labels = _answers(net, batches(data), tta, amp_level)
     names = _class_names(scores.shape[1], labels, classes or getattr(data, "classes", None))
@@ -64,22 +64,26 @@ def _answers(net, loader, tta: bool, amp_level: str) -> tuple[np.ndarray, np.nda
 
 
 def _image_names(data) -> list[str] | None:
-    """The file of each image in the order in which they were measured, where that is known."""
+    """The files of the images in the order of the evaluation; None if they are not known."""
     known = isinstance(data, ImageDataset) and not data.shuffle and data.num_shards is None
     return data.image_names() if known and data.repeat_num == 1 else None
 
 
 def _class_names(count: int, labels: np.ndarray, classes) -> list[str]:
-    """The names of the `count` classes of the network, once it is sure that they are the data's."""
+    """The names of the network's `count` classes, or numbers.
+
+    Raises:
+        UserError: the labels or the names do not fit the number of classes.
+    """
     if labels.max() >= count or labels.min() < 0:
         raise UserError(
             f"the data has the label {labels.max()} and the network only {count} classes: name the "
-            "dataset that it was trained on"
+            "data set that it was trained on"
         )
     names = [str(name) for name in (classes or range(count))]
     if len(names) != count:
         raise UserError(
-            f"the data has {len(names)} classes and the network {count}: name the dataset that it "
-            "was trained on"
+            f"the data has {len(names)} classes and the network {count}: name the data set that "
+            "it was trained on"
         )
     return names

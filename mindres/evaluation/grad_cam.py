@@ -1,4 +1,4 @@
-"""Grad-CAM: which part of an image speaks for a class."""
+"""Grad-CAM heat maps: the parts of an image that support a class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mindspore import Tensor, ops
 from mindres.evaluation.inference import inference
 from mindres.evaluation.stages import hooked, stage_cell, stage_shapes
 
-# A heat map of fewer cells than this on a side says little about where.
+# The fewest cells on a side of a heat map by default; smaller maps hardly locate anything.
 SMALLEST_MAP = 4
 
 
@@ -19,8 +19,8 @@ SMALLEST_MAP = 4
 class GradCam:
     """Heat maps of images.
 
-    heat: float (N, h, w) in [0, 1], h and w those of the maps of `stage`.
-    classes: int (N,), what the heat speaks for.
+    heat: float (N, h, w) in [0, 1], at the size of the feature maps of `stage`.
+    classes: int (N,), the classes that are explained.
     """
 
     heat: np.ndarray
@@ -29,15 +29,14 @@ class GradCam:
 
 
 def grad_cam(net, images, classes=None, stage=None) -> GradCam:
-    """Grad-CAM (arXiv:1610.02391, equations 1 and 2), with a largest value of 1 in each image.
+    """Grad-CAM (arXiv:1610.02391, equations 1 and 2), scaled to a largest value of 1 per image.
 
     Args:
         net: a network of this package.
         images: normalised images, float (N, C, H, W).
-        classes: the class whose logit is explained, for each image; None for the likeliest.
-        stage: one of `stages(net)`; None for the deepest whose maps have at least 4x4 cells (the
-            last one of a ResNet at 224x224, but at 32x32 its maps have one cell, which points
-            nowhere).
+        classes: the class to explain for each image, int (N,); None for the predicted ones.
+        stage: one of `stages(net)`; None for the deepest whose maps have at least 4x4 cells. For a
+            ResNet that is the last one at 224x224, but not at 32x32, where its maps have one cell.
 
     Raises:
         UserError: the network has no such stage.

@@ -1,4 +1,4 @@
-"""Runs a network in inference and sets everything back."""
+"""Runs a network in inference mode, and restores all modes afterwards."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from mindres.native.accelerate import accelerated
 from mindres.native.precision import element_type, for_inference, resolve_amp
 from mindres.signals import deferred_signals, signal_handler
 
-# MindSpore's graph mode ends the process with a segmentation fault where two threads run networks
-# at once, and its PyNative mode gives wrong answers. Blocks of one thread may nest.
+# If two threads run networks at once, MindSpore's graph mode crashes with a segmentation fault, and
+# its PyNative mode gives wrong results. Blocks of one thread may be nested.
 one_at_a_time = threading.RLock()
 
 
 def logits(net, images: np.ndarray, size: int = 0) -> np.ndarray:
     """The logits, float (N, num_classes), of normalised images (N, C, H, W), inside `inference`.
 
-    Fewer than `size` images are filled up to `size`: a compiled network takes seconds for every new
-    shape.
+    Fewer than `size` images are padded to `size`, because compiling a network for a new shape takes
+    seconds.
     """
     count = len(images)
     if count < size:
         images = np.concatenate(
             [images, np.broadcast_to(images[:1], (size - count, *images.shape[1:]))]
         )
-    with deferred_signals():  # where MindSpore is stopped while it compiles, it leaves files behind
+    with deferred_signals():  # MindSpore leaves files behind if it is stopped while it compiles
         return net(mindspore.Tensor(np.ascontiguousarray(images))).asnumpy()[:count]
 
 
 @contextlib.contextmanager
 def in_mode(mode=None):
-    """In this block MindSpore runs in `mode`; the mode of before is set back afterwards.
+    """Run MindSpore in `mode` in this block, and restore the previous mode afterwards.
 
-    None leaves the mode as it is. One thread at a time is in such a block; others wait. Ctrl-C and
-    SIGTERM are answered as before, whatever handlers MindSpore installs.
+    None keeps the mode. Only one thread at a time can be in such a block; others wait. The handlers
+    of Ctrl-C and SIGTERM stay in charge, whatever handlers MindSpore installs.
     """
     with one_at_a_time, signal_handler():
         before = mindspore.get_context("mode")
@@ -50,16 +50,16 @@ def in_mode(mode=None):
 
 @contextlib.contextmanager
 def inference(net, mode=mindspore.GRAPH_MODE, amp_level="O0"):
-    """In this block `net` infers and MindSpore runs in `mode`; both are set back afterwards.
+    """Put `net` in inference mode and MindSpore in `mode` in this block, and restore both.
 
-    None leaves the mode as it is. On CPU its convolutions are the native ones where they can be
-    had. Threads take turns, as `in_mode` says.
+    None keeps the mode. On CPU the network uses the native operators if they are available. Threads
+    take turns, see `in_mode`.
 
     Yields:
-        the network to call: `net`, or where mixed precision takes one a copy of it.
+        The network to call: `net`, or its copy for mixed precision.
 
     Raises:
-        UserError: there is no such `amp_level` on this device.
+        UserError: the device does not support `amp_level`.
     """
     level = resolve_amp(amp_level)
     with in_mode(mode):

@@ -1,16 +1,16 @@
-"""How sure an accuracy is."""
+"""Confidence intervals of fractions."""
 
 from __future__ import annotations
 
 import math
 
-Z = 1.959964  # of the normal distribution: 95% lie within so many standard deviations
+Z = 1.959964  # 95% of a normal distribution lie within this many standard deviations
 
 
 def wilson(right: int, count: int) -> tuple[float, float]:
-    """The 95% interval of a share of which `right` out of `count` were counted (Wilson, 1927).
+    """The 95% interval of a fraction, observed as `right` of `count` (Wilson, 1927).
 
-    It holds for few images and for shares near 0 and 1, too.
+    It also holds for few images and for fractions near 0 and 1.
     """
     share = right / count
     centre = share + Z**2 / (2 * count)

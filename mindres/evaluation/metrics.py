@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """A row: the metric's title, what it is, and its value of a confusion matrix.
+    """A row: the metric's title, a description, and a function of the confusion matrix.
 
-    The value is a fraction, and more is better. The matrix has a row for each true class and a
-    column for each predicted one, and counts images.
+    The function returns a fraction, of which more is better. The matrix has the number of images by
+    true class (rows) and predicted class (columns).
     """
 
     title: str
@@ -27,7 +27,7 @@ class Metric:
 
 
 def accuracy(confusion: NDArray) -> float:
-    """The share of all images that are classified correctly."""
+    """The fraction of images that are classified correctly."""
     return float(confusion.trace() / max(confusion.sum(), 1))
 
 
@@ -46,7 +46,7 @@ def macro_f1(confusion: NDArray) -> float:
 
 
 METRICS = {
-    "accuracy": Metric("Accuracy", "share of the images that are classified correctly", accuracy),
+    "accuracy": Metric("Accuracy", "fraction of images that are classified correctly", accuracy),
     "balanced_accuracy": Metric(
         "Balanced accuracy", "mean over the classes of their recall", balanced_accuracy
     ),
@@ -55,8 +55,8 @@ METRICS = {
 
 
 def confusion_matrix(labels: NDArray, predicted: NDArray, classes: int) -> NDArray:
-    """Counts of images by true and by predicted class: int64 (classes, classes)."""
-    import numpy as np  # here, as `--help` shows the rows and needs no NumPy
+    """The number of images by true and predicted class, int64 (classes, classes)."""
+    import numpy as np  # imported here because `--help` shows the rows without NumPy
 
     counts = np.bincount(labels.astype(np.int64) * classes + predicted, minlength=classes**2)
     return counts.reshape(classes, classes)

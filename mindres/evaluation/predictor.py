@@ -1,4 +1,4 @@
-"""What a network says of images."""
+"""Classifies images."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ BATCH_SIZE = 32
 
 @dataclass
 class Prediction:
-    """The network's answers.
+    """The network's predictions.
 
-    classes: the likeliest class of each image, int (N,).
+    classes: the most probable class of each image, int (N,).
     probabilities: float (N, num_classes).
-    names: the name of the likeliest class of each image; its number where no names are known.
-    sure: whether an answer is given, bool (N,): all of them where no `precision` was asked for.
+    names: the name of each image's class, or its number if names are not known.
+    sure: whether the prediction reaches the threshold of `precision`, bool (N,); True without one.
     """
 
     classes: np.ndarray
@@ -39,29 +39,30 @@ class Prediction:
 def predict(
     net, images, metadata: Mapping | None = None, amp_level="O0", precision: float | None = None
 ) -> Prediction:
-    """The class and the probabilities that `net` gives each image.
+    """Classify images.
 
-    Safe to call from several threads: whatever of mindres runs a network takes turns, so that a
-    call waits while another thread predicts, evaluates, trains or exports.
+    It is safe to call this from several threads: a call waits while another thread predicts,
+    evaluates, trains or exports with mindres.
 
     Args:
         net: a network of this package.
-        images: normalised images, a float array or tensor (N, C, H, W), as the data sets of
-            `mindres.data` give and `preprocess` makes of any image; or the names of image files,
-            which are prepared as the network's training images were.
-        metadata: what `load_model` returned with the network; None for what it, or the training of
-            this process, has left in `net.metadata`.
+        images: normalised images, a float array or tensor (N, C, H, W), from a data set of
+            `mindres.data` or from `preprocess`; or the names of image files, which are prepared
+            like the network's training images.
+        metadata: the metadata that `load_model` returned with the network; None for
+            `net.metadata`, which `load_model` and `mindres.train` set.
         amp_level: mixed precision, as in `mindres.train`. With "O0" logits are those of PyTorch to
             1e-4.
-        precision: give only answers of which so many are right, one of `PRECISIONS`; the others are
-            not `sure`.
+        precision: the fraction of `sure` predictions that are correct, one of `PRECISIONS`, by the
+            checkpoint's thresholds; None calls all of them sure.
 
-    Probabilities are those of the logits divided by the temperature that the checkpoint notes.
+    Returns:
+        The classes and probabilities; the logits are divided by the checkpoint's temperature.
 
     Raises:
-        UserError: a file cannot be read, nothing says how images are to be prepared, the network
-            takes no images of their shape, nothing promises the `precision`, or there is no such
-            `amp_level` on this device.
+        UserError: a file cannot be read, the metadata do not say how images are prepared, the
+            network cannot take images of their shape, the checkpoint has no threshold for
+            `precision`, or the device does not support `amp_level`.
     """
     if metadata is None:
         metadata = getattr(net, "metadata", None)
@@ -73,7 +74,7 @@ def predict(
     if images.ndim != 4:
         raise UserError(f"the images must have the shape (N, C, H, W), not {images.shape}")
     check_images(net, images.shape[1:])
-    # In the caller's mode: to compile a graph takes longer than a few images do.
+    # The caller's mode is kept, since compiling a graph takes longer than a few images.
     with inference(net, mode=None, amp_level=amp_level) as inferring:
         starts = range(0, len(images), BATCH_SIZE)
         parts = [logits(inferring, images[i : i + BATCH_SIZE]) for i in starts]
@@ -87,32 +88,31 @@ def predict(
 
 
 def threshold_of(metadata: Mapping | None, precision: float) -> float:
-    """From which probability on answers are so often right.
+    """The checkpoint's threshold of probability for `precision`.
 
     Raises:
-        UserError: the checkpoint does not say, or its validation images cannot promise it.
+        UserError: the checkpoint has none.
     """
     if precision not in PRECISIONS:
         shown = ", ".join(map(str, PRECISIONS))
         raise UserError(f"`precision` must be one of {shown}, not {precision}")
-    noted = Metadata.of(metadata).confidence
-    if noted is None:
+    recorded = Metadata.of(metadata).confidence
+    if recorded is None:
         raise UserError(
-            "the checkpoint notes no thresholds for a `precision`: train the network with this "
+            "the checkpoint records no thresholds for `precision`: train the network with this "
             "version of mindres, which finds them on the validation images"
         )
-    thresholds = {row[0]: row[1] for row in noted["thresholds"]}
+    thresholds = {row[0]: row[1] for row in recorded["thresholds"]}
     if precision not in thresholds:
         most = f"at most {max(thresholds)}" if thresholds else "none"
         raise UserError(
-            f"`precision` {precision} cannot be promised by what the validation images showed: "
-            f"{most} can"
+            f"the validation images cannot guarantee `precision={precision}`: they guarantee {most}"
         )
     return thresholds[precision]
 
 
 def _file_names(images) -> list | None:
-    """`images` as a list, where it is the name of a file or several names; else None."""
+    """`images` as a list if it is a file name or a list of them; else None."""
     if isinstance(images, (str, os.PathLike)):
         return [images]
     if isinstance(images, (list, tuple)) and images:
@@ -121,6 +121,6 @@ def _file_names(images) -> list | None:
 
 
 def class_names(net, metadata: Mapping) -> list[str]:
-    """The names of the classes that the checkpoint noted, or their numbers."""
+    """The names of the classes in the metadata, or their numbers."""
     names = Metadata.of(metadata).classes or range(net.architecture["num_classes"])
     return [str(name) for name in names]

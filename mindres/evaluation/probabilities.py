@@ -1,4 +1,4 @@
-"""Probabilities of logits."""
+"""Softmax in NumPy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stages of a network: their names, and the maps that they give."""
+"""The stages of a network and their feature maps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mindres.evaluation.inference import inference
 
 
 def stages(net) -> dict[str, nn.Cell]:
-    """The parts of the backbone in order, by name: `conv1`, `layer1` ... of a ResNet."""
+    """The parts of the backbone in order, by name, such as `conv1` and `layer1` of a ResNet."""
     cells = net.backbone.name_cells()
     while len(cells) == 1:
         (only,) = cells.values()
@@ -35,14 +35,14 @@ def stage_shapes(net, images):
     with hooked(stages(net), hook):
         scores = net(images).asnumpy()
     names = [name for name, _ in calls]
-    # What is called several times, such as a pooling that stages share, is no place in the network.
+    # A cell that is called several times, such as a shared pooling, is not a stage.
     return {
         name: shape for name, shape in calls if len(shape) == 4 and names.count(name) == 1
     }, scores
 
 
 def feature_maps(net, images, stage=None) -> tuple[str, np.ndarray]:
-    """The name of `stage`, the first where None, and its maps of the images: float (N, C, h, w)."""
+    """The name of `stage`, by default the first, and its feature maps, float (N, C, h, w)."""
     stage = stage or next(iter(stages(net)))
     seen = {}
 

@@ -1,4 +1,4 @@
-"""The dataset that a checkpoint was trained on, and some of its images."""
+"""Opens the data set that a checkpoint was trained on, and picks images from it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ BATCH_SIZE = 64
 
 
 def open_data(metadata: Mapping, dataset=None, path="./datasets", split="test", **options):
-    """The data set that a checkpoint with this `metadata` was trained on, or another one.
+    """The data set that a checkpoint was trained on, or another one, with the training's options.
 
-    Its images are prepared, held out and left out as they were in training; of a folder of one tree
-    that mindres 0.1.0 trained on, the validation images are those of then.
+    Images are prepared, held out and left out as in the training; for checkpoints of mindres 0.1.0
+    validation images are held out by its rule.
 
     Args:
         metadata: as `load_model` returns it.
         dataset: one of `mindres.data.DATASETS`; None for the one that the metadata names.
         path: the data set's folder.
         split: "test", "val" or "train".
-        options: of the data set, such as `batch_size`.
+        options: options of the data set, such as `batch_size`.
 
     Raises:
         UserError: the metadata names no data set, its files are missing or damaged, or it does not
@@ -39,7 +39,7 @@ def open_data(metadata: Mapping, dataset=None, path="./datasets", split="test", 
     name = dataset or metadata.dataset
     if name is None:
         raise UserError(
-            "the checkpoint does not say which dataset it was trained on: name one with `dataset` "
+            "the checkpoint does not say which data set it was trained on: name one with `dataset` "
             f"({', '.join(DATASETS)})"
         )
     kind = dataset_class(name)
@@ -47,16 +47,16 @@ def open_data(metadata: Mapping, dataset=None, path="./datasets", split="test", 
     _check_channels(name, data, metadata)
     _align_classes(name, data, metadata)
     for statistic in ("mean", "std"):
-        noted = getattr(metadata, statistic) or ()
-        if len(noted) == len(data.mean):
-            setattr(data, statistic, tuple(noted))
+        recorded = getattr(metadata, statistic) or ()
+        if len(recorded) == len(data.mean):
+            setattr(data, statistic, tuple(recorded))
     if metadata.fit == "crop" and metadata.crop_fraction:
         data.crop_fraction = metadata.crop_fraction
     return data
 
 
 def _as_in_training(metadata: Metadata, kind: type[ImageDataset], path) -> dict:
-    """The options of a data set that a checkpoint's training had."""
+    """The options of the data set in a checkpoint's training."""
     architecture = metadata.architecture or {}
     options: dict[str, Any] = {"batch_size": BATCH_SIZE, "skip_broken": bool(metadata.skip_broken)}
     if metadata.input_size:
@@ -70,7 +70,7 @@ def _as_in_training(metadata: Metadata, kind: type[ImageDataset], path) -> dict:
         options["split_rule"] = metadata.split_rule or "order"
         held_out = dict(metadata.held_out or {})
         if "test" not in kind.missing_splits(path, **held_out):
-            held_out.pop("test_fraction", None)  # images of another folder, which has its own
+            held_out.pop("test_fraction", None)  # this folder has test images of its own
         options |= held_out
     return options
 
@@ -83,7 +83,7 @@ def _check_channels(name: str, data, metadata: Metadata) -> None:
 
 
 def _align_classes(name: str, data, metadata: Metadata) -> None:
-    """Number the classes of the images as the network does, where it knows them all."""
+    """Number the classes of the images like the network, if it knows them all."""
     trained = metadata.classes or []
     if trained == list(data.classes):
         return
@@ -93,14 +93,14 @@ def _align_classes(name: str, data, metadata: Metadata) -> None:
         other = next(own for own in data.classes if own not in trained)
         raise UserError(
             f"{name} has the class {other!r}, which the checkpoint was not trained on: name the "
-            "dataset that it was trained on"
+            "data set that it was trained on"
         )
 
 
 def visit(data, positions):
-    """Yield (position, normalised image (C, H, W)) for these positions, each once.
+    """Yield (position, normalised image (C, H, W)) for each of `positions`, in ascending order.
 
-    They come in the order of `data`, an `ImageDataset` that is not shuffled.
+    `data` is an `ImageDataset` that is not shuffled.
     """
     wanted, start = np.unique(np.asarray(positions, np.int64)), 0
     for images, _ in batches(data).create_tuple_iterator(num_epochs=1, output_numpy=True):
@@ -113,6 +113,6 @@ def visit(data, positions):
 
 
 def pick(data, positions) -> np.ndarray:
-    """The images at these positions, as `visit` finds them: (N, C, H, W)."""
+    """The normalised images at `positions`, in that order, (N, C, H, W)."""
     found = dict(visit(data, positions))
     return np.stack([found[position] for position in positions])

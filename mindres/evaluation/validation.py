@@ -1,4 +1,4 @@
-"""What `Model.eval` measures on the validation images of a training."""
+"""The metrics that `Model.eval` measures on the validation images of a run."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from mindres.evaluation.probabilities import log_softmax
 class ValidationMetrics(Metric):
     """The mean cross entropy, as "loss", and all of `METRICS`, over the images of all workers.
 
-    "confidence" is what `confidence_of` finds of this worker's images. Takes logits, float (N,
-    classes), and labels, int (N,) or float (N, classes).
+    "confidence" is the result of `confidence_of` on this worker's images. Inputs are logits, float
+    (N, classes), and labels, int (N,) or float (N, classes).
     """
 
-    MOST_NUMBERS = 20_000_000  # of the logits that are kept: 80 MB
+    MOST_NUMBERS = 20_000_000  # logits to keep, 80 MB
 
     def __init__(self):
         super().__init__()
         self.clear()
 
     def clear(self) -> None:
-        """Forget the images that were seen."""
+        """Start again without images."""
         self.loss = 0.0
         self.confusion: np.ndarray | None = None
         self.answers: list[tuple[np.ndarray, np.ndarray]] = []
         self.stride = 1
 
     def update(self, *inputs) -> None:
-        """Count a batch."""
+        """Add a batch."""
         logits, labels = (self._convert_data(value) for value in inputs)
         if labels.ndim == 2:
             labels = labels.argmax(axis=1)
@@ -49,14 +49,14 @@ class ValidationMetrics(Metric):
         self._keep(logits, labels)
 
     def _keep(self, logits, labels) -> None:
-        """Keep the answers to some of the images, evenly spread: half as many when it is full."""
+        """Keep the logits of evenly spaced images, and drop every other one when there are many."""
         self.answers.append((logits[:: self.stride].astype(np.float32), labels[:: self.stride]))
         if sum(kept.size for kept, _ in self.answers) > self.MOST_NUMBERS:
             self.answers = [(kept[::2], of[::2]) for kept, of in self.answers]
             self.stride *= 2
 
     def eval(self) -> dict:
-        """What was measured, by name."""
+        """The values by name."""
         if self.confusion is None:
             raise UserError("there are no images to validate on")
         confusion = workers.total(self.confusion).astype(np.int64)

@@ -1,11 +1,11 @@
-"""Networks as files for other programs.
+"""Exports networks to files for other programs.
 
 A new format is a row of `FORMATS` and a file in this folder with three functions.
 
-`require()` raises `UserError` unless the packages are there that the format needs.
-`write(network, path, shape, metadata)` writes a network that takes images of `shape` (channels,
-height, width) in batches of any size. `load(path)` returns the file's function from images
-(N, C, H, W) to logits, with which `exporter` checks the file before it counts.
+`require()` raises `UserError` unless the packages that the format needs are installed.
+`write(network, path, shape, metadata)` writes a network for images of `shape` (channels, height,
+width) in batches of any size. `load(path)` returns the file's function from images (N, C, H, W) to
+logits, by which `exporter` verifies the file.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from mindres.lazy import lazy_names
 
 
 class Format(NamedTuple):
-    """A row: the module that writes the format, the ending of its files, and who reads them."""
+    """A row: the module of a format, the extension of its files, and what reads them."""
 
     module: str
     ending: str
@@ -30,10 +30,10 @@ FORMATS = {
 
 
 def format_of(path, format=None) -> str:
-    """The format to write to `path`: `format`, or where it is None the one that `path` ends in.
+    """The format to write to `path`: `format`, or the one of the extension if it is None.
 
     Raises:
-        UserError: there is no such format, or `path` ends as files of another format do.
+        UserError: there is no such format, or `path` has the extension of another one.
     """
     if format is not None and format not in FORMATS:
         raise unknown("format", format, FORMATS)
@@ -43,11 +43,11 @@ def format_of(path, format=None) -> str:
     if found is None:
         endings = " or ".join(row.ending for row in FORMATS.values())
         raise UserError(
-            f"cannot tell the format of {path}: end its name in {endings}, or name the format"
+            f"cannot tell the format of {path}: end its name in {endings}, or give `format`"
         )
     if by_ending not in (None, found):
         raise UserError(
-            f"{path} ends as a file of the format {by_ending}, not {found}: end its name in "
+            f"{path} has the extension of the format {by_ending}, not {found}: end its name in "
             f"{FORMATS[found].ending}"
         )
     return found

@@ -1,4 +1,4 @@
-"""Puts the preparation of an image before an ONNX network, and probabilities behind it."""
+"""Adds preprocessing and softmax to an ONNX network."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ IR_VERSION = 8
 def end_to_end(model, metadata, edge):
     """An ONNX model of `image`, uint8 RGB (H, W, 3) of any size, to `probabilities` (classes).
 
-    Inside, `input` (1, C, h, w) is the prepared image, and `batch_probabilities` (1, classes) are
-    made of it: what lies between takes batches of any size, and `mindres.export.runtime` runs it
-    so.
+    Inside, the prepared image is `input` (1, C, h, w), from which `batch_probabilities` (1,
+    classes) are computed. The part between these two can take batches of any size, as in
+    `mindres.export.runtime`.
 
     Args:
-        model: of `input`, normalised images, to `logits`; its notes are kept.
-        metadata: with `mean`, `std` and `input_size`.
+        model: an ONNX model of `input`, normalised images, to `logits`; its metadata are kept.
+        metadata: metadata with `mean`, `std` and `input_size`.
         edge: as for `preprocessing`.
     """
     from onnx import checker, compose, helper
@@ -41,7 +41,7 @@ def end_to_end(model, metadata, edge):
 
 
 def at_opset(model):
-    """An ONNX model as one of the version of operators that these files have."""
+    """An ONNX model converted to the operator set `OPSET`."""
     from onnx import version_converter
 
     converted = version_converter.convert_version(model, OPSET)
@@ -50,7 +50,7 @@ def at_opset(model):
 
 
 def _add_probabilities(graph, temperature: float) -> None:
-    """Make `probabilities` the output of a graph whose output was logits (1, classes)."""
+    """Replace the output of a graph, logits (1, classes), by `probabilities` (classes)."""
     from onnx import helper, numpy_helper
 
     classes = graph.output[0].type.tensor_type.shape.dim[1].dim_value

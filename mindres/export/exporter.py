@@ -1,4 +1,4 @@
-"""Exports a network to a file for other programs, and checks the file before it counts."""
+"""Exports a network to a file for other programs, and verifies the file."""
 
 from __future__ import annotations
 
@@ -24,15 +24,12 @@ from mindres.models.folding import fold_batch_norm
 from mindres.signals import deferred_signals
 from mindres.weights.metadata import Metadata
 
-BATCH_SIZES = (1, 2, 5)  # that a file is checked with
-TOLERANCE = 1e-4  # of the largest logit
+BATCH_SIZES = (1, 2, 5)  # with which a file is verified
+TOLERANCE = 1e-4  # largest difference of logits, relative to the largest logit
 
 
 class ExportedPadShortcut(PadShortcut):
-    """A `PadShortcut` of operators that can be exported for any batch size.
-
-    `pad` adds the channels.
-    """
+    """A `PadShortcut` that can be exported for any batch size; `pad` adds the channels."""
 
     def construct(self, x):
         return self.pad(self.subsample(x))
@@ -51,35 +48,39 @@ def export_model(
     """Write `net` for inference to `path`, with batch normalisation folded into the convolutions.
 
     The input is `input`, normalised float32 images (N, C, H, W) of any batch size, the output
-    `logits`, float32 (N, num_classes). An ONNX file carries `metadata` as JSON values in its
-    `metadata_props`, so that it can be used without its checkpoint. The file is loaded again, by
-    ONNX Runtime or MindSpore, and counts only if it gives the logits of `net` for several batch
+    `logits`, float32 (N, num_classes). An ONNX file has `metadata` as JSON values in its
+    `metadata_props`, so that it can be used without the checkpoint. The file is loaded again by
+    ONNX Runtime or MindSpore, and is written only if it has the logits of `net` for several batch
     sizes.
 
-    With `end_to_end` the file takes the photograph itself: the input is `image`, uint8 RGB
-    (H, W, 3) of any size, upright, and the output `probabilities`, float32 (num_classes).
-    Resizing, cropping, normalisation and softmax are inside, as `mindres.predict` does them. It
-    counts only if it gives up to 2,000 images of `data` the same likeliest class, and
-    probabilities that differ by 0.001 at most.
+    With `end_to_end` the file takes whole images: the input is `image`, uint8 RGB (H, W, 3) of any
+    size, upright, and the output `probabilities`, float32 (num_classes). Resizing, cropping,
+    normalisation and softmax are inside, as in `mindres.predict`. The file is written only if it
+    predicts the same class for up to 2,000 images of `data`, and if probabilities differ by at most
+    0.001.
 
-    With `int8`, too, weights and activations are of 8 bits, by channel (ONNX Runtime's static
-    quantisation). Layers stay in float32 until at most 0.5 points of accuracy are lost on `data`.
+    With `int8` as well, weights (by channel) and activations have 8 bits, by ONNX Runtime's static
+    quantisation. Layers are left in float32 until at most 0.5 points of accuracy are lost on
+    `data`.
 
     Args:
         net: a network of this package.
         path: the file to write.
-        format: a name in `mindres.export.FORMATS`; None for what `path` ends in.
-        metadata: as `load_model` returns it; `input_size` is the size of the images.
-        end_to_end: whether the file takes photographs.
-        data: an `ImageDataset` to compare on; None for made-up pictures.
-        int8: whether the file is quantised.
-        calibration: an `ImageDataset` of training images, from 256 of which the ranges of
-            activations follow; None for made-up pictures.
+        format: a name in `mindres.export.FORMATS`; None for that of the extension.
+        metadata: as returned by `load_model`; `input_size` is the size of the images.
+        end_to_end: whether the file takes whole images.
+        data: an `ImageDataset` to verify the file on; None for synthetic images.
+        int8: whether to quantise the file.
+        calibration: an `ImageDataset` of training images, of which 256 determine the ranges of
+            activations; None for synthetic images.
+
+    Returns:
+        The path of the file.
 
     Raises:
-        UserError: the format is unknown or not the one that `path` ends in, packages are missing,
-            the metadata does not say how photographs are prepared, the file cannot be written, or
-            `int8` is slower here than float32.
+        UserError: the format is unknown or does not match the extension, packages are missing, the
+            metadata do not say how images are prepared, the file cannot be written, or `int8` is
+            slower here than float32 or loses too much accuracy.
     """
     return export(net, path, format, metadata, end_to_end, data, int8, calibration).path
 
@@ -94,14 +95,14 @@ def export(
     int8=False,
     calibration=None,
 ) -> Exported:
-    """As `export_model`; returns what was found of the file."""
+    """As `export_model`, but returns what was measured of the file."""
     path = Path(path)
     format = format_of(path, format)
     kind = importlib.import_module(FORMATS[format].module)
     kind.require()
     metadata = replace(Metadata.of(metadata), architecture=net.architecture)
     if int8 and not end_to_end:
-        raise UserError("`int8` is for files that take photographs: give `end_to_end`, too")
+        raise UserError("`int8` is for files that take whole images: give `end_to_end`, too")
     if end_to_end:
         check_says_how(metadata)
         if not hasattr(kind, "from_onnx"):
@@ -110,7 +111,7 @@ def export(
                 "`end_to_end`"
             )
     shape = _input_shape(net, metadata)
-    # MindSpore takes no names with spaces and leaves files beside: it gets a folder of its own.
+    # MindSpore accepts no names with spaces and leaves other files beside, so it gets a folder.
     with in_mode(), tempfile.TemporaryDirectory() as folder, files.atomic_write(path) as part:
         draft = Path(folder) / f"network{FORMATS[format].ending}"
         if end_to_end:
@@ -130,13 +131,13 @@ def export(
 def _write_checked(kind, net, shape, draft: Path, metadata: Metadata, path: Path) -> None:
     """Write `net` to `draft` and compare its logits."""
     network = _exportable(net)
-    with deferred_signals():  # MindSpore's compiler leaves files behind where it is stopped
+    with deferred_signals():  # MindSpore's compiler leaves files behind if it is stopped
         kind.write(network, draft, shape, metadata)
     _check(kind.load(draft), net, shape, path)
 
 
 def _input_shape(net, metadata: Metadata) -> tuple[int, ...]:
-    """(channels, height, width) of the images that the file takes; `UserError` if `net` cannot."""
+    """The file's (channels, height, width); raises `UserError` if `net` cannot take such images."""
     facts = registry.network(net.architecture["arch"])
     channels = net.architecture.get("in_channels", facts.input_shape[0])
     shape = (channels, *(metadata.input_size or facts.input_shape[1:]))
@@ -155,7 +156,7 @@ def _exportable(net):
 
 
 def _check(run, net, shape, path) -> None:
-    """Compare the logits of the file, which `run` computes, with those of `net`."""
+    """Compare the logits of the file, computed by `run`, with those of `net`."""
     random = np.random.default_rng(0)
     for batch in BATCH_SIZES:
         images = random.standard_normal((batch, *shape), np.float32)

@@ -1,4 +1,4 @@
-"""Writes ONNX graphs as arithmetic: `(x + 1) * y` becomes an Add and a Mul."""
+"""Builds ONNX graphs from Python expressions: `(x + 1) * y` becomes an Add and a Mul."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import numpy as np
 
 
 class Value:
-    """A tensor of a graph that is being written; its operators add nodes."""
+    """A tensor of a graph that is being built; its operators add nodes."""
 
     def __init__(self, graph: GraphBuilder, name: str):
         self.graph = graph
         self.name = name
 
     def op(self, kind: str, *others, name: str = "", **attributes) -> Value:
-        """The output of a node of this kind whose first input is this tensor.
+        """The output of a new node with this tensor as its first input.
 
-        A NumPy array among `others` becomes a constant, a Python number a float32 one.
+        NumPy arrays among `others` become constants, and Python numbers float32 constants.
         """
         return self.graph.op(kind, self, *others, name=name, **attributes)
 
     def to(self, dtype) -> Value:
-        """This tensor with elements of the NumPy type `dtype`."""
+        """This tensor cast to the NumPy type `dtype`."""
         from onnx.helper import np_dtype_to_tensor_dtype
 
         return self.op("Cast", to=np_dtype_to_tensor_dtype(np.dtype(dtype)))
@@ -32,7 +32,7 @@ class Value:
         return self.op("ReduceSum", np.array([axis]), keepdims=0)
 
     def take(self, indices, axis: int) -> Value:
-        """The elements at `indices` of this axis, as `numpy.take`."""
+        """The elements at `indices` along `axis`, as `numpy.take`."""
         return self.op("Gather", indices, axis=axis)
 
     def __add__(self, other) -> Value:
@@ -52,7 +52,7 @@ class Value:
 
 
 class GraphBuilder:
-    """Nodes and constants of a graph, in the order in which they are computed."""
+    """The nodes and constants of a graph, in the order of computation."""
 
     def __init__(self):
         self.nodes = []

@@ -11,25 +11,25 @@ import numpy as np
 
 from mindres.export.tensors import INPUT
 
-LAYERS = ("Conv", "Gemm", "MatMul")  # those with weights
-FEW = 32  # images by which layers are ranked
+LAYERS = ("Conv", "Gemm", "MatMul")  # operators with weights
+FEW = 32  # images to rank layers by
 
 
 def quantised(model, images: np.ndarray, in_float: Collection[str] = ()):
-    """A copy of an ONNX model whose weights, by channel, and activations are of 8 bits.
+    """A copy of an ONNX model with int8 weights, by channel, and uint8 activations.
 
-    Activations are uint8 and weights int8, which is what processors multiply fastest.
+    Processors multiply uint8 by int8 fastest.
 
     Args:
-        model: of `input`, normalised images, to `logits`.
-        images: some training images (N, C, H, W), from which the ranges of activations follow.
-        in_float: names of nodes that stay as they are.
+        model: an ONNX model of `input`, normalised images, to `logits`.
+        images: training images (N, C, H, W) that determine the ranges of activations.
+        in_float: names of nodes to leave in float32.
     """
     return _quantise(model, images, nodes_to_exclude=list(in_float))
 
 
 def by_sensitivity(model, images: np.ndarray) -> list[str]:
-    """The names of the nodes with weights; first those that change logits most as int8 alone."""
+    """The names of the nodes with weights, sorted by how much each alone in int8 changes logits."""
     images = images[:FEW]
     expected = _logits(model, images)
     changes = {}
@@ -57,7 +57,7 @@ def _quantise(model, images, **options):
         onnx.save(model, given)
         logger = logging.getLogger()
         level = logger.level
-        logger.setLevel(logging.ERROR)  # it advises what has been done
+        logger.setLevel(logging.ERROR)  # its advice is to do what has been done
         try:
             quantization.quantize_static(
                 given,

@@ -7,11 +7,11 @@ from mindspore import Tensor, nn
 
 
 def require() -> None:
-    """MindSpore is there."""
+    """Do nothing: MindSpore is installed."""
 
 
 def write(network, path, shape, metadata) -> None:
-    """Write `network`; a MindIR file has no place for metadata."""
+    """Write `network` without the metadata, which MindIR cannot hold."""
     images = Tensor(shape=(None, *shape), dtype=mindspore.float32)
     mindspore.export(network, images, file_name=str(path), file_format="MINDIR")
 

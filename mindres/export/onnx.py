@@ -1,4 +1,4 @@
-"""ONNX files, with the checkpoint's metadata in them."""
+"""ONNX files with the metadata of the checkpoint."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from mindres.signals import deferred_signals
 
 
 def require() -> None:
-    """Raise `UserError` unless the packages onnx and onnxruntime are there."""
+    """Raise `UserError` unless the packages onnx and onnxruntime are installed."""
     for package in ("onnx", "onnxruntime"):
         try:
-            with deferred_signals():  # else Ctrl-C inside may come out as an ImportError
+            with deferred_signals():  # Ctrl-C during the import could become an ImportError
                 importlib.import_module(package)
         except ImportError:
             raise UserError(
-                f"ONNX files take the package {package}: pip install onnx onnxruntime"
+                f"ONNX files need the package {package}: pip install onnx onnxruntime"
             ) from None
 
 
 def write(network, path, shape, metadata) -> None:
-    """Write `network` with its batch dimension named, its metadata noted, and checked by onnx."""
+    """Write `network` with a named batch dimension and its metadata; onnx checks the file."""
     import onnx
 
     images = Tensor(shape=(None, *shape), dtype=mindspore.float32)
@@ -40,8 +40,8 @@ def write(network, path, shape, metadata) -> None:
         tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
     model.producer_name = "mindres"
     model.producer_version = __version__
-    noted = {name: json.dumps(value) for name, value in metadata.for_use().items()}
-    onnx.helper.set_model_props(model, noted)
+    recorded = {name: json.dumps(value) for name, value in metadata.for_use().items()}
+    onnx.helper.set_model_props(model, recorded)
     onnx.checker.check_model(model)
     onnx.save(model, path)
 
@@ -62,5 +62,5 @@ def from_onnx(model, path) -> None:
 
 
 def load_end_to_end(path) -> EndToEndFile:
-    """A file that takes photographs, with `answer` and `answer_all`."""
+    """The function of an end-to-end file."""
     return EndToEndFile(path)

@@ -1,4 +1,4 @@
-"""Writes files that take photographs, and proves them on the user's own images."""
+"""Writes end-to-end files, which take whole images, and verifies them on the user's images."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from mindres.export import int8, proof
 from mindres.export.end_to_end import at_opset, end_to_end
 from mindres.weights.metadata import Metadata
 
-CALIBRATION = 256  # training images from which the ranges of int8 follow
-MOST_LOST = 0.005  # of accuracy, by int8
+CALIBRATION = 256  # training images that determine the ranges of int8
+MOST_LOST = 0.005  # largest loss of accuracy by int8, a fraction
 
 
 @dataclass
 class Exported:
-    """A file that was written; the rest is known of one that takes photographs.
+    """A file that was written; all fields but `path` are of end-to-end files only.
 
-    images: how many it was compared on with the network.
-    same_top: for how many of them the likeliest class is the same.
+    images: the number of images on which it was compared with the network.
+    same_top: for how many of them the predicted class is the same.
     difference: the largest difference of a probability.
-    rows: the table: the network in MindSpore, the file in float32, and in int8 where asked for.
+    rows: the measurements of the network in MindSpore, of the file in float32, and in int8.
     in_float: the layers that int8 left in float32.
     """
 
@@ -48,22 +48,23 @@ class Exported:
 
     def __str__(self) -> str:
         return (
-            f"the likeliest class is the network's for {self.same_top:,} of {self.images:,} "
-            f"images, probabilities differ by {self.difference:.1e} at most\n"
+            f"the predicted class is the network's for {self.same_top:,} of {self.images:,} "
+            f"images, and probabilities differ by at most {self.difference:.1e}\n"
             f"{proof.table(self.rows)}"
         )
 
 
 class Writer:
-    """Writes `core`, an ONNX file of normalised images to logits, as one that takes photographs.
+    """Turns an ONNX file of normalised images to logits into an end-to-end file.
 
     Args:
         kind: the module of the format.
-        core: what `kind` makes the file `draft` of.
-        net: the network, to compare with.
+        core: the ONNX file.
+        draft: the path to write to.
+        net: the network to compare with.
         metadata: how its images are prepared.
-        data: an `ImageDataset` to compare on, or None for made-up pictures.
-        path: where the file goes, for messages.
+        data: an `ImageDataset` to compare on, or None for synthetic images.
+        path: the final path of the file, for messages.
     """
 
     def __init__(self, kind, core, draft: Path, net, metadata: Metadata, data, path):
@@ -76,7 +77,7 @@ class Writer:
         self.some = [image for image, _ in islice(self.images(), proof.BATCH)]
 
     def write(self) -> Exported:
-        """The file in float32; RuntimeError where it answers otherwise than the network."""
+        """Write the file in float32; raises RuntimeError if it does not agree with the network."""
         file = self.made(self.core)
         answers = (self.network, lambda images: np.stack([file.answer(image) for image in images]))
         ours, self.answers = proof.all_answers(self.images(), *answers)
@@ -90,13 +91,13 @@ class Writer:
         return Exported(self.path, len(ours.probabilities), same, difference, rows)
 
     def write_int8(self, calibration, exported: Exported) -> None:
-        """Replace the file by one of int8, and add its row to the table.
+        """Replace the file by one in int8, and add its measurements to `exported`.
 
-        The layers that matter most stay in float32 until little accuracy is lost.
+        The most sensitive layers are left in float32 until little accuracy is lost.
 
         Args:
-            calibration: an `ImageDataset` of training images; None for made-up pictures.
-            exported: what `write` returned.
+            calibration: an `ImageDataset` of training images; None for synthetic images.
+            exported: the result of `write`.
 
         Raises:
             UserError: int8 is slower here than float32, or too much accuracy is lost.
@@ -112,22 +113,22 @@ class Writer:
                 break
             layers = layers or int8.by_sensitivity(self.core, prepared)
             in_float = layers[: 2 * len(in_float) + 1]
-            if len(in_float) == len(layers):  # there would be nothing left in int8
+            if len(in_float) == len(layers):  # no layer would be left in int8
                 raise UserError(
-                    f"int8 loses {lost:.1%} of the answers, and does so with most layers in "
-                    "float32, too: nothing was written; leave out `int8`"
+                    f"int8 loses {lost:.1%} of accuracy even with most layers in float32: nothing "
+                    "was written; leave out `int8`"
                 )
         row = proof.measure(file.name, file.bytes, file.answer_all, self.some, answers)
         if row.ms_of_32 >= exported.rows[-1].ms_of_32:
             raise UserError(
-                f"int8 is slower here than float32, {row.ms_of_32:.1f} ms for 32 images and not "
+                f"int8 is slower here than float32, {row.ms_of_32:.1f} ms for 32 images instead of "
                 f"{exported.rows[-1].ms_of_32:.1f}: nothing was written; leave out `int8`"
             )
         exported.rows.append(row)
         exported.in_float = in_float
 
     def made(self, core):
-        """The file of an ONNX network, loaded again."""
+        """Write the end-to-end file of an ONNX network, and load it again."""
         whole = end_to_end(core, self.metadata, shorter_side(self.metadata))
         self.kind.from_onnx(whole, self.draft)
         return self.kind.load_end_to_end(self.draft)

@@ -1,4 +1,4 @@
-"""Proves that a file that takes photographs answers as `mindres predict` does."""
+"""Verifies that an end-to-end file agrees with `mindres predict`, and measures both."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from mindres.evaluation.predictor import predict
 
 MOST_IMAGES = 2000
 BATCH = 32
-TOLERANCE = 1e-3  # of a probability
-TIE = 1e-4  # probabilities nearer than this are one
-SECONDS = 1.0  # that a figure of the table is measured for
+TOLERANCE = 1e-3  # largest difference of a probability
+TIE = 1e-4  # probabilities that differ by less count as equal
+SECONDS = 1.0  # time to measure a figure of the table
 
 Labelled = tuple[np.ndarray, int | None]
 # The probabilities (N, classes) of uint8 RGB images (H, W, 3).
@@ -28,7 +28,7 @@ Answer = Callable[[list[np.ndarray]], np.ndarray]
 
 
 class Row(NamedTuple):
-    """A line of the table: what was measured of a file, or of the network in MindSpore."""
+    """A line of the table: the measurements of a file, or of the network in MindSpore."""
 
     format: str
     bytes: int | None
@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
 @dataclass
 class Answers:
-    """The probabilities of images, float (N, classes), and their labels, int (N,), where known."""
+    """The probabilities of images, float (N, classes), and their labels, int (N,), or None."""
 
     probabilities: np.ndarray
     labels: np.ndarray | None
@@ -57,7 +57,7 @@ class Answers:
         return None if self.labels is None else float(right.mean())
 
     def same_top(self, other: Answers) -> int:
-        """For how many images the likeliest class is the same."""
+        """The number of images for which the predicted class is the same."""
         tops = (each.probabilities.argmax(axis=1) for each in (self, other))
         return int(np.equal(*tops).sum())
 
@@ -67,7 +67,7 @@ class Answers:
 
 
 def raw_images(data, most=MOST_IMAGES) -> Iterator[Labelled]:
-    """Up to `most` images of an `ImageDataset`, spread over it: uint8 RGB (H, W, 3), and labels."""
+    """Yield up to `most` evenly spaced images of an `ImageDataset`, uint8 RGB, and labels."""
     data = data.plain()
     indices = data.indices()
     indices = np.arange(len(data.labels())) if indices is None else np.sort(indices)
@@ -78,7 +78,7 @@ def raw_images(data, most=MOST_IMAGES) -> Iterator[Labelled]:
 
 
 def made_up_images(count=24) -> Iterator[Labelled]:
-    """Pictures of many sizes, without labels, for a network whose images are not at hand."""
+    """Yield synthetic images of many sizes, without labels."""
     random = np.random.default_rng(0)
     for _ in range(count):
         width, height = (int(side) for side in random.integers(16, 600, 2))
@@ -90,7 +90,7 @@ def made_up_images(count=24) -> Iterator[Labelled]:
 
 
 def network_answer(net, metadata) -> Answer:
-    """What `mindres predict` answers to images that it has read."""
+    """The function of `mindres predict` from images to probabilities."""
 
     def answer(images):
         prepared = np.stack([preprocess(image, metadata) for image in images])
@@ -100,7 +100,7 @@ def network_answer(net, metadata) -> Answer:
 
 
 def all_answers(images: Iterable[Labelled], *answers: Answer) -> list[Answers]:
-    """What each of `answers` says of all images, of which few are in memory at once."""
+    """The results of each of `answers` for all images, which are processed in batches."""
     found: list[list[np.ndarray]] = [[] for _ in answers]
     labels: list[int | None] = []
     for batch in tqdm(_batches(images), desc="comparing", unit="batch", disable=None, leave=False):
@@ -112,7 +112,7 @@ def all_answers(images: Iterable[Labelled], *answers: Answer) -> list[Answers]:
 
 
 def disagreement(file: Answers, net: Answers) -> str | None:
-    """Why the answers of a file do not count as those of the network; None where they do."""
+    """How the predictions of a file differ from those of the network; None if they agree."""
     difference = file.difference(net)
     if not difference <= TOLERANCE:
         return f"its probabilities are off by {difference:.3g}"
@@ -120,19 +120,19 @@ def disagreement(file: Answers, net: Answers) -> str | None:
     clear = np.ptp(two, axis=1) > TIE
     other = file.probabilities.argmax(axis=1) != net.probabilities.argmax(axis=1)
     if (wrong := int((clear & other).sum())) > 0:
-        return f"the likeliest class of {wrong:,} of {len(two):,} images is another one"
+        return f"the predicted class of {wrong:,} of {len(two):,} images is another one"
     return None
 
 
 def lost(file: Answers, other: Answers) -> float:
-    """How much less accurate a file is than another; without labels, how often it differs."""
+    """The accuracy that a file loses against another; without labels, how often they differ."""
     if file.accuracy is None or other.accuracy is None:
         return 1 - file.same_top(other) / len(file.probabilities)
     return other.accuracy - file.accuracy
 
 
 def measure(format: str, size: int | None, answer: Answer, images, answers: Answers) -> Row:
-    """A row of the table, timed on `images`, of which there may be fewer than a batch."""
+    """A row of the table, timed on `images`, which are repeated to fill a batch."""
     batch = [images[i % len(images)] for i in range(BATCH)]
     one, all_ = (_milliseconds(lambda some=some: answer(some)) for some in (batch[:1], batch))
     return Row(format, size, one, all_, answers.accuracy)
@@ -158,7 +158,7 @@ def _batches(images: Iterable[Labelled]) -> Iterator[list[Labelled]]:
 
 
 def _milliseconds(function) -> float:
-    """The median time of a call, once it has been called."""
+    """The median time of a call after a first call."""
     function()
     times: list[float] = []
     end = time.perf_counter() + SECONDS

@@ -15,15 +15,15 @@ from mindres.signals import deferred_signals
 
 
 class EndToEndFile:
-    """The network of an ONNX file that takes photographs.
+    """An end-to-end ONNX file, which takes whole images.
 
-    Its two halves run apart: each image is prepared by itself, since images differ in size, and
-    then the network takes them all at once. Threads may call it at the same time.
+    Its two halves run separately: each image is prepared by itself, since images differ in size,
+    and then the network processes them as a batch. Several threads may call it at the same time.
 
     Attributes:
-        name, bytes: as the table of an export shows it.
-        metadata: what the file notes: `classes`, `architecture`, `mean`, `std` and more.
-        classes: their names; their numbers, where no names are known.
+        name, bytes: the file's name and size in the table of an export.
+        metadata: the file's metadata: `classes`, `architecture`, `mean`, `std` and more.
+        classes: the names of the classes, or their numbers if names are not known.
 
     Raises:
         UserError: the file cannot be read, was not exported with --end_to_end, or a package is
@@ -31,7 +31,7 @@ class EndToEndFile:
     """
 
     def __init__(self, path, threads: int = 0):
-        """`threads` of ONNX Runtime; 0 is one for each core."""
+        """Load the file `path`; ONNX Runtime uses `threads`, 0 for one per core."""
         model = _read(Path(path))
         kinds = {node.op_type for node in model.graph.node}
         self.name = "ONNX int8" if "QuantizeLinear" in kinds else "ONNX float32"
@@ -44,11 +44,11 @@ class EndToEndFile:
         self.classes = [str(name) for name in self.metadata.get("classes") or range(count)]
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        """What the network takes for a uint8 RGB image (H, W, 3): float32 (C, h, w)."""
+        """The network's input, float32 (C, h, w), for a uint8 RGB image (H, W, 3)."""
         return self._prepare.run(None, {IMAGE: image})[0][0]
 
     def probabilities(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
-        """Float32 (N, classes) for N prepared images."""
+        """The probabilities, float32 (N, classes), of N prepared images."""
         return self._network.run(None, {INPUT: np.stack(prepared)})[0]
 
     def answer_all(self, images: Sequence[np.ndarray]) -> np.ndarray:
@@ -56,30 +56,30 @@ class EndToEndFile:
         return self.probabilities([self.prepare(image) for image in images])
 
     def answer(self, image: np.ndarray) -> np.ndarray:
-        """The probabilities (classes) of one image (H, W, 3), from the whole file at once."""
+        """The probabilities (classes) of an image (H, W, 3), by the file as a whole."""
         return self._whole.run(None, {IMAGE: image})[0]
 
 
 def _read(path: Path):
-    """The ONNX model in a file, if it takes photographs."""
+    """The model of an end-to-end ONNX file."""
     try:
-        with deferred_signals():  # else Ctrl-C inside may come out as an ImportError
+        with deferred_signals():  # Ctrl-C during the import could become an ImportError
             import onnx
             import onnxruntime  # noqa: F401
     except ImportError as error:
         raise UserError(
-            f"ONNX files take the package {error.name}: pip install onnx onnxruntime"
+            f"ONNX files need the package {error.name}: pip install onnx onnxruntime"
         ) from None
     try:
         model = onnx.load(path)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except Exception:  # protobuf has a class of its own for each reason
+    except Exception:  # protobuf raises several classes
         raise UserError(f"{path} is damaged or not an ONNX file") from None
     ends = [each.name for each in (*model.graph.input, *model.graph.output)]
     if ends != [IMAGE, PROBABILITIES]:
         raise UserError(
-            f"{path} does not take photographs: write it with mindres export --end_to_end"
+            f"{path} does not take whole images: write it with mindres export --end_to_end"
         )
     return model
 
@@ -112,6 +112,6 @@ def _session(model, threads: int):
         return onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-    except Exception as error:  # ONNX Runtime has a class of its own for each reason
+    except Exception as error:  # ONNX Runtime raises several classes
         reason = str(error).splitlines()[0]
-        raise UserError(f"ONNX Runtime does not take the file: {reason}") from None
+        raise UserError(f"ONNX Runtime cannot load the file: {reason}") from None

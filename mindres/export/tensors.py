@@ -2,7 +2,7 @@
 
 INPUT = "input"  # normalised images, float32 (N, C, H, W)
 LOGITS = "logits"  # float32 (N, classes)
-# Of files that take photographs.
+# Of end-to-end files.
 IMAGE = "image"  # uint8 RGB (H, W, 3)
 BATCH_PROBABILITIES = "batch_probabilities"  # float32 (N, classes), inside
 PROBABILITIES = "probabilities"  # float32 (classes)

@@ -1,4 +1,4 @@
-"""The networks. One file is a family of networks, one row in its `NETWORKS` is a network.
+"""The networks. Each file is a family of networks, and each row of its `NETWORKS` a network.
 
 To add a network to a family, write a row in the family's file, with its sizes and published
 weights, and its name below. Its function, `mindres models`, suggestions, recognition of weight
@@ -32,7 +32,7 @@ FAMILIES = {
 
 
 def homes() -> dict[str, str]:
-    """The module, by its full name, in which the function of each network is."""
+    """The full name of the module of each network's function, by the network's name."""
     return {
         name: f"mindres.models.{family}" for family, names in FAMILIES.items() for name in names
     }

@@ -1,4 +1,4 @@
-"""AlexNet, of one tower (Krizhevsky, arXiv:1404.5997), layer for layer as in torchvision."""
+"""AlexNet with a single tower (Krizhevsky, arXiv:1404.5997), with torchvision's layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mindres.models.registry import Family, Network, documented
 from mindres.weights.naming import Naming
 from mindres.weights.publishers import sources
 
-# Of both hidden layers of the classifier.
+# The width of both hidden layers of the classifier.
 WIDTH = 4096
 
 NETWORKS = {
@@ -52,7 +52,7 @@ class AlexNet(nn.Cell):
         )
 
     def construct(self, x):
-        # MindSpore takes a 3x3 maximum of a single pixel without a word.
+        # MindSpore would silently take a 3x3 maximum of a single pixel.
         check_size(x.shape, *self.sides)
         return self.features(x)
 
@@ -63,13 +63,14 @@ def alexnet(num_classes=1000, pretrained=False, in_channels=3):
     and returns logits (N, num_classes).
 
     Args:
-        num_classes: width of the classifier.
-        pretrained: False; True or "torchvision" for its ImageNet weights, which take PyTorch to be
-            read; or a path or URL, see `load_weights`. A classifier of another width starts afresh.
+        num_classes: number of classes.
+        pretrained: False; True or "torchvision" for its ImageNet weights, which need PyTorch to be
+            read; or a path or URL, see `load_weights`. A classifier of another width is initialised
+            at random.
         in_channels: channels of the images.
 
     Raises:
-        UserError: the weights cannot be had, are damaged, or belong to another network.
+        UserError: the weights cannot be found, are damaged, or belong to another network.
     """
     neck = nn.SequentialCell(
         OrderedDict(

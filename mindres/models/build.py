@@ -1,4 +1,4 @@
-"""Builds a network by its name, and gives it another classifier."""
+"""Builds a network by its name, and replaces its classifier."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from mindres.models import registry
 from mindres.models.layers import check_channels, check_size
 from mindres.models.load import load_weights
 
-MOST_CLASSES = 1_000_000  # the most that a classifier may tell apart
+MOST_CLASSES = 1_000_000
 
 
 def create_model(name, **options):
     """Build the network called `name`.
 
     Args:
-        name: a name that `list_models` gives.
+        name: one of `list_models()`.
         options: the arguments of its function, such as `num_classes` and `pretrained`.
 
     Raises:
-        UserError: there is no such network (the nearest names are suggested) or option, or there
-            are too many classes.
+        UserError: there is no such network or option, or there are too many classes.
     """
     function = registry.function(name)
     accepted = inspect.signature(function).parameters
@@ -39,24 +38,25 @@ def create_model(name, **options):
 
 
 def _check_num_classes(number) -> None:
-    """Refuse a classifier that no memory holds: MindSpore's error would blame the batch size."""
+    """Refuse a classifier too large for memory: MindSpore's error would blame the batch size."""
     if not 1 <= number <= MOST_CLASSES:
         raise UserError(f"`num_classes` must be from 1 to {MOST_CLASSES:,}, not {number:,}")
 
 
 def finish(net, architecture, pretrained=False, weights=None):
-    """What every network's function does last: initial weights, description, published weights.
+    """Finish a network: initial weights, its architecture, and published weights.
 
-    Convolutions start from Kaiming's normal distribution, fan-out (arXiv:1502.01852, section 2.2).
+    Convolutions are initialised from Kaiming's normal distribution with fan-out (arXiv:1502.01852,
+    section 2.2).
 
     Args:
         net: the network.
-        architecture: its name, "arch", and the options with which `create_model` builds it again.
-        pretrained: what `load_weights` shall load, or False.
+        architecture: the options of `create_model` that build it again, with its name as "arch".
+        pretrained: the source for `load_weights`, or False.
         weights: published weights of this network by publisher.
 
     Returns:
-        `net`, in inference.
+        `net`, in inference mode.
     """
     distribution = HeNormal(mode="fan_out", nonlinearity="relu")
     for _, cell in net.cells_and_names():
@@ -65,7 +65,7 @@ def finish(net, architecture, pretrained=False, weights=None):
             cell.weight.set_data(initializer(distribution, shape, dtype))
     net.architecture = architecture
     net.sources = weights or {}
-    # A new cell infers, but MindSpore would keep its compiled graph as the one for training.
+    # New cells are in inference mode, but MindSpore would reuse their graph for training.
     net.set_train(False)
     if pretrained:
         load_weights(net, pretrained)
@@ -73,9 +73,9 @@ def finish(net, architecture, pretrained=False, weights=None):
 
 
 def reset_head(net, num_classes):
-    """Replace each classifier of `net` by a fresh one of `num_classes` outputs, for fine-tuning.
+    """Replace each classifier of `net` by a new one with `num_classes` outputs, for fine-tuning.
 
-    Auxiliary classifiers are classifiers too. Returns the network, whose other weights stay.
+    This includes auxiliary classifiers. Other weights stay. Returns `net`.
     """
     classifiers = {f"aux.{i}": part for i, part in enumerate(getattr(net, "aux", []))}
     classifiers["head"] = net.head
@@ -83,16 +83,16 @@ def reset_head(net, num_classes):
         part.dense = nn.Dense(part.dense.in_channels, num_classes)
         part.update_parameters_name(f"{name}.")
     net.architecture = {**net.architecture, "num_classes": num_classes}
-    net.metadata = None  # it speaks of the classes of before
-    # MindSpore would go on with the graph that it has compiled of the old layers.
+    net.metadata = None  # which describes the old classes
+    # MindSpore would continue to use the graph of the old layers.
     private.forget_compiled(net)
     return net
 
 
 def check_images(net, shape) -> None:
-    """Raise `UserError` where `net` takes no images of this `shape` (channels, height, width).
+    """Raise `UserError` if `net` cannot take images of `shape` (channels, height, width).
 
-    MindSpore says so itself while it compiles the network, but among pages of its own.
+    The network's own check would come while MindSpore compiles it, among pages of other messages.
     """
     shape = (0, *shape)
     check_channels(shape, getattr(net, "architecture", {}).get("in_channels", shape[1]))

@@ -1,4 +1,4 @@
-"""Builds the network that a file holds, with its weights."""
+"""Builds the network of a weight file and loads its weights."""
 
 from __future__ import annotations
 
@@ -17,23 +17,22 @@ from mindres.weights.publishers import PUBLISHERS
 
 
 def load_model(path, **options):
-    """The network that a weight file holds, with its weights, and what was noted with it.
+    """The network of a weight file with its weights, and the file's metadata.
 
     Args:
-        path: a path or an http(s) address; or a publisher's name, with the network's name as
-            `arch`.
-        options: of `create_model`, with the network's name as `arch`. A checkpoint of mindres says
-            which network it holds. For another file the network is guessed from names and shapes,
-            and `options` override the guess.
+        path: a path or a URL; or a publisher, with the name of the network as `arch`.
+        options: options of `create_model`, with the name of the network as `arch`. A mindres
+            checkpoint has them. For other files the network is guessed from names and shapes, and
+            `options` override the guess.
 
     Returns:
         The network, and a `mindres.weights.metadata.Metadata`: its `architecture`, and `classes`,
-        `mean`, `std`, `input_size` (height, width), `dataset`, `epoch`, `metric` and more as far as
-        the file or the publisher says.
+        `mean`, `std`, `input_size` (height, width), `dataset`, `epoch`, `metric` and more, if the
+        file or the publisher has them.
 
     Raises:
-        UserError: the file is missing or damaged, does not say or show which network it holds, or
-            holds another one; or the publisher has no weights for the network.
+        UserError: the file is missing or damaged, the network cannot be recognised or is another
+            one; or the publisher has no weights for the network.
     """
     net, metadata, _ = open_weights(path, **options)
     net.metadata = metadata
@@ -50,7 +49,7 @@ def open_weights(source, **options):
     weights = {name: value for name, value in arrays.items() if not is_optimizer_state(name)}
     shows = identify(weights)
     if metadata.architecture:
-        _check_noted(metadata.architecture, shows, shown)
+        _check_recorded(metadata.architecture, shows, shown)
         shows = metadata.architecture
     if options.get("arch", shows.get("arch")) == shows.get("arch"):
         options = {**shows, **options}
@@ -62,14 +61,14 @@ def open_weights(source, **options):
     with private.without_initial_values():
         net = create_model(options.pop("arch"), **options)
     report = put_weights(net, arrays, metadata, shown)
-    # A fresh classifier is as sure as it is: what was noted speaks of the one before.
+    # The recorded confidence is that of the file's classifier, not of a new one.
     same = net.architecture == metadata.architecture
     confidence = metadata.confidence if same else None
     return net, replace(metadata, architecture=net.architecture, confidence=confidence), report
 
 
 def _open_published(publisher, arch=None, **options):
-    """As `open_weights`, for the weights that a publisher has for the network called `arch`."""
+    """As `open_weights`, for a publisher's weights of the network `arch`."""
     if arch is None:
         raise UserError(f"{publisher} publishes weights of several networks: name one with `arch`")
     with private.without_initial_values():
@@ -79,14 +78,14 @@ def _open_published(publisher, arch=None, **options):
     return net, replace(metadata, architecture=net.architecture), report
 
 
-def _check_noted(noted, shows, shown) -> None:
-    """Refuse a file that notes another network than its parameters show, before anything is built.
+def _check_recorded(recorded, shows, shown) -> None:
+    """Refuse a file whose metadata name another network than its parameters show.
 
-    A small file could ask for a network larger than the memory.
+    This comes before anything is built: a small file could ask for a network larger than memory.
     """
     for option in ("arch", "num_classes", "in_channels"):
-        if noted.get(option, shows.get(option)) != shows.get(option):
+        if recorded.get(option, shows.get(option)) != shows.get(option):
             raise UserError(
-                f"{shown} is damaged: it notes {option} {noted[option]} and holds "
+                f"{shown} is damaged: it records {option} {recorded[option]} and holds "
                 f"{shows.get(option)}; fetch or write it again"
             )

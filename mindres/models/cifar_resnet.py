@@ -24,15 +24,14 @@ from mindres.weights.publishers import sources
 
 
 class PadShortcut(nn.Cell):
-    """Shortcut A: every `stride`-th pixel, with zeros for the missing channels.
+    """Shortcut A: every `stride`-th pixel, with half of the missing channels as zeros on each side.
 
-    Half of the zeros are on each side. Shapes: (N, in_channel, H, W) to
-    (N, out_channel, H / stride, W / stride), rounded up.
+    Shapes: (N, in_channel, H, W) to (N, out_channel, H / stride, W / stride), rounded up.
     """
 
     def __init__(self, in_channel, out_channel, stride):
         super().__init__()
-        # On CPU about twice as fast as x[:, :, ::stride, ::stride] and a padding operator.
+        # About twice as fast on CPU as x[:, :, ::stride, ::stride] and a padding operator.
         self.subsample = nn.MaxPool2d(kernel_size=1, stride=stride)
         self.added = (out_channel - in_channel) // 2
 
@@ -52,7 +51,7 @@ class CifarResNet(nn.Cell):
         in_channels: channels of the images.
     """
 
-    # The names of the cells that `construct` calls one after the other (see native/accelerate.py).
+    # The cells that `construct` calls, in order; native/replacements.py uses the names.
     sequence = ("conv1", "layer1", "layer2", "layer3")
 
     def __init__(self, block_nums, shortcut="B", in_channels=3):
@@ -79,7 +78,7 @@ def _stage(in_channel, channel, block_nums, shortcut):
     )
 
 
-# Whose published weights have which shortcut. All are trained on CIFAR-10.
+# The shortcut of each publisher's weights, which are all trained on CIFAR-10.
 SHORTCUTS = {"akamaster": "A", "chenyaofo": "B"}
 
 
@@ -123,24 +122,24 @@ NETWORKS = {
 
 def _function(name, network):
     def build(num_classes=10, shortcut="B", pretrained=False, in_channels=3):
-        """The sizes are those with shortcut B. With shortcut A there are 2,752 parameters fewer.
+        """These sizes are for shortcut B. With shortcut A there are 2,752 parameters fewer.
 
-        Counts of 16 more are also seen. These are biases of the first convolution, which the batch
-        normalisation after it cancels.
+        Some sources count 16 more: biases of the first convolution, which the batch normalisation
+        after it cancels.
 
         Takes normalised float images (N, in_channels, H, W) of any size, 32 by default, and returns
         logits (N, num_classes).
 
         Args:
-            num_classes: width of the classifier.
+            num_classes: number of classes.
             shortcut: "A" pads, "B" projects, where a stage changes the shape.
             pretrained: False; True for published CIFAR-10 weights, "akamaster"'s for shortcut A and
-                "chenyaofo"'s for B, which take PyTorch to be read; or a path or URL, see
-                `load_weights`. A classifier of another width starts afresh.
+                "chenyaofo"'s for B, which need PyTorch to be read; or a path or URL, see
+                `load_weights`. A classifier of another width is initialised at random.
             in_channels: channels of the images.
 
         Raises:
-            UserError: no such shortcut; or the weights cannot be had, are damaged, or belong to
+            UserError: no such shortcut; or the weights cannot be found, are damaged, or belong to
                 another network.
         """
         backbone = CifarResNet((network.design - 2) // 6, shortcut, in_channels)

@@ -31,13 +31,13 @@ def convnet(num_classes=10, pretrained=False, in_channels=1):
     (N, num_classes).
 
     Args:
-        num_classes: width of the classifier.
-        pretrained: False, or a path or URL of weights, see `load_weights`. Nobody publishes any. A
-            classifier of another width starts afresh.
+        num_classes: number of classes.
+        pretrained: False, or a path or URL of weights, see `load_weights`; there are no published
+            ones. A classifier of another width is initialised at random.
         in_channels: channels of the images.
 
     Raises:
-        UserError: the weights cannot be had, are damaged, or belong to another network.
+        UserError: the weights cannot be found, are damaged, or belong to another network.
     """
     net = BaseClassifier(ConvNet(in_channels), nn.Flatten(), DenseHead(784, num_classes))
     architecture = {"arch": "convnet", "num_classes": num_classes, "in_channels": in_channels}

@@ -1,4 +1,4 @@
-"""Matches the parameters of a file with those of a network, and says what does not fit."""
+"""Matches the parameters of a file with those of a network, and reports what does not fit."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from mindres.weights.naming import CLASSIFIER
 
-# `last.ckpt` has the state of the training under "optimizer.". The other names are those of
-# version 0.1.0, and of MindSpore's own checkpoints of a training.
+# `last.ckpt` has the optimizer's state under "optimizer.". The other names are those of version
+# 0.1.0 and of MindSpore's own training checkpoints.
 OPTIMIZER_STATE = re.compile(
     r"^(optimizer|moments|moment1|moment2|adam_m|adam_v|accum|accumulated|stat|ema|momentum|learning_rate|"
     r"global_step|beta[12]_power)\b"
@@ -20,7 +20,11 @@ OPTIMIZER_STATE = re.compile(
 
 @dataclass(repr=False)
 class Report:
-    """What `load_weights` did: names loaded; names skipped and missing, each with the reason."""
+    """What `load_weights` returns: the parameters loaded, skipped and missing, with reasons.
+
+    Parameters of the file that were not used are skipped, those of the network that the file lacks
+    are missing.
+    """
 
     source: str
     loaded: list[str] = field(default_factory=list)
@@ -41,20 +45,20 @@ class Report:
 
 
 def is_optimizer_state(name: str) -> bool:
-    """Whether a parameter's name in a file is that of an optimizer's state."""
+    """Whether a parameter of a file is part of an optimizer's state."""
     return bool(OPTIMIZER_STATE.match(name))
 
 
 class Fitting:
-    """What becomes of each parameter of a file, and where each of the network's comes from.
+    """The assignment of a file's arrays to the parameters of a network.
 
     Args:
         found: the arrays of the file, under our names.
         wanted: the parameters of the network by name.
-        report: notes what is loaded, skipped and missing.
+        report: gets what is loaded, skipped and missing.
 
     Attributes:
-        values: the array for each of the network's parameters that gets one.
+        values: the arrays for the network's parameters by name.
         problems: why the file does not fit the network; empty if it does.
     """
 
@@ -64,7 +68,7 @@ class Fitting:
         self.report = report
         self.values: dict[str, np.ndarray] = {}
         self.problems: list[str] = []
-        self.biases: dict[str, np.ndarray] = {}  # which the network's convolutions have not
+        self.biases: dict[str, np.ndarray] = {}  # that the network's convolutions lack
         for name, value in found.items():
             if name in wanted:
                 self._take(name, value)
@@ -76,10 +80,10 @@ class Fitting:
             self._cancel(name, bias)
 
     def _take(self, name, value) -> None:
-        """Note the value of a parameter that the network has, if its shape fits."""
+        """Take an array for a parameter of the network, if its shape fits."""
         shape = tuple(self.wanted[name].shape)
         if value.ndim == 4 and len(shape) == 2 and value.size == math.prod(shape):
-            # timm's VGG has convolutions for its fully connected layers.
+            # timm's VGG has convolutions in place of fully connected layers.
             value = value.reshape(shape)
         if value.shape == shape:
             self.values[name] = value
@@ -91,9 +95,9 @@ class Fitting:
             self.problems.append(f"{name} is {value.shape} in the file and {shape} in the network")
 
     def _leave(self, name, value) -> None:
-        """Note why a parameter that the network has not is left out, or that it may not be."""
+        """Skip an array that the network has no parameter for, or record a problem."""
         if name.endswith("num_batches_tracked"):
-            self.report.skipped[name] = "a counter that nothing here uses"
+            self.report.skipped[name] = "a counter that is not used here"
         elif is_optimizer_state(name):
             self.report.skipped[name] = "optimizer state"
         elif name.lower().startswith("aux") and not _has_auxiliary(self.wanted):
@@ -104,7 +108,7 @@ class Fitting:
             self.problems.append(f"the network has no {name}")
 
     def _account_for(self, name) -> None:
-        """Note that a parameter of the network is loaded, or why it is not, or that it must be."""
+        """Report a parameter of the network as loaded or missing, or record a problem."""
         if name in self.values:
             self.report.loaded.append(name)
         elif name in self.report.skipped:
@@ -113,22 +117,22 @@ class Fitting:
             self.report.missing[name] = "kept as initialised"
         elif self._is_bias_of_a_convolution(name):
             self.values[name] = np.zeros(self.wanted[name].shape, np.float32)
-            self.report.missing[name] = "trained without: zero"
+            self.report.missing[name] = "trained without bias: zero"
         elif name not in self.found:
             self.problems.append(f"the file has no {name}")
 
     def _is_bias_of_a_convolution(self, name) -> bool:
-        """Whether `name` is a bias that the file lacks of a convolution whose weight it has."""
+        """Whether the file lacks the bias `name` of a convolution whose weight it has."""
         weight = self.values.get(f"{name.removesuffix('bias')}weight")
         lacks = name.endswith(".bias") and name not in self.found
         return lacks and weight is not None and weight.ndim == 4
 
     def _cancel(self, name, bias) -> None:
-        """Subtract a bias from the mean of the batch normalisation that follows."""
+        """Subtract a bias from the mean of the following batch normalisation."""
         mean = f"{name.removesuffix('0.bias')}1.moving_mean"
         if mean in self.values and bias.shape == self.values[mean].shape:
             self.values[mean] = self.values[mean] - bias
-            self.report.skipped[name] = "batch normalisation cancels it: subtracted from the mean"
+            self.report.skipped[name] = "subtracted from the mean of the batch normalisation"
         else:
             self.problems.append(f"the network has no {name}")
 

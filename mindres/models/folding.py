@@ -1,4 +1,4 @@
-"""Folds batch normalisation into the convolution before it, so that inference takes less."""
+"""Folds batch normalisation into convolutions, which speeds inference up."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mindspore import Parameter, Tensor, nn
 
 
 def fold_batch_norm(net):
-    """A copy of `net` for inference whose convolutions do what their batch normalisation did.
+    """A copy of `net` for inference with batch normalisation folded into its convolutions.
 
-    Each `nn.BatchNorm2d` is folded that follows an `nn.Conv2d` in a `SequentialCell`, as all do in
-    this package's networks. Logits stay the same but for rounding. `net` is left as it is, and the
-    copy does not share its weights.
+    Each `nn.BatchNorm2d` after an `nn.Conv2d` in a `SequentialCell` is folded: all of them in the
+    networks of this package. The logits are the same up to rounding. `net` does not change, and
+    the copy does not share its weights.
     """
     folded = copy.deepcopy(net)
     for _, sequence in list(folded.cells_and_names()):

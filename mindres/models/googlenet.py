@@ -14,7 +14,7 @@ from mindres.models.registry import Family, Network, documented
 from mindres.weights.naming import Naming
 from mindres.weights.publishers import sources
 
-# As TensorFlow's weights are used; torchvision does so inside the network (`transform_input`).
+# The normalisation of TensorFlow's weights, which torchvision does in `transform_input`.
 HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 NETWORKS = {
     "googlenet": Network(
@@ -88,20 +88,21 @@ class GoogLeNetAux(nn.Cell):
 
 @documented(NETWORKS["googlenet"], "googlenet")
 def googlenet(num_classes=1000, pretrained=False, in_channels=3, aux_logits=True):
-    """The sizes are those with both auxiliary classifiers. Without: 6,624,904 parameters.
+    """These sizes include both auxiliary classifiers. Without them there are 6,624,904 parameters.
 
     Takes normalised float images (N, in_channels, H, W) of any size from 32 up, 224 by default, and
     returns logits (N, num_classes); in training, a tuple of these and of two auxiliary ones.
 
     Args:
-        num_classes: width of the classifiers.
-        pretrained: False; True or "torchvision" for its ImageNet weights, which take PyTorch to be
-            read; or a path or URL, see `load_weights`. Classifiers of another width start afresh.
+        num_classes: number of classes.
+        pretrained: False; True or "torchvision" for its ImageNet weights, which need PyTorch to be
+            read; or a path or URL, see `load_weights`. Classifiers of another width are initialised
+            at random.
         in_channels: channels of the images.
         aux_logits: False leaves the auxiliary classifiers out.
 
     Raises:
-        UserError: the weights cannot be had, are damaged, or belong to another network.
+        UserError: the weights cannot be found, are damaged, or belong to another network.
     """
     aux = []
     if aux_logits:

@@ -1,4 +1,4 @@
-"""What torchvision and MindCV call the parameters of Inception v3."""
+"""The parameter names of Inception v3 in torchvision and MindCV."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from mindres.models.layers import CONV_NORM
 from mindres.weights.naming import Naming
 
-# The convolutions of a module: our name of each, torchvision's, and MindCV's. Keys are patterns of
-# modules' names.
+# The convolutions of each module by our name, torchvision's and MindCV's. The keys are patterns of
+# the names of modules.
 BRANCHES = {
     "5[bcd]": [
         ("0", "branch1x1", "branch0"),
@@ -63,10 +63,10 @@ def _naming(publisher, module, rest, **options) -> Naming:
     """The naming of the publisher in column `publisher` of `BRANCHES`.
 
     Args:
-        publisher: 1 or 2.
-        module: with what its names of modules begin.
-        rest: rules for what is outside of modules.
-        options: of `Naming`.
+        publisher: 1 for torchvision, 2 for MindCV.
+        module: the beginning of its names of modules.
+        rest: rules for parameters outside of modules.
+        options: options of `Naming`.
     """
     branches = [
         (

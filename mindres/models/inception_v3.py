@@ -21,7 +21,7 @@ from mindres.models.registry import Family, Network, documented
 from mindres.weights.naming import Naming
 from mindres.weights.publishers import sources
 
-# As TensorFlow's weights are used; torchvision does so inside the network (`transform_input`).
+# The normalisation of TensorFlow's weights, which torchvision does in `transform_input`.
 HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 NETWORKS = {
     "inception_v3": Network(
@@ -42,7 +42,7 @@ class InceptionV3(nn.Cell):
 
     Args:
         in_channels: channels of the images.
-        pad_mode: how the average-pooling pads, see `AveragePool3x3`.
+        pad_mode: padding of the average-pooling, see `AveragePool3x3`.
     """
 
     sides = (75,)
@@ -69,7 +69,7 @@ class InceptionV3(nn.Cell):
         self.set_pad_mode(pad_mode)
 
     def set_pad_mode(self, pad_mode):
-        """Pool with `pad_mode`, "same" or "pad", from now on."""
+        """Set the padding of the average-pooling, "same" or "pad"."""
         check_pad_mode(pad_mode)
         for _, cell in self.cells_and_names():
             if isinstance(cell, AveragePool3x3):
@@ -91,7 +91,7 @@ class InceptionV3(nn.Cell):
 class InceptionV3Aux(nn.Cell):
     """Auxiliary classifier: (N, 768, H, W) features to (N, num_classes) logits.
 
-    The features have 17x17 pixels where the images have 299x299.
+    The features are 17x17 for images of 299x299.
     """
 
     def __init__(self, num_classes):
@@ -104,7 +104,7 @@ class InceptionV3Aux(nn.Cell):
         self.dense = nn.Dense(768, num_classes)
 
     def construct(self, x):
-        # The 5x5 convolution needs 5x5 features, which images below 299x299 would not leave it.
+        # Images below 299x299 would leave less than the 5x5 features of the 5x5 convolution.
         x = self.pool(x) if min(x.shape[2:]) >= 17 else self.small_pool(x)
         return self.dense(self.mean(self.conv1(self.conv0(x))))
 
@@ -113,24 +113,24 @@ class InceptionV3Aux(nn.Cell):
 def inception_v3(
     num_classes=1000, pretrained=False, in_channels=3, aux_logits=True, pad_mode="pad"
 ):
-    """The sizes are those with the auxiliary classifier. Without: 23,834,568 parameters.
+    """These sizes include the auxiliary classifier. Without it there are 23,834,568 parameters.
 
     Takes normalised float images (N, in_channels, H, W) of any size from 75 up, 299 by default, and
     returns logits (N, num_classes); in training, a tuple of these and of the auxiliary ones.
 
     Args:
-        num_classes: width of the classifiers.
+        num_classes: number of classes.
         pretrained: False; the name of a publisher, or True for the first of those above, for
-            ImageNet weights; or a path or URL, see `load_weights`. Classifiers of another width
-            start afresh.
+            ImageNet weights; or a path or URL, see `load_weights`. Classifiers of another width are
+            initialised at random.
         in_channels: channels of the images.
         aux_logits: False leaves the auxiliary classifier out.
-        pad_mode: how the average-pooling pads: "pad" as torchvision's weights have it, "same" as
+        pad_mode: padding of the average-pooling: "pad" for torchvision's weights, "same" for
             MindCV's.
 
     Raises:
-        UserError: the weights cannot be had, are damaged, or belong to another network; or there is
-            no such `pad_mode`.
+        UserError: the weights cannot be found, are damaged, or belong to another network; or
+            `pad_mode` is unknown.
     """
     aux = [InceptionV3Aux(num_classes)] if aux_logits else []
     backbone = InceptionV3(in_channels, pad_mode)

@@ -1,8 +1,8 @@
-"""Follows one image through a network: output shape, size and receptive field of each layer.
+"""Traces the layers of a network: output shape, size and receptive field of each.
 
-The receptive field r and the distance j of neighbouring outputs, both in pixels, follow from kernel
-k and stride s layer by layer: r + (k - 1) j and j s, from r = j = 1 at the image. Where branches
-meet, the widest counts.
+From kernel k and stride s of each layer follow the receptive field, r + (k - 1) j, and the distance
+of neighbouring outputs, j s, both in pixels, with r = j = 1 for the image. Where branches meet, the
+largest field counts.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from mindres.models.pooling import AdaptivePool
 
 @dataclass(frozen=True)
 class Row:
-    """One call of one layer.
+    """One call of a layer.
 
     Attributes:
-        name: of the layer, as in the names of its parameters.
-        kind: its class.
-        output_shape: without the batch.
+        name: the layer's name, as in the names of its parameters.
+        kind: the name of its class.
+        output_shape: the shape of its output without the batch.
         parameters: number of weights; 0 in later calls of the same layer.
-        multiply_adds: of convolutions and fully connected layers.
+        multiply_adds: number of multiply-adds; 0 for all but convolutions and dense layers.
         receptive_field: (height, width) in pixels of the part of the image that one element of the
             output depends on. With padding it can be larger than the image.
     """
@@ -38,7 +38,7 @@ class Row:
 
 
 def count_parameters(cell) -> int:
-    """Number of weights in `cell`, frozen ones included, statistics of normalisation excluded."""
+    """The number of weights in `cell`, including frozen ones, without normalisation statistics."""
     return sum(
         parameter.size
         for parameter in cell.get_parameters()
@@ -47,7 +47,7 @@ def count_parameters(cell) -> int:
 
 
 class Tracer:
-    """Notes every call of a layer.
+    """Adds a row to `rows` for every call of a layer.
 
     A field here is (receptive field, distance of neighbouring outputs), each (height, width).
     """
@@ -55,12 +55,12 @@ class Tracer:
     def __init__(self, rows, image):
         self.rows, self.handles, self.counted = rows, [], set()
         start = ((1, 1), (1, 1))
-        # By id, with the tensor, which must live on: ids are given again.
+        # By id, with the tensor, which is kept alive so that its id is not reused.
         self.fields = {id(image): (image, start)}
         self.open = [start]
 
     def attach(self, cell, name):
-        """Watch `cell`, or each of its parts if it is made of some."""
+        """Register hooks on `cell` and its parts."""
         children = {} if isinstance(cell, (nn.Conv2d, nn.Dense)) else cell.name_cells()
         leave = self._leave if children else self._leave_layer(name)
         self.handles += [
@@ -75,7 +75,7 @@ class Tracer:
             handle.remove()
 
     def _enter(self, cell, inputs):
-        # What no layer returned is a sum or a concatenation of what this cell has computed so far.
+        # An input that no layer returned is a sum or concatenation of what this cell has computed.
         _, known = self.fields.get(id(inputs[0]), (None, self.open[-1]))
         self.open.append(known)
 
@@ -113,7 +113,7 @@ def _field_after(cell, before, input_shape, output_shape):
     """The field of the output of `cell`, whose input has the field `before`."""
     if len(input_shape) < 4:
         return before
-    if len(output_shape) < 4:  # all pixels come together
+    if len(output_shape) < 4:  # the layer covers all pixels
         kernel, stride = input_shape[2:], (1, 1)
     elif isinstance(cell, AdaptivePool):
         kernel = [math.ceil(size / bins) for size, bins in zip(input_shape[2:], output_shape[2:])]
@@ -136,5 +136,5 @@ def _multiply_adds(cell, output_shape):
 
 
 def _pair(value):
-    """A kernel size or stride, which MindSpore has as a number or 2 or 4 of them, as two."""
+    """A kernel size or stride, which MindSpore has as an int or a tuple of 2 or 4, as two ints."""
     return (value, value) if isinstance(value, int) else tuple(value)[-2:]

@@ -9,14 +9,14 @@ from mindres.errors import UserError
 from mindres.weights.naming import Naming
 
 
-@ops.constexpr(check=False)  # an exported network's batch size is no constant, and is not looked at
+@ops.constexpr(check=False)  # an exported network's batch size is not constant
 def check_size(shape, least, most=None):
-    """Refuse images that a network cannot take, while it is compiled.
+    """Refuse images of a size that a network cannot take, while it is compiled.
 
     Args:
-        shape: of the images, (N, C, H, W).
-        least: pixels that their shorter side must have.
-        most: pixels that their longer side may have, or None.
+        shape: shape of the images, (N, C, H, W).
+        least: smallest size of the shorter side in pixels.
+        most: largest size of the longer side in pixels, or None.
 
     Raises:
         UserError: the images are too small or too large.
@@ -31,30 +31,30 @@ def check_size(shape, least, most=None):
 
 @ops.constexpr(check=False)
 def check_channels(shape, taken):
-    """Refuse images (N, C, H, W) of other channels than those `taken`, as `check_size` does.
+    """Refuse images (N, C, H, W) with a number of channels other than `taken`.
 
     Raises:
-        UserError: the images have other channels.
+        UserError: the number is another.
     """
     if shape[1] != taken:
         raise UserError(
-            f"the images have {shape[1]} channels and the network takes {taken}: make the network "
-            "with `in_channels` or the data set with `channels` of the other one"
+            f"the images have {shape[1]} channels and the network takes {taken}: build the network "
+            f"with `in_channels={shape[1]}` or the data set with `channels={taken}`"
         )
 
 
 class TwoConvolutions(nn.Cell):
     """A backbone of two convolutions, each followed by ReLU and 2x2 max-pooling.
 
-    Takes images (N, in_channels, side, side), with the `side` of the subclass. `channels` are those
-    after each convolution.
+    Takes images (N, in_channels, side, side), with the `side` of the subclass. `channels` has the
+    number of channels after each convolution.
     """
 
     side: int
 
     @property
     def sides(self) -> tuple[int, int]:
-        """The least and the most pixels that a side of an image may have."""
+        """The smallest and the largest side of images in pixels."""
         return self.side, self.side
 
     def __init__(self, in_channels, channels, kernel_size, pad_mode):
@@ -73,9 +73,9 @@ class TwoConvolutions(nn.Cell):
 
 
 class ConvNorm(nn.Cell):
-    """Convolution, batch normalisation, ReLU; `features` as in MindVision's `ConvNormActivation`.
+    """Convolution, batch normalisation and ReLU, as MindVision's `ConvNormActivation`.
 
-    That one takes square kernels with symmetric padding only, and no `eps`.
+    MindVision's allows only square kernels with symmetric padding, and has no `eps`.
     """
 
     def __init__(self, in_channels, channels, kernel_size=1, stride=1, pad_mode="same", padding=0):
@@ -91,7 +91,7 @@ class ConvNorm(nn.Cell):
 
 
 class Branches(nn.SequentialCell):
-    """Gives the same features to each of its cells and joins the channels of what they return."""
+    """Calls each of its cells with the same features and concatenates the channels they return."""
 
     def construct(self, x):
         outputs = ()
@@ -101,14 +101,14 @@ class Branches(nn.SequentialCell):
 
 
 class AuxiliaryClassifier(BaseClassifier):
-    """Backbone, neck and head, with auxiliary classifiers on the way that work in training only.
+    """Backbone, neck and head, with auxiliary classifiers that are used in training only.
 
     In training `net(images)` returns a tuple: the logits, and those of each auxiliary classifier in
     the order in which they branch off. In inference it returns the logits.
 
     Args:
-        backbone: has `stages(x)`, which returns the features for each auxiliary classifier and,
-            last, its own.
+        backbone: a cell with `stages(x)`, which returns the features for each auxiliary classifier
+            and, last, its output.
         neck, head: as in `BaseClassifier`.
         aux: the auxiliary classifiers, cells whose last layer is `dense`.
         aux_weight: the weight of their losses beside that of the head.
@@ -131,7 +131,7 @@ class AuxiliaryClassifier(BaseClassifier):
 
 
 def conv(in_channels, channels, kernel_size, stride=1, padding=0):
-    """A convolution with a bias that pads all four sides by `padding`."""
+    """A convolution with bias, padded by `padding` on all four sides."""
     return nn.Conv2d(
         in_channels, channels, kernel_size, stride, pad_mode="pad", padding=padding, has_bias=True
     )

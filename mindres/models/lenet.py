@@ -1,4 +1,4 @@
-"""LeNet-5 (LeCun et al., 1998), with max-pooling and ReLU as it is taught today."""
+"""LeNet-5 (LeCun et al., 1998), with max-pooling and ReLU."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def lenet5(num_classes=10, pretrained=False, in_channels=1):
     (N, num_classes).
 
     Args:
-        num_classes: width of the classifier.
+        num_classes: number of classes.
         pretrained: False; True or "mindvision" for weights trained on MNIST; or a path or URL, see
-            `load_weights`. A classifier of another width starts afresh.
+            `load_weights`. A classifier of another width is initialised at random.
         in_channels: channels of the images.
 
     Raises:
-        UserError: the weights cannot be had, are damaged, or belong to another network.
+        UserError: the weights cannot be found, are damaged, or belong to another network.
     """
     neck = nn.SequentialCell(
         OrderedDict(

@@ -1,8 +1,7 @@
-"""Pooling as PyTorch does it, from operators that MindSpore has on every device and can export.
+"""PyTorch's pooling from operators that MindSpore has on every device and can export.
 
-MindSpore's `same` pads the bottom and right first; where PyTorch's networks pad otherwise, the same
-weights give other logits. MindSpore's own `pad` mode is a 3D operator, which is slow and not on
-every device.
+MindSpore's `same` pads bottom and right first, PyTorch pads all sides, and the logits differ.
+MindSpore's own `pad` mode is a 3D operator, which is slow and not available on every device.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class SymmetricMaxPool(nn.Cell):
         self.pool = nn.MaxPool2d(kernel_size=3, stride=2)
 
     def construct(self, x):
-        # To repeat the border changes no maximum.
+        # Repeating the border does not change a maximum.
         x = ops.concat((x[:, :, :1], x, x[:, :, -1:]), axis=2)
         return self.pool(ops.concat((x[:, :, :, :1], x, x[:, :, :, -1:]), axis=3))
 
@@ -50,7 +49,7 @@ class CeilMaxPool(nn.Cell):
 
     def construct(self, x):
         height, width = x.shape[2:]
-        # `same` pads bottom and right of an even size by one, which is wanted, and fastest.
+        # For even sizes `same` pads bottom and right by one, as needed, and is fastest.
         if height % 2 == 0 and width % 2 == 0:
             return self.same(x)
         if height % 2 == 0:
@@ -63,8 +62,8 @@ class CeilMaxPool(nn.Cell):
 class AveragePool3x3(nn.Cell):
     """3x3 average-pooling with stride 1 that keeps the size.
 
-    With `pad_mode` "pad" the border's zeros count, as in torchvision; with "same" they do not, as
-    in MindCV.
+    With `pad_mode` "pad" the mean includes the zeros of the border, as in torchvision; with "same"
+    it does not, as in MindCV.
     """
 
     def __init__(self):
@@ -75,22 +74,19 @@ class AveragePool3x3(nn.Cell):
     def construct(self, x):
         if self.pad_mode == "same":
             return self.pool(x)
-        # `same` divides by the pixels inside; PyTorch divides by nine.
+        # `same` divides by the number of pixels inside; PyTorch divides by nine.
         return self.pool(x) * inside(x.shape[2], x.shape[3])
 
 
 @ops.constexpr
 def inside(height, width):
-    """The share of each 3x3 window that lies inside a map, shape (1, 1, height, width)."""
+    """The fraction of each 3x3 window that lies inside the image, (1, 1, height, width)."""
     rows, columns = (np.convolve(np.ones(size), np.ones(3))[1:-1] / 3 for size in (height, width))
     return Tensor(np.outer(rows, columns)[None, None].astype(np.float32))
 
 
 class AdaptivePool(nn.Cell):
-    """Averages features of any height and width over a grid of `size` x `size`.
-
-    As PyTorch's `AdaptiveAvgPool2d`. Features that have this shape pass as they are.
-    """
+    """PyTorch's `AdaptiveAvgPool2d`: averages features of any size over a `size` x `size` grid."""
 
     def __init__(self, size):
         super().__init__()

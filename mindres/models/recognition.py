@@ -1,4 +1,4 @@
-"""Tells from the names and shapes of a file's parameters which network they belong to."""
+"""Recognises the network of a weight file by the names and shapes of its parameters."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mindres.weights.naming import Naming
 
 @dataclass(frozen=True)
 class Parameters:
-    """Names and shapes of a file's parameters, which can be asked for under our names.
+    """The names and shapes of a file's parameters.
 
     Attributes:
-        shapes: the shape of each parameter by the name that it has in the file.
+        shapes: the shape of each parameter by its name in the file.
         namings: the namings that the file may have.
     """
 
@@ -23,16 +23,16 @@ class Parameters:
     namings: Iterable[Naming]
 
     def shape(self, ours: str) -> tuple[int, ...]:
-        """The shape of the parameter that we call `ours`; () if the file has none."""
+        """The shape of the parameter with our name `ours`; () if the file has none."""
         names = (naming.name(ours) for naming in self.namings)
         return next((self.shapes[name] for name in names if name in self.shapes), ())
 
     def has(self, pattern: str) -> bool:
-        """Whether `pattern` is found in a parameter's name in the file."""
+        """Whether the regular expression `pattern` matches in a name of the file."""
         return any(re.search(pattern, name) for name in self.shapes)
 
     def convolutions(self, kernel_size: int) -> int:
-        """Number of convolutions with square kernels of `kernel_size`."""
+        """The number of convolutions with square kernels of `kernel_size`."""
         kernel = (kernel_size, kernel_size)
         return sum(len(shape) == 4 and shape[2:] == kernel for shape in self.shapes.values())
 
@@ -46,9 +46,9 @@ class Parameters:
 
 
 def identify(arrays: dict) -> dict:
-    """The network that `arrays` look like, as options of `create_model` with the name as "arch".
+    """The network of `arrays`, as options of `create_model` with its name as "arch".
 
-    Empty where that cannot be told.
+    The dict is empty if no family recognises it.
     """
     shapes = {name: tuple(value.shape) for name, value in arrays.items()}
     for family in registry.families():

@@ -1,4 +1,4 @@
-"""Finds networks and families by name, and says what a family's file must offer."""
+"""Finds networks and families by name, and defines what the file of a family must contain."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from mindres.weights.publishers import Source
 
 @dataclass(frozen=True)
 class Network:
-    """A network as its function builds it by default.
+    """The facts about a network as its function builds it by default.
 
-    The sizes are noted because to build and run all networks takes half a minute. A test compares
-    them with `summarize`.
+    The sizes stand here because building and running all networks takes half a minute. A test
+    compares them with `summarize`.
 
     Attributes:
-        input_shape: channels, height and width of the images it is meant for.
+        input_shape: channels, height and width of the images that it was designed for.
         parameters: number of weights.
-        multiply_adds: of one image of `input_shape`.
-        weights: published weights by publisher. The first are those of `pretrained=True`.
-        design: what its family builds it from.
+        multiply_adds: number of multiply-adds for one image of `input_shape`.
+        weights: published weights by publisher; `pretrained=True` loads the first.
+        design: the family's own description, from which its function builds the network.
     """
 
     input_shape: tuple[int, int, int]
@@ -42,18 +42,18 @@ class Network:
 
 @dataclass(frozen=True)
 class Family:
-    """Networks that one file builds. Its file has it as `FAMILY`.
+    """A family of networks, which its file defines as `FAMILY`.
 
     Attributes:
         networks: the rows by name.
-        namings: how each publisher names the parameters, by publisher.
-        stem: our name of the first convolution's weight, which shows the channels of the images.
-        recognize: the options of `create_model` that a file's `recognition.Parameters` show, with
-            the name as "arch", or an empty dict for a file of another family. `in_channels` and
-            `num_classes` need not be among them.
-        pytorch_naming: the naming for PyTorch, given `net.architecture`.
-        lookalikes: what else a file may hold that would pass for a network of this family: a
-            pattern of its parameter names, and what to say.
+        namings: the parameter names of each publisher, by publisher.
+        stem: our name of the first convolution's weight, whose shape has the images' channels.
+        recognize: a function from a file's `recognition.Parameters` to the options of
+            `create_model` that they show, with the name as "arch"; an empty dict for a file of
+            another family. `in_channels` and `num_classes` may be left out.
+        pytorch_naming: a function from `net.architecture` to the naming for PyTorch.
+        lookalikes: patterns of parameter names that show a file to hold a similar network, which
+            cannot be loaded, and what the network is.
     """
 
     networks: dict[str, Network]
@@ -70,10 +70,10 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def known(name: str) -> str:
-    """`name`, if there is such a network.
+    """Return `name` if it is the name of a network.
 
     Raises:
-        UserError: there is none; the nearest names are suggested.
+        UserError: it is not; the message suggests the nearest names.
     """
     if name in homes():
         return name
@@ -106,14 +106,14 @@ def function(name: str) -> Callable:
 
 
 def network_functions(networks: dict[str, Network], make: Callable) -> dict[str, Callable]:
-    """A function for each of `networks`, by name: `make(name, network)`, documented."""
+    """The function of each of `networks` by name: `make(name, network)` with its docstring."""
     return {name: documented(row, name)(make(name, row)) for name, row in networks.items()}
 
 
 def documented(row: Network, name: str) -> Callable[[Callable], Callable]:
-    """A decorator that gives a function the name of its network, and its docstring the row.
+    """A decorator that gives a function the name of its network and the row's facts as docstring.
 
-    Where weights are to be loaded, the network is built without initial values.
+    The decorated function skips the initial values of a network whose weights it loads.
     """
 
     def decorate(build: Callable) -> Callable:

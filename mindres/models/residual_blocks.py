@@ -1,4 +1,4 @@
-"""Residual blocks and the stages that are made of them, with their parameters' names elsewhere."""
+"""Residual blocks, the stages made of them, and their parameter names at other publishers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class ResidualBlockBase(nn.Cell):
         in_channel: channels of the input.
         out_channel: channels of both convolutions.
         stride: stride of the first convolution.
-        norm: normalisation class; `nn.BatchNorm2d` where None.
-        down_sample: cell for the shortcut where the shape changes; None is the identity.
+        norm: normalisation class; None for `nn.BatchNorm2d`.
+        down_sample: cell for the shortcut if the shape changes; None for the identity.
     """
 
     expansion = 1
-    # The names of the convolutions before the addition, in their order (see native/accelerate.py).
+    # The convolutions before the addition, in order; native/replacements.py uses the names.
     branch = ("conv1", "conv2")
 
     def __init__(self, in_channel, out_channel, stride=1, norm=None, down_sample=None):
@@ -49,11 +49,11 @@ class ResidualBlock(nn.Cell):
 
     Args:
         in_channel, norm, down_sample: as for `ResidualBlockBase`.
-        out_channel: channels of the 3x3 convolution, before `groups` and `base_width`; the block
-            gives four times as many.
+        out_channel: a quarter of the output's channels; with the default `groups` and `base_width`
+            also the channels of the 3x3 convolution.
         stride: stride of the 3x3 convolution.
-        groups: groups of the 3x3 convolution, which a ResNeXt has (arXiv:1611.05431).
-        base_width: channels of each group where `out_channel` is 64. A wide ResNet has 128.
+        groups: groups of the 3x3 convolution, for ResNeXt (arXiv:1611.05431).
+        base_width: channels of each group if `out_channel` is 64; 128 in a wide ResNet.
     """
 
     expansion = 4
@@ -88,15 +88,15 @@ class ResidualBlock(nn.Cell):
 
 
 def make_layer(last_out_channel, block, channel, block_nums, stride=1, norm=None, **block_options):
-    """One stage: `block_nums` blocks, the first of which changes the shape where it must.
+    """A stage of `block_nums` blocks, the first of which changes the shape.
 
     Args:
         last_out_channel: channels of the stage before.
         block: `ResidualBlockBase` or `ResidualBlock`.
-        channel: channels inside the blocks; the stage gives `channel * block.expansion`.
+        channel: `out_channel` of the blocks; the stage returns `channel * block.expansion`.
         block_nums: number of blocks.
         stride: stride of the first block.
-        norm: normalisation class; `nn.BatchNorm2d` where None.
+        norm: normalisation class; None for `nn.BatchNorm2d`.
         block_options: further arguments of each block, such as `groups` and `base_width`.
     """
     norm = norm or nn.BatchNorm2d
@@ -121,12 +121,12 @@ def make_layer(last_out_channel, block, channel, block_nums, stride=1, norm=None
 
 
 def residual_naming(down_sample, classifier, **options) -> Naming:
-    """Names of a publisher that has a convolution and its normalisation side by side.
+    """The naming of a publisher whose convolutions and normalisations are siblings.
 
     Args:
-        down_sample: what it calls the shortcut.
-        classifier: what it calls the classifier.
-        options: of `Naming`.
+        down_sample: its name of the shortcut.
+        classifier: its name of the classifier.
+        options: options of `Naming`.
     """
     rules = [
         (r"^backbone\.conv1\.features\.0\.", "conv1."),

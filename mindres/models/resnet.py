@@ -27,7 +27,7 @@ from mindres.weights.publishers import sources
 
 @dataclass(frozen=True)
 class Design:
-    """What tells one network of this family from another, as `ResNet` takes it."""
+    """The arguments of `ResNet` for a network of this family."""
 
     block: type
     layer_nums: tuple[int, ...]
@@ -36,7 +36,7 @@ class Design:
 
     @property
     def block_options(self) -> dict:
-        """The arguments of the blocks, of which `ResidualBlockBase` has none."""
+        """The further arguments of the blocks; `ResidualBlockBase` has none."""
         if self.block is ResidualBlockBase:
             return {}
         return {"groups": self.groups, "base_width": self.base_width}
@@ -53,7 +53,7 @@ def variant(block, layer_nums, groups, base_width, parameters, multiply_adds, **
     )
 
 
-# timm tests these at another size than it trains them at.
+# timm evaluates these at a larger size than it trains them at.
 TIMM = {"input_size": 288, "crop_fraction": 1.0}
 # Block, blocks of each stage, groups, base width, parameters, multiply-adds; then for each
 # publisher its file and the top-1 accuracy that it states.
@@ -107,15 +107,15 @@ def _function(name, network):
         default, and returns logits (N, num_classes).
 
         Args:
-            num_classes: width of the classifier.
+            num_classes: number of classes.
             pretrained: False; the name of a publisher, or True for the first of those above, for
                 ImageNet weights; or a path or URL, see `load_weights`. A classifier of another
-                width starts afresh.
+                width is initialised at random.
             in_channels: channels of the images.
-            pad_mode: how the max-pooling pads, see `ResNet`.
+            pad_mode: padding of the max-pooling, see `ResNet`.
 
         Raises:
-            UserError: the weights cannot be had, are damaged, or belong to another network.
+            UserError: the weights cannot be found, are damaged, or belong to another network.
         """
         backbone = ResNet(
             design.block,
@@ -146,7 +146,7 @@ TORCHVISION = residual_naming("downsample", "fc", torch=True, pad_mode="pad")
 
 
 def _recognize(parameters) -> dict:
-    """The row whose kind of block, depths, and channels of the first block the file has."""
+    """The network with the file's kind of block, depths, and channels of the first block."""
     first = parameters.shape("backbone.layer1.0.conv1.features.0.weight")
     second = parameters.shape("backbone.layer1.0.conv2.features.0.weight")
     third = parameters.shape("backbone.layer1.0.conv3.features.0.weight")

@@ -18,16 +18,16 @@ class ResNet(nn.Cell):
     Args:
         block: `ResidualBlockBase` or `ResidualBlock`.
         layer_nums: number of blocks in each of the four stages.
-        norm: normalisation class; `nn.BatchNorm2d` where None.
+        norm: normalisation class; None for `nn.BatchNorm2d`.
         in_channels: channels of the images.
-        pad_mode: how the 3x3 max-pooling pads: "same" (bottom and right first) as the tutorial,
-            MindVision and MindCV have it, or "pad" (all sides) as torchvision and timm have it.
-            Weights trained with one give other logits with the other; `load_weights` sets what its
-            source was trained with.
+        pad_mode: padding of the 3x3 max-pooling: "same" (bottom and right first) as in the
+            tutorial, MindVision and MindCV, or "pad" (all sides) as in torchvision and timm. The
+            logits of trained weights depend on it; `load_weights` sets what its source was trained
+            with.
         block_options: further arguments of each block, such as `groups` and `base_width`.
     """
 
-    # The names of the cells that `construct` calls one after the other (see native/accelerate.py).
+    # The cells that `construct` calls, in order; native/replacements.py uses the names.
     sequence = ("conv1", "max_pool", "layer1", "layer2", "layer3", "layer4")
 
     def __init__(
@@ -48,7 +48,7 @@ class ResNet(nn.Cell):
             channels = width * block.expansion
 
     def set_pad_mode(self, pad_mode):
-        """Pool with `pad_mode`, "same" or "pad", from now on."""
+        """Set the padding of the max-pooling, "same" or "pad"."""
         check_pad_mode(pad_mode)
         if pad_mode == "same":
             self.max_pool = nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="same")

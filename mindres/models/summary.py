@@ -1,6 +1,6 @@
-"""What a network is made of: its stages and layers with shapes, sizes and receptive fields.
+"""Summaries of networks: stages and layers with shapes, sizes and receptive fields.
 
-The network runs once on zeros, so every number comes from the layers that were really called.
+The network runs once on zeros, so all numbers come from the layers that it really calls.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from mindres.models.layer_trace import Row, Tracer, count_parameters
 
 @dataclass(frozen=True)
 class Stage:
-    """The layers of one part of a network together, such as `backbone.layer1`.
+    """The totals of a part of a network, such as `backbone.layer1`.
 
     Attributes:
-        name: of the part.
-        output_shape: of its last layer, without the batch.
+        name: the name of the part.
+        output_shape: the output shape of its last layer, without the batch.
         parameters: number of weights.
-        multiply_adds: of one image.
+        multiply_adds: number of multiply-adds for one image.
         receptive_field: (height, width) in pixels of its last layer's output.
     """
 
@@ -38,15 +38,15 @@ class Stage:
 class Summary:
     """The layers of a network in the order of their calls, and its totals.
 
-    As text it shows the stages; `layers()` is the text with each layer.
+    `str()` shows the stages, `layers()` every layer.
 
     Attributes:
         arch: name of the network.
         input_shape: channels, height and width of the image.
         rows: one for each call of a layer.
-        parameters: weights of the whole network.
-        training_only: how many of them belong to layers that inference does not call, which are
-            auxiliary classifiers.
+        parameters: number of weights of the whole network.
+        training_only: how many of them are in layers that only training uses: auxiliary
+            classifiers.
     """
 
     arch: str
@@ -62,7 +62,7 @@ class Summary:
 
     @property
     def stages(self) -> list[Stage]:
-        """The totals of each part of the backbone, of the neck and of the head, as they follow."""
+        """The totals of each part of the backbone, of the neck and of the head, in their order."""
         stages = []
         for name, group in groupby(self.rows, key=lambda row: _stage_name(row.name)):
             rows = list(group)
@@ -74,7 +74,7 @@ class Summary:
         return stages
 
     def document(self) -> dict:
-        """All of it as JSON values."""
+        """The summary as JSON values."""
         stages = [asdict(stage) for stage in self.stages]
         return {**asdict(self), "multiply_adds": self.multiply_adds, "stages": stages}
 
@@ -108,11 +108,11 @@ COLUMNS = ("output shape", "parameters", "multiply-adds", "receptive field")
 
 
 def summarize(net, input_shape) -> Summary:
-    """Run `net` once, in inference, on an image of `input_shape`, and note what it does.
+    """Run `net` once, in inference mode, on an image of `input_shape`, and record its layers.
 
     Args:
-        net: a network, also one that `load_model` returned.
-        input_shape: channels, height and width.
+        net: a network.
+        input_shape: channels, height and width of the image.
 
     Raises:
         UserError: the network cannot take images of this shape.
@@ -143,7 +143,7 @@ def summarize(net, input_shape) -> Summary:
 
 
 def in_units(number: int) -> str:
-    """A large number as people say it: 4.09 G, 40.8 M, 9.1 k."""
+    """A large number with a unit: 4.09 G, 40.8 M, 9.1 k."""
     for unit, size, digits in (("G", 1e9, 2), ("M", 1e6, 1), ("k", 1e3, 1)):
         if number >= size:
             return f"{number / size:.{digits}f} {unit}"
@@ -151,7 +151,7 @@ def in_units(number: int) -> str:
 
 
 def _stage_name(layer: str) -> str:
-    """`backbone.layer1` for a layer of it; `neck` or `head` for a layer of these."""
+    """The stage of a layer, such as `backbone.layer1`, `neck` or `head`."""
     first, *rest = layer.split(".")
     return f"backbone.{rest[0]}" if first == "backbone" and rest else first
 
@@ -166,7 +166,7 @@ def _cells(part) -> tuple[str, ...]:
 
 
 def _aligned(cells, widths, left) -> list[str]:
-    """`cells` filled up to `widths`, the first `left` of them on the right side."""
+    """`cells` padded to `widths`: the first `left` are left-aligned, the others right-aligned."""
     return [
         text.ljust(width) if i < left else text.rjust(width)
         for i, (text, width) in enumerate(zip(cells, widths))

@@ -1,6 +1,6 @@
 """VGG-16 without batch normalisation (Simonyan and Zisserman, arXiv:1409.1556, configuration D).
 
-It is torchvision's, layer for layer.
+Its layers are torchvision's.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mindres.models.registry import Family, Network, network_functions
 from mindres.weights.naming import Naming
 from mindres.weights.publishers import sources
 
-# Of both hidden layers of the classifier.
+# The width of both hidden layers of the classifier.
 WIDTH = 4096
 
 # `design` is the number of convolutions in each of the five stages.
@@ -68,14 +68,14 @@ def _function(name, network):
         default, and returns logits (N, num_classes).
 
         Args:
-            num_classes: width of the classifier.
+            num_classes: number of classes.
             pretrained: False; the name of a publisher, or True for the first of those above, for
                 ImageNet weights; or a path or URL, see `load_weights`. A classifier of another
-                width starts afresh.
+                width is initialised at random.
             in_channels: channels of the images.
 
         Raises:
-            UserError: the weights cannot be had, are damaged, or belong to another network.
+            UserError: the weights cannot be found, are damaged, or belong to another network.
         """
         neck = nn.SequentialCell(
             OrderedDict(

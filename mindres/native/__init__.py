@@ -1,18 +1,18 @@
 """Native operators for CPU: convolution, normalisation and ReLU over MindSpore's own oneDNN.
 
-MindSpore hands oneDNN plain (NCHW) layouts, for which oneDNN has few fast kernels. The operators
-here keep activations in the layouts that oneDNN prefers. `accelerated` puts them into a network for
-the time of a block; where they cannot be used (another device, neither wheel nor compiler,
-`MINDRES_NATIVE=0`) networks run as they are, and slower.
+MindSpore passes plain (NCHW) layouts to oneDNN, which has few fast kernels for them. The operators
+here keep activations in the layouts that oneDNN prefers. `accelerated` puts them into a network
+within a block. If they cannot be used (another device, neither wheel nor compiler,
+`MINDRES_NATIVE=0`), networks run on MindSpore's operators, more slowly.
 
-    accelerate.py   puts native cells into networks, and takes them out again
-    replacements.py which cells are replaced; what a new residual network says to be among them
-    networks.py     what cells become
+    accelerate.py   puts native cells into networks, and removes them again
+    replacements.py which cells are replaced, and what a new residual network must define for it
+    networks.py     the native cells
     operators.py    the operators and their gradients
-    custom.py       a C++ function as an operator of MindSpore
-    precision.py    mixed precision: what an `amp_level` is on each device
-    geometry.py     what a convolution tells the operators: padding, shapes, groups, settings
-    library.py      the compiled library: found or compiled, loaded, or why not
+    custom.py       MindSpore operators from C++ functions
+    precision.py    mixed precision: the meaning of `amp_level` on each device
+    geometry.py     padding, shapes, groups and settings of convolutions
+    library.py      finds or compiles the library, and loads it
     build.py        the compiler
     cpp/            operators.cc and its headers; signals.cc, which tells Ctrl-C from SIGTERM
 

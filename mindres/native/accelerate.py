@@ -1,11 +1,11 @@
-"""Puts the native operators into networks, for the time of a block, on CPU.
+"""Puts the native operators into networks within a block, on CPU.
 
     with accelerated(net):
         ...  # train, evaluate
 
-Names, weights and results stay what they are. Outside the block the network is the one that it was,
-so that it can be exported. Where the operators cannot be used (see `library.why_not`) the block
-changes nothing. What is replaced stands in `replacements`.
+Names, weights and results do not change. After the block the network is as it was before, so that
+it can be exported. If the operators cannot be used (see `library.why_not`), the block changes
+nothing. `replacements` says which cells are replaced.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from mindres.native import library
 from mindres.native.networks import stand_in
 from mindres.native.replacements import Replacements
 
-# How much is replaced; each step includes those before it.
+# What is replaced; each step includes those before it.
 STEPS = ("convolutions", "fused", "chained")
-# Of the cells that have been seen.
+# A number for each cell that has been in a block.
 _numbers: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _next_number = itertools.count(1)
 _inside: weakref.WeakSet = weakref.WeakSet()  # cells that are inside a block
@@ -31,21 +31,21 @@ _inside: weakref.WeakSet = weakref.WeakSet()  # cells that are inside a block
 
 @contextmanager
 def accelerated(*nets, fixed=False, dtype=mindspore.float32, step="chained"):
-    """Inside the block, `nets` run with the native operators, where these can be used.
+    """Run `nets` on the native operators in this block, if they can be used.
 
     In graph mode convolution, normalisation and ReLU become one operator, and whole residual
-    networks stay in oneDNN's memory layout. In PyNative mode, where one can look at every tensor,
-    convolutions alone are replaced. Blocks may nest. Graphs that were compiled inside are used
-    again inside the next block, and never outside.
+    networks stay in oneDNN's memory layout. In PyNative mode, where users can look at every tensor,
+    only convolutions are replaced. Blocks may be nested. Graphs that were compiled in a block are
+    used again in the next one, and never outside.
 
     Args:
         nets: the networks, or any cells that contain them.
-        fixed: whether no weight changes inside: then weights are reordered once.
-        dtype: the element type in which convolutions compute, `mindspore.float32` or `bfloat16`.
-            Activations between fused operators have it too. Weights, statistics and gradients of
-            weights are float32 all the same, and so is what goes into the networks and comes out.
-        step: how much is replaced, one of `STEPS`: convolutions alone; "fused" with their
-            normalisation and ReLU, in plain layout; or "chained", all of it. For benchmarks.
+        fixed: whether weights do not change in the block; they are then reordered only once.
+        dtype: the element type of convolutions, `mindspore.float32` or `mindspore.bfloat16`, and of
+            activations between fused operators. Weights, statistics, gradients of weights, and
+            inputs and outputs of the networks stay float32.
+        step: what is replaced, one of `STEPS`: "convolutions"; "fused" with their normalisation and
+            ReLU, in plain layout; or "chained" in whole residual networks. For benchmarks.
     """
     cells = []
     if not library.why_not(dtype):

@@ -1,6 +1,6 @@
-"""Compiles the C++ of the native operators: into a wheel, or into the user's cache at first use.
+"""Compiles the native operators, for a wheel or into the user's cache on first use.
 
-setup.py runs this file by its path, so it imports nothing of the package.
+setup.py runs this file by its path, so it must not import the package.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 
 CPP = Path(__file__).with_name("cpp")
-# Those that are compiled, and what they include.
+# The files that are compiled, and their headers.
 SOURCES = [*sorted(CPP.glob("*.cc")), *sorted(CPP.glob("*.h"))]
 FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-Wno-psabi", "-fPIC", "-shared", "-pthread")
 NATIVE = ("-march=native",)
-# The processor levels that a wheel has a library for, the higher first: what the compiler calls
-# them, and the instruction sets that they need, as Linux names these.
+# The processor levels that a wheel has libraries for, highest first: the compiler's name, and the
+# instruction sets that it needs by their Linux names.
 V3 = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
 LEVELS = {
     "x86-64-v4": V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
@@ -32,7 +32,7 @@ def find_compiler() -> str | None:
 
 
 def compile_operators(compiler: str, library: Path, options: tuple[str, ...] = NATIVE) -> None:
-    """Compile the shared `library`; raises CalledProcessError when the compiler fails."""
+    """Compile the shared `library`; raises CalledProcessError if the compiler fails."""
     units = [str(source) for source in SOURCES if source.suffix == ".cc"]
     command = [compiler, *FLAGS, *options, *units, "-o", str(library), "-ldl"]
     subprocess.run(command, check=True, capture_output=True, text=True)
@@ -57,7 +57,7 @@ def compile_for_wheel(folder: Path) -> bool:
 
 
 def from_wheel(flags: set[str]) -> Path | None:
-    """The library that the wheel brought for a processor with these flags."""
+    """The wheel's library for a processor with these flags; None if there is none."""
     folder = SOURCES[0].parent
     libraries = [folder / f"operators-{level}.so" for level in LEVELS if LEVELS[level] <= flags]
     return next(filter(Path.exists, libraries), None)

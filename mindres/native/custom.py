@@ -1,4 +1,4 @@
-"""A C++ function of the library as an operator of MindSpore, and the types that it takes."""
+"""Makes MindSpore operators from C++ functions of the library."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from mindspore.ops import signature
 
 from mindres.native import library
 
-# A tuple: MindSpore does not compile a look into a dictionary.
+# A tuple, because MindSpore cannot compile a dictionary lookup.
 DTYPES = tuple(library.ELEMENT_TYPES)
 
 
 def computes(activations, weights) -> bool:
-    """Whether the operators take activations and weights of these MindSpore types."""
+    """Whether the operators support activations and weights of these MindSpore types."""
     return activations in DTYPES and weights == mindspore.float32
 
 
@@ -22,14 +22,15 @@ def custom_operator(name, kind, like, bprop=None, shape=None, dtype=None, writte
 
     Args:
         name: name of the C++ function.
-        kind: what tells the operator from others of its name. MindSpore takes operators of equal
-            attributes for one, whatever their shapes and gradients.
-        like: for each output the number of the input whose shape and type it has.
-        bprop: the gradient, as MindSpore wants it.
-        shape: the shape of the only output, of those of the inputs, where no input has it.
-        dtype: the type of the only output, where no input has it.
-        written: for each input whether the function changes it, which must be a parameter then. If
-            MindSpore did not know, it might hand over a copy. Empty if none is changed.
+        kind: distinguishes the operator from others of the same name. MindSpore merges operators
+            with equal attributes, whatever their shapes and gradients.
+        like: the number of the input with the shape and type of each output.
+        bprop: the gradient function.
+        shape: a function from the inputs' shapes to the shape of the only output, if no input has
+            it.
+        dtype: the type of the only output, if no input has it.
+        written: for each input whether the function changes it; it must then be a parameter.
+            MindSpore could otherwise pass a copy. Empty if no input is changed.
     """
 
     def of_inputs(*inputs):

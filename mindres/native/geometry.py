@@ -1,4 +1,4 @@
-"""What an `nn.Conv2d` tells the native operators: padding, shapes, groups, settings."""
+"""Padding, shapes, groups and settings of an `nn.Conv2d` for the native operators."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mindres.native.library import ELEMENT_TYPES
 
 
 class Layout(NamedTuple):
-    """The element type in which a convolution computes, and whether x and y are blocked."""
+    """The element type of a convolution, and whether its x and y are blocked."""
 
     dtype: mindspore.Type = mindspore.float32
     x_blocked: bool = False
@@ -23,8 +23,8 @@ PLAIN = Layout()
 def settings(convolution, number, layout=PLAIN, norm=None, relu=False):
     """The `settings` tensor of an `nn.Conv2d` and an `nn.BatchNorm2d` after it: float64 (13,).
 
-    It is `struct Settings` in cpp/convolutions.h. The operators with one `number` have the same
-    weights, for `library.weights_kept`.
+    It is `struct Settings` in cpp/convolutions.h. Operators with the same `number` have the same
+    weights, see `library.weights_kept`.
     """
     padding = padding_of(convolution)
     before = (-1, -1) if padding is None else (padding[0], padding[2])
@@ -46,9 +46,9 @@ def padding_of(convolution):
 
 
 def blockable(convolution, block) -> bool:
-    """Whether the operators compute `convolution` on activations in blocks of `block` channels.
+    """Whether the operators support `convolution` on activations in blocks of `block` channels.
 
-    Its groups must consist of whole blocks, or blocks of whole groups.
+    Each group must consist of whole blocks, or each block of whole groups.
     """
     inputs = convolution.in_channels // convolution.group
     outputs = convolution.out_channels // convolution.group
@@ -60,7 +60,7 @@ def blockable(convolution, block) -> bool:
 
 
 def output_shape(stride, padding, dilation):
-    """The function that gives the shape of y, of the shapes of x and w and any others."""
+    """A function from the shapes of x, w and any other inputs to the shape of y."""
 
     def length(size, kernel, axis):
         if padding is None:

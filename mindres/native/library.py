@@ -1,6 +1,6 @@
-"""The compiled library of the native operators: found or compiled, loaded, or why there is none.
+"""Finds or compiles the library of the native operators, and loads it.
 
-A wheel brings the library; elsewhere it is compiled into the user's cache at first use (`build`).
+Wheels contain the library; otherwise it is compiled into the user's cache on first use (`build`).
 """
 
 from __future__ import annotations
@@ -27,15 +27,17 @@ from mindres.errors import UserError
 from mindres.native import build
 
 SWITCH = "MINDRES_NATIVE"
-# The element types that activations may have, and oneDNN's numbers for these (cpp/onednn.h).
+# The element types of activations, with oneDNN's numbers (cpp/onednn.h).
 ELEMENT_TYPES = {mindspore.float32: 3, mindspore.bfloat16: 2}
-ISA = 0  # oneDNN's dnnl_cpu_isa_t: all that the processor has
+ISA = 0  # oneDNN's dnnl_cpu_isa_t: all instruction sets of the processor
 
 
 class Library(NamedTuple):
-    """`path` of the shared library, or `absent`, why there is none.
+    """The shared library.
 
-    `blocks`: channels in a block of activations, by element type; 0 if they are not blocked here.
+    path: its path; None if there is none.
+    absent: why there is none, or None.
+    blocks: channels in a block of activations by element type; 0 if they are not blocked here.
     """
 
     path: Path | None = None
@@ -44,11 +46,11 @@ class Library(NamedTuple):
 
 
 def why_not(dtype=mindspore.float32) -> str | None:
-    """Why the operators cannot be used for activations of `dtype`, in words; None if they can."""
+    """Why the operators cannot be used for activations of `dtype`; None if they can."""
     if settings.get(SWITCH) == "0":
         return f"{SWITCH}=0 switches it off"
     if mindspore.get_context("device_target") != "CPU":
-        return "it is for CPU alone"
+        return "it is for CPU only"
     if absent := load().absent:
         return absent
     if dtype == mindspore.bfloat16 and not (cpu.has_bfloat16() and load().blocks[dtype]):
@@ -58,7 +60,7 @@ def why_not(dtype=mindspore.float32) -> str | None:
 
 @functools.lru_cache(maxsize=1)
 def load() -> Library:
-    """The library, compiled if it must be and ready to be called, or why there is none."""
+    """The library, compiled if necessary and ready for use, or why there is none."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return Library(absent="it is for Linux on x86-64")
     try:
@@ -79,9 +81,9 @@ def load() -> Library:
 
 @contextmanager
 def weights_kept(numbers):
-    """Inside the block the weights of the operators with these numbers do not change.
+    """Reorder the weights of the operators with these numbers only once in this block.
 
-    They are reordered once, and the reordered ones kept until the block ends.
+    The weights must not change in the block.
     """
     library = ctypes.CDLL(str(load().path)) if numbers else None
     for number in numbers:
@@ -109,7 +111,7 @@ def _compiled() -> Path:
         if not compiler:
             raise UserError("there is no C++ compiler: install g++")
         # The first process compiles. A library that another process has loaded must not be
-        # replaced: MindSpore would load the new one as well, which was never opened, and crash.
+        # replaced: MindSpore would also load the new one, which was not initialised, and crash.
         with files.locked(library.parent):
             if not library.exists():
                 with files.atomic_write(library) as part:
@@ -118,9 +120,9 @@ def _compiled() -> Path:
 
 
 def onednn_path() -> Path:
-    """MindSpore's oneDNN, or a copy of it where MindSpore's own is kept from AVX-512 (`cpu`).
+    """MindSpore's oneDNN, or a copy of it if MindSpore's is limited to AVX2 (see `devices.cpu`).
 
-    The limit binds one loaded instance of the library, and a file of another name is another.
+    The limit applies to each loaded instance, and a file of another name is a separate instance.
     """
     original = private.onednn_library()
     if not cpu.onednn_needs_limit():

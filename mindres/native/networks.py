@@ -1,8 +1,8 @@
-"""The parts of networks as native operators compute them: what a cell becomes inside `accelerated`.
+"""The native cells, by which `accelerated` replaces parts of networks.
 
-Each class is put in front of the cell's own one (`stand_in`), so that the cell is still an instance
-of what it was. Parameters and child cells are the cell's; what a class uses beside these
-(`operator`, `settings`, ...) is given to the cell by `accelerate`.
+Each class here becomes a base of the cell's class together with the original one (`stand_in`), so
+that the cell remains an instance of that. Parameters and child cells are the cell's own; further
+attributes (`operator`, `settings`, ...) are set by `accelerate`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from mindres.native import custom
 
 @functools.cache
 def stand_in(native, kind):
-    """The class of a cell of class `kind` that computes as `native` does."""
+    """A class with the `construct` of `native` for a cell of class `kind`."""
     return type(f"{native.__name__}_{kind.__name__}", (native, kind), {})
 
 
 class NativeConv2d(nn.Cell):
     """An `nn.Conv2d` with the `operator` from `operators.convolution`.
 
-    The operator would take channels that the weights do not have for groups.
+    Channels are checked, because the operator would mistake additional ones for groups.
     """
 
     def construct(self, x):
@@ -38,9 +38,9 @@ class NativeConv2d(nn.Cell):
 
 
 class NativeConvNorm(nn.Cell):
-    """Convolution, batch normalisation and perhaps ReLU, as `features`.
+    """Convolution, batch normalisation and optional ReLU, the cells of `features`.
 
-    The result is blocked if `chained`, else plain.
+    The output is blocked if `chained`, else plain.
     """
 
     def construct(self, x):
@@ -48,9 +48,9 @@ class NativeConvNorm(nn.Cell):
         return y if self.chained else self.to_plain(y)
 
     def blocked(self, x, identity):
-        """relu(norm(convolution(x)) + identity), blocked, as is the identity.
+        """relu(norm(convolution(x)) + identity), with blocked output and identity.
 
-        `identity` is a tuple of one tensor, or of none.
+        `identity` is a tuple of one tensor, or an empty one.
         """
         check_channels(x.shape, self.features[0].in_channels)
         weight, norm = self.features[0].weight, self.features[1]
@@ -67,10 +67,10 @@ class NativeConvNorm(nn.Cell):
 
 
 class NativeResidualBlock(nn.Cell):
-    """A residual block between blocked tensors.
+    """A residual block on blocked tensors.
 
-    `branch` names its convolutions. The shortcut's own operators are plain if `plain_shortcut`.
-    With `forks` the gradients of branch and shortcut meet in a native operator.
+    `branch` names its convolutions. The shortcut runs on plain tensors if `plain_shortcut`. With
+    `forks` a native operator adds the gradients of branch and shortcut.
     """
 
     def construct(self, x):
@@ -90,7 +90,7 @@ class NativeResidualBlock(nn.Cell):
 
 
 class NativeBackbone(nn.Cell):
-    """A backbone whose cells `plain_part` compute on plain tensors, and then `blocked_part`."""
+    """A backbone whose cells `plain_part` run on plain tensors, and then `blocked_part`."""
 
     def construct(self, x):
         for name in self.plain_part:

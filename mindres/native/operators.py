@@ -1,11 +1,11 @@
 """Convolution, batch normalisation and ReLU as operators for CPU over MindSpore's own oneDNN.
 
-The C++ is in cpp/operators.cc and its headers, and its library in `library`; `accelerate` puts the
+The C++ code is in cpp/operators.cc and its headers; `library` loads it, and `accelerate` puts the
 operators into networks.
 
-An activation between two of these operators may be "blocked": its memory is in another order than
-MindSpore takes it for, its shape is the usual one. Whatever treats all values alike, such as an
-addition, works on it all the same.
+An activation between two of these operators may be "blocked": it has the usual shape, but its
+values are in another order than MindSpore assumes. Elementwise operators, such as an addition,
+still work on it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,7 @@ from mindres.native.geometry import output_shape, padding_of
 
 
 def convolution(cell, dtype=mindspore.float32):
-    """The operator (x, w, settings[, bias]) to y that computes what the `nn.Conv2d` does.
-
-    `dtype` is the type of y.
-    """
+    """The operator of an `nn.Conv2d`, from (x, w, settings[, bias]) to y of type `dtype`."""
     geometry = tuple(cell.stride), padding_of(cell), tuple(cell.dilation)
     return _convolution(*geometry, cell.has_bias, dtype)
 
@@ -49,7 +46,7 @@ def _convolution(stride, padding, dilation, has_bias, dtype):
 
 @functools.cache
 def _convolution_gradients(kind):
-    """The operators (dy, w, settings, x) to dx and (dy, x, settings, w[, bias]) to dw[, db]."""
+    """Operators from (dy, w, settings, x) to dx, and (dy, x, settings, w[, bias]) to dw[, db]."""
     has_bias = kind[-1]
     backward_weights = custom_operator(
         "convolution_backward_weights", kind, (3, 4) if has_bias else (3,)
@@ -58,10 +55,10 @@ def _convolution_gradients(kind):
 
 
 def convolution_norm(cell, identity=False, dtype=mindspore.float32):
-    """The operator of a convolution and a normalisation whose statistics are given.
+    """The operator of a convolution and a normalisation with given statistics.
 
-    It takes (x, w, gamma, beta, mean, variance, settings[, identity]) to
-    y = relu(norm(convolution(x, w)) + identity); y and the identity are blocked. Its gradient
+    From (x, w, gamma, beta, mean, variance, settings[, identity]) it computes
+    y = relu(norm(convolution(x, w)) + identity), where y and identity are blocked. Its gradient
     repeats the convolution.
     """
     geometry = tuple(cell.stride), padding_of(cell), tuple(cell.dilation)
@@ -105,9 +102,9 @@ def _convolution_norm(stride, padding, dilation, identity, dtype):
 def norm(identity=False):
     """The operator of a normalisation with the statistics of the batch.
 
-    It takes (z, gamma, beta, moving mean, moving variance, settings[, identity]) to (y, mean, rstd)
-    with y = relu(norm(z) + identity); z, y and the identity are blocked. The moving statistics
-    follow in place.
+    From (z, gamma, beta, moving mean, moving variance, settings[, identity]) it computes (y, mean,
+    rstd) with y = relu(norm(z) + identity), where z, y and identity are blocked. It updates the
+    moving statistics in place.
     """
     gradient = _norm_gradient("norm_backward", identity)
 
@@ -134,15 +131,15 @@ def norm(identity=False):
 
 
 def _norm_gradient(name, identity):
-    """The operator (dy, y, z, gamma, mean, rstd or variance, settings) to its gradients."""
+    """The operator from (dy, y, z, gamma, mean, rstd or variance, settings) to the gradients."""
     return custom_operator(name, identity, (2, 3, 3, 2) if identity else (2, 3, 3))
 
 
 @functools.cache
 def reorders(dtype=mindspore.float32):
-    """The operators that make a plain float32 tensor blocked of type `dtype`, and that one plain.
+    """The operators from plain float32 tensors to blocked ones of type `dtype`, and back.
 
-    Each is the other's gradient.
+    Each is the gradient of the other.
     """
     plain_gradient = custom_operator("to_plain", "gradient", (0,), None, None, mindspore.float32)
     blocked_gradient = custom_operator("to_blocked", "gradient", (0,), None, None, dtype)
@@ -161,9 +158,9 @@ def reorders(dtype=mindspore.float32):
 
 @functools.cache
 def fork():
-    """The operator x to (x, x), for a tensor that is used twice.
+    """The operator from x to (x, x), for a tensor that is used twice.
 
-    MindSpore adds the gradients of a tensor's uses itself, but not in every element type.
+    Its gradient adds the two gradients, which MindSpore cannot do in every element type.
     """
     add = custom_operator("add", "", (0,))
 

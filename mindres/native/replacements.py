@@ -1,14 +1,14 @@
 """Which cells of a network are replaced by native ones, and with which operators.
 
-What can be replaced follows from what a cell is, or says of itself:
+These cells can be replaced:
 - an `nn.Conv2d`;
-- a convolution, its normalisation and perhaps ReLU: `ConvNormActivation` and `ConvNorm`;
-- a residual block: a class with `branch`, the names of its convolutions in their order. Its
-  `construct` is relu(branch(x) + shortcut), and its shortcut `down_sample`, or x if that is None;
-- a backbone: a class with `sequence`, the names of the cells that its `construct` calls one after
-  the other. The stages of residual blocks at its end stay in the memory layout and the element type
-  of the operators.
-A subclass with a `construct` of its own must say `branch` or `sequence` anew to be replaced.
+- a convolution, its normalisation and optional ReLU: `ConvNormActivation` and `ConvNorm`;
+- a residual block: a class with `branch`, the names of its convolutions in order. Its `construct`
+  must be relu(branch(x) + shortcut), where the shortcut is `down_sample`, or x if that is None;
+- a backbone: a class with `sequence`, the names of the cells that its `construct` calls in order.
+  The stages of residual blocks at its end keep the memory layout and the element type of the
+  operators.
+A subclass with its own `construct` must define `branch` or `sequence` again to be replaced.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from mindres.native.networks import (
 
 
 class Replacements:
-    """Gives the native class and the attributes of cells, by cell.
+    """Chooses the native class and the attributes of cells; its methods return dicts by cell.
 
     Args:
-        numbers: a number for each cell, under which its weights may be kept.
-        dtype: the element type in which convolutions compute, and that blocked activations have.
+        numbers: a number for each cell, by which its reordered weights may be kept.
+        dtype: the element type of convolutions and blocked activations.
     """
 
     def __init__(self, numbers, dtype):
@@ -42,7 +42,7 @@ class Replacements:
         self.to_blocked, self.to_plain = operators.reorders(dtype)
 
     def convolution(self, cell) -> dict:
-        """`cell` alone, if it is a convolution, between plain tensors."""
+        """The replacement of `cell` on plain tensors, if it is a convolution."""
         if not _is_like(cell, nn.Conv2d) or cell.mixed_precision_type is not None:
             return {}
         attributes = {
@@ -52,12 +52,12 @@ class Replacements:
         return {cell: (NativeConv2d, attributes)}
 
     def fused(self, cell) -> dict:
-        """`cell` alone, if it is a convolution with its normalisation, between plain tensors."""
+        """The replacement of `cell` on plain tensors, if it is a convolution and normalisation."""
         return self._conv_norm(cell, chained=False) if self._fits(cell) else {}
 
     def chain(self, backbone) -> dict:
-        """The last stages of `backbone`, if these are of residual blocks, and itself."""
-        if not _says(backbone, "sequence"):
+        """The replacements of `backbone` and its last stages, if these are of residual blocks."""
+        if not _defines(backbone, "sequence"):
             return {}
         changes, plain_part = {}, list(backbone.sequence)
         while plain_part and (stage := self._stage(getattr(backbone, plain_part[-1]))):
@@ -66,7 +66,7 @@ class Replacements:
         if not changes:
             return {}
         blocked_part = backbone.sequence[len(plain_part) :]
-        # A convolution before the stages gives a blocked tensor at once.
+        # A convolution before the stages can return a blocked tensor directly.
         stem = getattr(backbone, plain_part[-1]) if plain_part else None
         if stem is not None and self._fits(stem):
             changes.update(self._conv_norm(stem))
@@ -80,7 +80,7 @@ class Replacements:
         return {**changes, backbone: (NativeBackbone, attributes)}
 
     def _stage(self, stage) -> dict:
-        """A sequence of residual blocks; nothing if one of them cannot be replaced."""
+        """The replacements of a sequence of residual blocks; none if a block cannot be replaced."""
         changes = {}
         if not _is_like(stage, nn.SequentialCell):
             return {}
@@ -91,7 +91,7 @@ class Replacements:
         return changes
 
     def _residual_block(self, block) -> dict:
-        if not _says(block, "branch"):
+        if not _defines(block, "branch"):
             return {}
         branch, shortcut = [getattr(block, name) for name in block.branch], block.down_sample
         if not all(self._fits(part, x_blocked=True) for part in branch):
@@ -113,7 +113,7 @@ class Replacements:
         return {**changes, block: (NativeResidualBlock, attributes)}
 
     def _fits(self, cell, x_blocked=False) -> bool:
-        """Whether `cell` is a convolution and its normalisation that the operators can do."""
+        """Whether `cell` is a convolution and normalisation that the operators support."""
         if not _is_like(cell, ConvNormActivation, ConvNorm):
             return False
         parts = list(cell.features)
@@ -146,11 +146,11 @@ class Replacements:
 
 
 def _is_like(cell, *kinds) -> bool:
-    """Whether `cell` is of one of `kinds`, or of a subclass that computes the same."""
+    """Whether `cell` is of one of `kinds`, or of a subclass with the same `construct`."""
     return any(isinstance(cell, kind) and type(cell).construct is kind.construct for kind in kinds)
 
 
-def _says(cell, name) -> bool:
+def _defines(cell, name) -> bool:
     """Whether the class that defines the `construct` of `cell`, or a subclass, defines `name`."""
     for kind in type(cell).__mro__:
         if name in vars(kind):

@@ -1,7 +1,7 @@
 """Pictures of data sets, networks and training runs: functions that return a Matplotlib figure.
 
 A new picture is a row of `PICTURES` and a file with a function of the row's name. `mindres plot`
-hands the function what the row names as `inputs`, and the flags in `options` where they are given.
+calls the function with the row's `inputs`, and with those of its `options` that are given as flags.
 """
 
 from typing import NamedTuple
@@ -10,10 +10,10 @@ from mindres.lazy import lazy_names
 
 
 class Picture(NamedTuple):
-    """A row: the module with the function, what it shows, and what it takes.
+    """A row: the module of the function, what it shows, and its arguments.
 
-    inputs: the function's first arguments, by the names that `mindres.cli.plot.Inputs` gives them.
-    options: its optional arguments that have a flag of the same name.
+    inputs: the positional arguments, as properties of `mindres.cli.plot.Inputs`.
+    options: the optional arguments that have a flag of the same name.
     """
 
     module: str
@@ -51,7 +51,7 @@ PICTURES = {
     ),
     "reliability": Picture(
         "mindres.pictures.reliability_diagram",
-        "how often answers are right, by how sure the network is of them",
+        "how often predictions are correct, by their probability",
         ("evaluation",),
     ),
     "curves": Picture(

@@ -10,7 +10,7 @@ from mindres.data.augment import policy
 from mindres.pictures.drawing import Figure, denormalize, show, text
 from mindres.pictures.sample_images import labels_of
 
-# What a step of augmentation is called above its column; others have their class's name.
+# The titles of steps of augmentation; others have their class's name.
 STEPS = {
     "RandomHorizontalFlip": "flipped",
     "RandomCrop": "cropped",
@@ -21,8 +21,8 @@ STEPS = {
 def augmentation(data, count=4, times=3):
     """The first `count` images of an `ImageDataset` with split "train", augmented.
 
-    Side by side: the original, each random step of the recipe on its own, and what the network is
-    fed in `times` successive epochs.
+    Each row shows the original, each random step on its own, and the network's input in `times`
+    successive epochs.
     """
     fed = copy.copy(data)
     fed.shuffle = False
@@ -30,7 +30,7 @@ def augmentation(data, count=4, times=3):
     columns = {"original": _each(fed, lambda image: image)}
     for step in [*policy(data.auto_augment), *data.augmentation()]:
         kind = type(step).__name__
-        # Made certain, or half of the images would be seen as they were.
+        # The flip is always applied, since half of the images would otherwise not change.
         certain = vision.HorizontalFlip() if kind == "RandomHorizontalFlip" else step
         columns[STEPS.get(kind, kind)] = _each(fed, certain)
     iterator = fed.run().take(1).create_tuple_iterator(num_epochs=times, output_numpy=True)
@@ -41,7 +41,7 @@ def augmentation(data, count=4, times=3):
 
 
 def _each(data, step):
-    """The images of the first batch of `data` after this step: uint8 (H, W, C), of any sizes."""
+    """The images of the first batch of `data` after `step`, uint8 (H, W, C) of any sizes."""
     raw = copy.copy(data)
     raw.augment = False
     raw.batch_size = 1
@@ -51,10 +51,10 @@ def _each(data, step):
 
 
 def augmentation_grid(columns):
-    """A row for each image, a column for each kind, such as "original", "flipped" or "as fed".
+    """A row for each image and a column for each kind, such as "original" or "flipped".
 
     Args:
-        columns: the images of each kind, N of them, by its name.
+        columns: the N images of each kind, by its name.
     """
     rows = len(next(iter(columns.values())))
     size = (1.5 * len(columns), 1.5 * rows + 0.3)

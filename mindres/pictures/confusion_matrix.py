@@ -9,7 +9,7 @@ import numpy as np
 from mindres.evaluation.evaluation import Evaluation
 from mindres.pictures.drawing import Figure, short, text
 
-# Above this many classes a cell is too small for its number, and a name for its row.
+# With more classes, cells are too small for numbers, and rows for names.
 MOST_CLASSES_WITH_NUMBERS = 30
 MOST_NAMES = 25  # on an axis without numbers
 
@@ -20,10 +20,10 @@ def confusion(evaluation: Evaluation):
 
 
 def confusion_matrix(matrix, classes):
-    """Heat map of `matrix[true, predicted]`, shaded by the share of the true class.
+    """A heat map of `matrix[true, predicted]`, shaded by the fraction of the true class.
 
-    Each cell has its count, the last column each class's recall, the last row its precision, and
-    the corner the accuracy. More than 30 classes are drawn without numbers.
+    Each cell shows its count, the last column the recall, the last row the precision, and the
+    corner the accuracy. More than 30 classes are drawn without numbers.
     """
     matrix = np.asarray(matrix)
     n = len(matrix)
@@ -81,5 +81,5 @@ def _name(axis, ticks, columns, rows) -> None:
 
 
 def percent(part, whole):
-    """A share in whole percents, and a dash where there is nothing to share."""
+    """A fraction in whole percent, or a dash if `whole` is 0."""
     return f"{part / whole:.0%}" if whole else "-"

@@ -7,9 +7,9 @@ from mindres.pictures.sample_images import samples
 
 
 def dataset(data, count=24):
-    """Images of an `ImageDataset` as a network is fed them, with their classes.
+    """Images of an `ImageDataset` as the network gets them, with their classes.
 
-    A data set with `augment=False` shows them as they are.
+    With `augment=False` in the data set they are not augmented.
     """
     some = samples(data, count)
     return dataset_grid(some.shown, some.labels, some.classes)

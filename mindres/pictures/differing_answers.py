@@ -1,4 +1,4 @@
-"""Images of which one of two networks is right and the other wrong."""
+"""Images on which one of two networks is right and the other wrong."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from mindres.pictures.drawing import denormalize, image_grid, note, short
 
 
 def differing(comparison: Comparison, data, count=24):
-    """The images of `data` on which two networks differ, the surest mistake first.
+    """The images of `data` on which two networks differ, the most confident mistakes first.
 
-    The title has both answers: blue where the second network is right, red where the first is.
+    The title has both predictions, in blue if the second network is right, in red if the first is.
     """
     rows = comparison.differing()[:count]
     if not rows:

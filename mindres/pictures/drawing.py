@@ -1,7 +1,7 @@
-"""What all pictures are drawn with: figures, grids of images, titles, and files.
+"""The base of all pictures: figures, grids of images, titles, and files.
 
-Images are displayable: (H, W, 3) or in grey (H, W) or (H, W, 1), as floats in [0, 1] or as uint8.
-`denormalize` makes them from what a network is fed.
+Images here are for display: (H, W, 3), or grey (H, W) or (H, W, 1), as floats in [0, 1] or uint8.
+`denormalize` makes them from a network's inputs.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ FORMATS = ("png", "svg", "pdf")
 
 
 class Figure(_Figure):
-    """A Matplotlib figure that a notebook shows, although it was not made by `pyplot`.
+    """A Matplotlib figure that notebooks show although `pyplot` did not make it.
 
-    One warning on standard error names the characters that no installed font can draw.
+    A warning on standard error names the characters that no installed font can draw.
     """
 
     def draw(self, renderer):
@@ -37,7 +37,7 @@ class Figure(_Figure):
 
 
 def image_grid(images, titles=(), colors="black", columns=6):
-    """A grid of images (N of them) with a title above each; `colors` is one colour or N."""
+    """A grid of N images with a title above each; `colors` is one colour or N of them."""
     columns = max(1, min(columns, len(images)))
     rows = max(1, math.ceil(len(images) / columns))
     lines = max((title.count("\n") + 1 for title in titles), default=0)
@@ -53,7 +53,7 @@ def image_grid(images, titles=(), colors="black", columns=6):
 
 
 def entitle(figure, words):
-    """Write `words` above a figure, below the title that it has."""
+    """Write `words` above a figure, below its title."""
     own = figure.get_suptitle()
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + 0.25)
@@ -61,16 +61,16 @@ def entitle(figure, words):
 
 
 def note(message):
-    """A picture of a sentence, where there is nothing to draw."""
+    """A picture of a sentence, for when there is nothing to draw."""
     figure = Figure(figsize=(5, 1.2))
     figure.text(0.5, 0.5, message, ha="center", va="center", **text(12))
     return figure
 
 
 def tiles(images, columns, cmap, limits=(None, None)):
-    """A grid of small images without titles; those in grey take the colours of `cmap`.
+    """A grid of small images without titles; grey ones are drawn with the colour map `cmap`.
 
-    `limits` are the values of its first and last colour; None takes each image's own.
+    `limits` are the values of its first and last colour; None means each image's own range.
     """
     columns = max(1, min(columns, len(images)))
     rows = math.ceil(len(images) / columns)
@@ -84,16 +84,13 @@ def tiles(images, columns, cmap, limits=(None, None)):
 
 
 def denormalize(images, mean, std):
-    """Normalised images (N, C, H, W) as displayable ones, (N, H, W, 3) in [0, 1].
-
-    One channel becomes three.
-    """
+    """Images for display, (N, H, W, 3) in [0, 1], from normalised ones, (N, C, H, W)."""
     shown = np.clip(np.transpose(images, (0, 2, 3, 1)) * np.asarray(std) + np.asarray(mean), 0, 1)
     return np.repeat(shown, 3, axis=3) if shown.shape[3] == 1 else shown
 
 
 def as_rgb(image):
-    """A displayable image as floats (H, W, 3) in [0, 1]."""
+    """An image for display as floats (H, W, 3) in [0, 1]."""
     image = np.asarray(image)
     image = image / 255 if image.dtype == np.uint8 else image
     image = image[..., None] if image.ndim == 2 else image
@@ -106,14 +103,14 @@ def show(axis, image):
 
 
 def save(figure, path):
-    """Write `figure` as PNG, SVG or PDF by the ending of `path`, whole or not at all."""
+    """Write `figure` as PNG, SVG or PDF by the extension of `path`, completely or not at all."""
     kind = format_of(path)
     with atomic_write(path) as part:
         figure.savefig(part, dpi=150, format=kind)
 
 
 def format_of(path):
-    """The format of a picture by its file's ending."""
+    """The format of a picture by the extension of its file; raises `UserError` for others."""
     kind = Path(path).suffix.lower().lstrip(".")
     if kind not in FORMATS:
         raise UserError(f"{path} must end in .png, .svg or .pdf")
@@ -121,14 +118,14 @@ def format_of(path):
 
 
 def short(name, longest=18):
-    """A class name that fits above a small image."""
+    """A class name, shortened to fit above a small image."""
     name = str(name)
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
 def text(size):
-    """The style of text by other people, such as class names and paths.
+    """The style of the user's text, such as class names and paths.
 
-    A dollar is a dollar, and Chinese is Chinese where a font for it is installed.
+    Dollars do not start formulas, and Chinese is drawn if a font for it is installed.
     """
     return {"fontsize": size, "parse_math": False, "fontfamily": fonts.families()}

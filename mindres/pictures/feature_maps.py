@@ -6,13 +6,13 @@ from mindres.evaluation.stages import feature_maps as maps_of_stage
 from mindres.pictures.drawing import short, text, tiles
 from mindres.pictures.sample_images import Samples
 
-NARROWEST = 5  # inches that the title takes
+NARROWEST = 5  # inches for the title
 
 
 def features(net, some: Samples, stage=None, count=64):
     """The first `count` feature maps that a stage of `net` computes for the first image.
 
-    The title names the stage, the class of the image where it is known, and the scale.
+    The title names the stage, the image's class if it is known, and the scale.
     """
     stage, maps = maps_of_stage(net, some.inputs[:1], stage)
     channels, height, width = maps[0].shape
@@ -26,7 +26,7 @@ def features(net, some: Samples, stage=None, count=64):
 
 
 def feature_grid(maps, title="", columns=8):
-    """Feature maps (channels, height, width), each stretched from its smallest to its largest."""
+    """Feature maps (channels, height, width), each scaled to its own range."""
     figure = tiles(maps, columns, "viridis")
     if title:
         width, height = figure.get_size_inches()

@@ -14,9 +14,9 @@ def filters(net):
 
 
 def filter_grid(weights, columns=16):
-    """Kernels (out, in, height, width), in colour where there are three inputs.
+    """Kernels (out, in, height, width), in colour if they have three input channels.
 
-    Grey is zero; each kernel is stretched to its own largest weight.
+    Grey is zero; each kernel is scaled by its own largest weight.
     """
     weights = np.asarray(weights, float)
     largest = np.abs(weights).max(axis=(1, 2, 3), keepdims=True)

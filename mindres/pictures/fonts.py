@@ -10,7 +10,7 @@ import warnings
 from matplotlib import font_manager
 from matplotlib.text import Text
 
-FIRST = "DejaVu Sans"  # Matplotlib brings it
+FIRST = "DejaVu Sans"  # comes with Matplotlib
 EAST_ASIAN = (
     "Noto Sans CJK SC",
     "Source Han Sans SC",
@@ -25,7 +25,7 @@ EAST_ASIAN = (
 
 @functools.lru_cache
 def families() -> list[str]:
-    """The font families to look for a character in, one after the other."""
+    """The font families to draw characters with, in order of preference."""
     installed = set(font_manager.get_font_names())
     return [FIRST, *(name for name in EAST_ASIAN if name in installed)]
 
@@ -48,7 +48,7 @@ def missing(words: str) -> str:
 
 @contextlib.contextmanager
 def one_warning(figure):
-    """Draw `figure` inside the block: one line names all characters that no font can draw."""
+    """Draw `figure` in this block, with a single warning of all characters that no font has."""
     words = "".join(each.get_text() for each in figure.findobj(Text))
     if lacking := missing(words):
         _warn(lacking)
@@ -60,7 +60,7 @@ def one_warning(figure):
 
 @functools.lru_cache
 def _warn(characters: str) -> None:
-    """Name the characters, and a font that has them, on standard error, once."""
+    """Warn once, on standard error, of characters without a font."""
     print(
         f"mindres: warning: no font on this machine can draw {characters}: install "
         f"{EAST_ASIAN[0]}, for example (package fonts-noto-cjk)",

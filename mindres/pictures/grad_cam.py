@@ -12,14 +12,14 @@ from mindres.pictures.heat_map import COLORS, overlay
 from mindres.pictures.prediction_grid import captions
 from mindres.pictures.sample_images import Samples
 
-NARROWEST = 5  # inches that the title takes
+NARROWEST = 5  # inches for the title
 SCALE = 1.1  # inches for the title and the scale
 
 
 def gradcam(net, some: Samples, stage=None):
     """The images, each beside its Grad-CAM for the class that `net` predicts.
 
-    The picture names the stage whose maps are explained, and the scale of the heat.
+    The title names the stage of the maps, and a bar shows the scale.
     """
     answer = predict(net, some.inputs)
     found = grad_cam(net, some.inputs, answer.classes, stage)
@@ -29,15 +29,15 @@ def gradcam(net, some: Samples, stage=None):
 
 
 def about(found) -> str:
-    """The stage whose maps are explained, in words."""
+    """The title of a picture: the stage and the size of its maps."""
     height, width = found.heat.shape[1:]
     return f"Grad-CAM at {found.stage} ({height}x{width} cells)\nfor the class in the title"
 
 
 def gradcam_grid(images, heat, titles=(), colors="black", columns=4, about=""):
-    """Each image beside the same with its heat map, (N, h, w) in [0, 1], on top.
+    """Each image beside itself with its heat map, (N, h, w) in [0, 1], on top.
 
-    `about` stands above the picture, with a scale of the heat.
+    With the title `about` there is also a bar with the scale.
     """
     pairs = [
         picture

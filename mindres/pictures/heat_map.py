@@ -8,7 +8,7 @@ import numpy as np
 from mindres.pictures.drawing import as_rgb
 
 COLORS = "turbo"
-OPACITY = 0.7  # where the heat is largest
+OPACITY = 0.7  # at a heat of 1
 
 
 def overlay(image, heat):
@@ -21,7 +21,7 @@ def overlay(image, heat):
 
 
 def enlarge(heat, shape):
-    """`heat` (h, w) stretched to `shape` as PyTorch does, bilinearly, `align_corners=False`."""
+    """`heat` (h, w) resized to `shape` bilinearly, as by PyTorch with `align_corners=False`."""
     for axis, size in enumerate(shape):
         at = (np.arange(size) + 0.5) * heat.shape[axis] / size - 0.5
         low = np.clip(np.floor(at).astype(int), 0, heat.shape[axis] - 1)

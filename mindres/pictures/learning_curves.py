@@ -1,4 +1,4 @@
-"""The learning curves of one run or of several."""
+"""The learning curves of one or several runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IN_A_ROW = 3
 
 
 class Panel(NamedTuple):
-    """What a column of history.csv is called, and how its values are written."""
+    """The title of a column of history.csv, and the format of its values."""
 
     title: str
     form: str
@@ -35,20 +35,20 @@ PANELS = {
 
 
 def panels(history) -> dict[str, Panel]:
-    """The panels for the columns that a history has."""
+    """The panels of the columns in a history."""
     return {column: panel for column, panel in PANELS.items() if column in history}
 
 
 def curves(run_dirs):
-    """The learning curves of one run or of several, each a folder with a `history.csv`."""
+    """The learning curves of one or several runs, each a folder with a `history.csv`."""
     return learning_curves({str(run): read_history(RunFolder(run).history) for run in run_dirs})
 
 
 def learning_curves(runs):
-    """Losses, validation metrics and learning rate by epoch, the runs on top of each other.
+    """Losses, validation metrics and learning rate by epoch, with all runs in each panel.
 
     Args:
-        runs: the history of each run by its name, as lists by column, as `read_history` gives it.
+        runs: the history of each run by its name: lists by column, as from `read_history`.
     """
     columns = {name: panel for history in runs.values() for name, panel in panels(history).items()}
     columns = {name: panel for name, panel in PANELS.items() if name in columns}
@@ -79,7 +79,7 @@ def draw_curve(axis, runs, column, label):
             values[known],
             marker="o" if known.sum() < 30 else None,
             markersize=3,
-            # A leading underscore would take the name out of the legend.
+            # Matplotlib's legend leaves out names that start with an underscore.
             label="\u200b" + name if name.startswith("_") else name,
         )
     axis.set_title(label, fontsize=11)

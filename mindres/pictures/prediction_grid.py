@@ -12,9 +12,9 @@ UNKNOWN = "black"
 
 
 def predictions(net, some: Samples):
-    """The images with the class that `net` predicts and its probability.
+    """The images with the predicted class and its probability.
 
-    The title is blue where the prediction is right, and red where it is wrong.
+    The title is blue if the prediction is right, and red if it is wrong.
     """
     answer = predict(net, some.inputs)
     predicted = [some.classes[k] for k in answer.classes]
@@ -22,14 +22,14 @@ def predictions(net, some: Samples):
 
 
 def prediction_grid(images, predicted, truth=None, probabilities=None, columns=6):
-    """A grid of images titled with the prediction: blue where it is right, red where it is wrong.
+    """A grid of images titled with the prediction, in blue if it is right, in red if it is wrong.
 
     Args:
         images: N images.
-        predicted: predicted class names, N of them.
-        truth: true class names; None leaves the titles black.
-        probabilities: probability of each prediction, shown behind it.
-        columns: images in a row.
+        predicted: N predicted class names.
+        truth: N true class names, or None for black titles.
+        probabilities: the probability of each prediction, shown after it.
+        columns: images per row.
     """
     return image_grid(images, *captions(predicted, truth, probabilities), columns)
 

@@ -12,8 +12,8 @@ def lr_finder(range_test):
     axis.plot(range_test.rates, range_test.losses, ".", alpha=0.4, label="loss of a step")
     axis.plot(range_test.rates, range_test.smoothed(), label="running mean")
     rate = range_test.suggestion
-    told = f"suggested: {rate:g}" if range_test.falls else "no clear fall: suggests nothing"
-    axis.axvline(rate, color="0.4", linestyle="--" if range_test.falls else ":", label=told)
+    label = f"suggested: {rate:g}" if range_test.falls else "no clear fall: no suggestion"
+    axis.axvline(rate, color="0.4", linestyle="--" if range_test.falls else ":", label=label)
     axis.set_xscale("log")
     lowest = min(range_test.losses)
     axis.set_ylim(top=lowest + 2.5 * max(range_test.losses[0] - lowest, 0.1), bottom=None)

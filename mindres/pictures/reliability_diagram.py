@@ -1,4 +1,4 @@
-"""How often a network's answers are right, by how sure it is of them."""
+"""The reliability diagram: how often predictions are correct, by their probability."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mindres.pictures.drawing import Figure
 
 
 def reliability(evaluation: Evaluation):
-    """The share of right answers by their probability: honest ones lie on the diagonal.
+    """The fraction of correct predictions by their probability, on the diagonal if calibrated.
 
-    Where the checkpoint notes a temperature, the answers without it are drawn, too.
+    If the checkpoint has a temperature, the curve without it is drawn, too.
     """
     figure = Figure(figsize=(4.6, 5.6), layout="constrained")
     top, bottom = figure.subplots(2, sharex=True, height_ratios=(4, 1))
@@ -35,7 +35,7 @@ def reliability(evaluation: Evaluation):
         label = f"{name}: {error}" if name else error
         top.plot(there[:, 1], there[:, 2], marker="o", color=color, label=label)
         bottom.stairs(bins[:, 0], np.linspace(0, 1, BINS + 1), color=color)
-    top.set(ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1.02))
+    top.set(ylabel="fraction of correct predictions", xlim=(0, 1), ylim=(0, 1.02))
     top.legend(loc="upper left", fontsize="small")
-    bottom.set(xlabel="probability of the answer", ylabel="images")
+    bottom.set(xlabel="probability of the prediction", ylabel="images")
     return figure

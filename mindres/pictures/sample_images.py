@@ -1,4 +1,4 @@
-"""A few images of a data set or of files, to feed to a network and to look at."""
+"""A few images of a data set or of files, for a network and for display."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from mindres.weights.metadata import Metadata
 class Samples:
     """A few images.
 
-    inputs: as a network is fed them, (N, C, H, W).
-    shown: as one looks at them, (N, H, W, 3) in [0, 1].
-    labels: the true classes, int (N,), or None where they are not known.
+    inputs: the network's inputs, (N, C, H, W), normalised.
+    shown: the images for display, (N, H, W, 3) in [0, 1].
+    labels: the true classes, int (N,), or None if they are not known.
     classes: the names of all classes.
     """
 
@@ -33,32 +33,31 @@ class Samples:
 
     @property
     def names(self) -> list[str] | None:
-        """The names of the true classes, or None where they are not known."""
+        """The names of the true classes, or None if they are not known."""
         return None if self.labels is None else [self.classes[label] for label in self.labels]
 
 
 def labels_of(data) -> np.ndarray:
     """The labels of the images in the split of an `ImageDataset`, int (N,)."""
-    indices = data.indices()
-    return data.labels() if indices is None else data.labels()[indices]
+    return data.split_labels()
 
 
 def samples(data, count=24) -> Samples:
-    """`count` images of the split of an `ImageDataset`, drawn as `mindres.set_seed` says."""
+    """`count` random images of the split of an `ImageDataset`; `mindres.set_seed` sets the seed."""
     some = copy.copy(data)
     some.shuffle = True
     some.batch_size = min(count, len(labels_of(data)))
     images, labels = next(some.run().create_tuple_iterator(num_epochs=1, output_numpy=True))
     if labels.ndim == 2:
-        labels = labels.argmax(axis=1)  # mixed by mixup or CutMix: the larger share
+        labels = labels.argmax(axis=1)  # of images mixed by mixup or CutMix, the larger part
     shown = denormalize(images, data.mean, data.std)
     return Samples(images, shown, labels, list(data.classes))
 
 
 def samples_from_files(paths, metadata: Mapping, classes) -> Samples:
-    """Image files, prepared as the checkpoint with this `metadata` needs them.
+    """Image files, prepared for the network of a checkpoint.
 
-    Files that cannot be read are left out and named in a warning.
+    Files that cannot be read are left out with a warning.
 
     Raises:
         UserError: none of the files can be read.

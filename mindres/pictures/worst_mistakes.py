@@ -11,7 +11,7 @@ from mindres.pictures.prediction_grid import prediction_grid
 
 
 def mistakes(evaluation: Evaluation, data, count=24):
-    """The most confident mistakes of an evaluation on `data`, the worst first."""
+    """The most confident mistakes of an evaluation on `data`, the most confident first."""
     worst = evaluation.mistakes()[:count]
     if not len(worst):
         return note(f"no mistakes on {evaluation.num_images:,} images")

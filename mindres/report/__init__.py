@@ -1,8 +1,8 @@
-"""HTML reports of training runs: one file, which fetches nothing.
+"""HTML reports of training runs, each in a single file without external resources.
 
-`writer` collects what a run's folder has, `findings` evaluates its network, and `sections` turns
-both into the sections of the page; `charts`, `confusion` and `image_grids` are their contents. A
-new section is a function in `sections` and a row of its list. `page.html` has style and script.
+`writer` reads the run's folder, `findings` evaluates its network, and `sections` makes the sections
+of the page from both, with `charts`, `confusion` and `image_grids`. A new section is a function in
+`sections` and an entry of its list. `page.html` has style and script.
 """
 
 from mindres.lazy import lazy_names

@@ -1,4 +1,4 @@
-"""Learning curves as SVG that takes the page's colours."""
+"""Learning curves as SVG in the colours of the page."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ WIDTH = 300
 HEIGHT = 170
 RIGHT = 14
 BOTTOM = 28
-# How the numbers on the axis are written, by how the values are.
+# The format of the numbers on the axis, by the format of the values.
 TICK_FORMATS = {".4f": ".3g", ".2%": ".3g", ".2e": ".2g"}
 
 
 def curves(history) -> str:
-    """A chart for each column of a history that is drawn."""
+    """A chart for each column of a history that has a panel."""
     figures = []
     for column, panel in panels(history).items():
         label = f"{panel.title[0].upper()}{panel.title[1:]}"
@@ -30,7 +30,7 @@ def curves(history) -> str:
 
 
 def curve(epochs, values, label, form) -> str:
-    """A line chart; each point tells its value, written as `form` says."""
+    """A line chart whose points show their values in the format `form`."""
     points = [(e, v) for e, v in zip(epochs, values) if np.isfinite(v)]
     if not points:
         return "<p>No values.</p>"
@@ -62,7 +62,7 @@ def curve(epochs, values, label, form) -> str:
 
 
 def _ticks(values, form):
-    """Where the grid's lines are; for shares 100% is one of them, and nothing is above it."""
+    """The values of the grid's lines; for fractions none is above 100%."""
     least = min(values)
     most = max(values)
     margin = (abs(most) / 10 or 1) if least == most else 0

@@ -1,4 +1,4 @@
-"""The confusion matrix of a report: which cells are shown, and the images behind each."""
+"""The confusion matrix of a report: the cells, and the images of each."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import numpy as np
 
 from mindres.report.html import about, escape
 
-# Behind the cells: of each cell and in all, which bounds the size of the page.
+# The images of the cells, which are limited to bound the size of the page.
 IMAGES_OF_A_CELL = 12
 IMAGES_OF_ALL_CELLS = 800
 MOST_CLASSES_IN_MATRIX = 30
-CONFUSIONS = 12  # that are listed below the matrix
-DEEP = 0.55  # share of a class from which a cell is so dark that its text is light
+CONFUSIONS = 12  # listed below the matrix
+DEEP = 0.55  # fraction of a class above which a cell is so dark that its text is light
 
 
 def cells_of_interest(matrix):
-    """The classes that the matrix shows, and the commonest confusions as (true, predicted)."""
+    """The classes that the matrix shows, and the most common confusions as (true, predicted)."""
     wrong = matrix - np.diag(matrix.diagonal())
     shown = np.arange(len(matrix))
     if len(matrix) > MOST_CLASSES_IN_MATRIX:
@@ -27,9 +27,9 @@ def cells_of_interest(matrix):
 
 
 def positions_behind(result, cells):
-    """For each (true, predicted) cell the positions of the images to show, the most telling first.
+    """The positions of the images to show for each (true, predicted) cell.
 
-    These are the most confident mistakes, and the least certain of the right answers.
+    The most confident mistakes come first, and the least confident correct predictions.
     """
     cells = list(dict.fromkeys(cells))
     counts = np.array([result.confusion_matrix[cell] for cell in cells])
@@ -53,7 +53,7 @@ def cell(result, true, predicted, positions, uris) -> dict:
     true_name = result.classes[true]
     if true == predicted:
         title = f"{true_name}, recognised"
-        order = "the least certain first"
+        order = "the least confident first"
     else:
         title = f"{true_name}, taken for {result.classes[predicted]}"
         order = "the most confident first"
@@ -73,7 +73,7 @@ def cell(result, true, predicted, positions, uris) -> dict:
 
 
 def matrix(counts, classes, shown) -> str:
-    """The matrix of the classes `shown` as a table of buttons, and the place for their images."""
+    """The matrix of the classes `shown` as a table of buttons, and a region for their images."""
     heads = "".join(f"<th scope=col><span>{escape(classes[k])}</span></th>" for k in shown)
     lines = []
     for true in shown:
@@ -88,7 +88,7 @@ def matrix(counts, classes, shown) -> str:
         about("A row for each true class, a column for each prediction.")
         + f"<div class=confusion><div class=scroll tabindex=0>{table}</div>"
         + "<div class=behind id=behind role=region aria-live=polite aria-label=Images>"
-        + about("Point at a cell, or tap it, to see the images behind it.")
+        + about("Point at a cell, or tap it, to see its images.")
         + "</div></div>"
     )
 
@@ -99,19 +99,19 @@ def _button(counts, classes, true, predicted) -> str:
         return "<td><span class=zero>0</span></td>"
     share = count / max(counts[true].sum(), 1)
     if true != predicted:
-        share = share**0.5  # mistakes are few: the root makes them visible
+        share = share**0.5  # the square root makes few mistakes visible
     kind = "ok" if true == predicted else "no"
     if share > DEEP:
         kind += " deep"
-    told = escape(f"{count:,} of class {classes[true]} predicted as {classes[predicted]}")
+    label = escape(f"{count:,} of class {classes[true]} predicted as {classes[predicted]}")
     return (
         f'<td><button type=button class="{kind}" style="--share:{share:.3f}" aria-pressed=false '
-        f'data-cell="{true},{predicted}" aria-label="{told}">{count}</button></td>'
+        f'data-cell="{true},{predicted}" aria-label="{label}">{count}</button></td>'
     )
 
 
 def pairs(counts, classes, cells) -> str:
-    """The commonest confusions as a list of buttons that show their images."""
+    """The most common confusions as a list of buttons that show their images."""
     lines = "".join(
         f'<li><button type=button data-cell="{true},{predicted}">{escape(classes[true])} taken for '
         f"{escape(classes[predicted])}</button>: {counts[true, predicted]:,}</li>"

@@ -1,4 +1,4 @@
-"""What a network says of the images that a report is on."""
+"""Evaluates a network for a report, and chooses the images to show."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ IMAGES_WITH_GRADCAM = 8
 class Findings:
     """The evaluation of a network on a data set, and the images that the report shows.
 
-    Images are named by their position in the data set.
+    Images are identified by their position in the data set.
 
-    some: images drawn at random.
-    worst: the most confident mistakes, the worst first.
+    some: random images.
+    worst: the most confident mistakes, the most confident first.
     classes: the classes that the confusion matrix shows.
-    confusions: the commonest confusions, (true, predicted).
-    behind: the images behind each cell of the matrix, by (true, predicted).
-    uris: each image as a data URI.
-    gradcams: for the worst mistakes, data URIs of the heat maps for the predicted and true class.
-    stage: the stage of the network whose heat maps these are.
+    confusions: the most common confusions, (true, predicted).
+    behind: the images of each cell of the matrix, by (true, predicted).
+    uris: the images as data URIs.
+    gradcams: data URIs of the worst mistakes' heat maps for the predicted and the true class.
+    stage: the stage of the network that the heat maps explain.
     """
 
     data: Any
@@ -47,10 +47,10 @@ class Findings:
     uris: dict[int, str]
     gradcams: dict[int, tuple[str, str]]
     stage: str
-    trained: list[int] | None = None  # training images of each class, where that is known
+    trained: list[int] | None = None  # number of training images per class, if it is known
 
     def answer(self, position) -> Answer:
-        """What the network says of the image at a position."""
+        """The prediction for the image at a position."""
         result = self.result
         return Answer(
             self.uris.get(position, ""),
@@ -62,7 +62,7 @@ class Findings:
 
 
 def examine(net, data, tta=False) -> Findings:
-    """Evaluate `net` on the images of `data`, and choose those that the report shows."""
+    """Evaluate `net` on the images of `data`, and choose the images to show."""
     result = evaluate(net, data, tta=tta)
     order = np.random.default_rng(0).permutation(result.num_images)
     some = np.sort(order[:IMAGES_IN_GRIDS])
@@ -115,6 +115,6 @@ def _explain(net, data, result, positions, inputs):
 
 
 def enlarged(image):
-    """A small image in larger pixels, so that the heat map over it is smooth."""
+    """A small image with repeated pixels, so that the heat map over it is smooth."""
     factor = LARGEST_IMAGE // max(image.shape) or 1
     return np.kron(image, np.ones((factor, factor, 1)))

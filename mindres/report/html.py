@@ -1,6 +1,6 @@
 """The frame of a report's page, and its tables.
 
-Everything that comes from elsewhere, such as class names and paths, is escaped here.
+All text from outside, such as class names and paths, is escaped here.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def frame(title, about, missing, tiles, sections, cells, command="mindres report
         missing: sentences on what the run's folder lacks.
         tiles: figures by name.
         sections: a list of `Section`.
-        cells: what the script shows for each cell of the confusion matrix.
-        command: that wrote the page.
+        cells: the data of the confusion matrix's cells for the script.
+        command: the command that wrote the page.
     """
     slots = {
         "title": escape(title),
@@ -39,7 +39,7 @@ def frame(title, about, missing, tiles, sections, cells, command="mindres report
     }
     rest = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     parts = []
-    # In the page's order; what was filled in is not looked at again.
+    # In the page's order, so that values that were filled in are not searched again.
     for name, value in slots.items():
         head, rest = rest.split("{{" + name + "}}")
         parts += [head, value]
@@ -64,13 +64,13 @@ def _body(title, about, missing, tiles, sections, command) -> str:
         for s in sections
     ]
     parts.append(
-        f"<footer>Written by {command}. This page is one file and fetches nothing.</footer>"
+        f"<footer>Written by {command}. This page is a single file and loads nothing else.</footer>"
     )
     return "\n".join(parts)
 
 
 def _json_in_script(value) -> str:
-    """JSON in which no name can end the script."""
+    """JSON that cannot end the script element."""
     text = json.dumps(value)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -107,14 +107,14 @@ def run_table(config) -> str:
 
 
 def as_text(value) -> str:
-    """A JSON value for people: a string as it is."""
+    """A JSON value as text; strings have no quotes."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def scores(rows, trained: list[int] | None = None) -> str:
     """The table of `Evaluation.per_class`, with columns that sort.
 
-    trained: how many images of each class the network was trained on; None where it is not known.
+    trained: the number of training images of each class; None if it is not known.
     """
     names = ["images", "precision", "recall", "F1"]
     if trained is not None:
@@ -154,5 +154,5 @@ def times(shape) -> str:
 
 
 def large(number) -> str:
-    """A count in millions where there are so many."""
+    """A count, in millions if it is that large."""
     return f"{number / 1e6:,.2f} M" if number >= 1e6 else f"{number:,}"

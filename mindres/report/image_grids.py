@@ -13,7 +13,7 @@ from mindres.pictures.drawing import as_rgb
 from mindres.report.html import escape
 
 LARGEST_IMAGE = 112  # pixels of the longer side
-LARGEST_EXACT = 64  # pixels of the longer side of what is shown without loss
+LARGEST_EXACT = 64  # pixels of the longer side of images that are stored without loss
 
 
 class Answer(NamedTuple):
@@ -37,7 +37,7 @@ def answers(images) -> str:
 
 
 def verdict(answer) -> str:
-    """The prediction in its colour, with a sign for those who see no colours."""
+    """The prediction in its colour, and a sign for readers who cannot see colours."""
     right = answer.predicted == answer.truth
     kind, sign = ("right", "&check;") if right else ("wrong", "&cross;")
     told = f"<span class={kind}>{sign} {escape(answer.predicted)}</span> {answer.probability:.0%}"
@@ -49,9 +49,9 @@ def verdict(answer) -> str:
 
 
 def gradcams(rows) -> str:
-    """For each `Answer`: its image, and its heat maps for the predicted and for the true class.
+    """Images with their heat maps for the predicted and the true class.
 
-    `rows` are (answer, data URI, data URI).
+    `rows` has tuples of an `Answer` and two data URIs.
     """
     figures = []
     for answer, for_prediction, for_truth in rows:
@@ -84,7 +84,7 @@ def image(source, alt) -> str:
 
 
 def data_uri(picture) -> str:
-    """A displayable image (H, W, 3) as a data URI, no larger than is needed to look at."""
+    """An image for display (H, W, 3) as a data URI, reduced to its size on the page."""
     picture = Image.fromarray(np.rint(as_rgb(picture) * 255).astype(np.uint8))
     buffer = io.BytesIO()
     if max(picture.size) <= LARGEST_EXACT:

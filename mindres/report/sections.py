@@ -20,7 +20,7 @@ def of_run(config, history) -> list[Section]:
 
 
 def of_network(found: Findings) -> list[Section]:
-    """The sections on what the network says of the images."""
+    """The sections on the network and its predictions."""
     makers = (classes, matrix, predictions, mistakes, gradcams, layers)
     return [section for make in makers if (section := make(found))]
 
@@ -41,7 +41,7 @@ def tiles(found: Findings) -> dict[str, str]:
 
 
 def cells(found: Findings) -> dict[str, dict]:
-    """What the page's script shows for each cell of the confusion matrix."""
+    """The data of the confusion matrix's cells for the page's script."""
     return {
         f"{true},{predicted}": confusion.cell(found.result, true, predicted, positions, found.uris)
         for (true, predicted), positions in found.behind.items()
@@ -60,7 +60,7 @@ def matrix(found) -> Section:
         content += f"<p>The {len(found.classes)} classes of {len(counts)} confused most.</p>"
     content += confusion.matrix(counts, names, found.classes)
     if found.confusions:
-        content += "<h3>Commonest confusions</h3>"
+        content += "<h3>Most common confusions</h3>"
         content += confusion.pairs(counts, names, found.confusions)
     return Section("confusion", "Confusion matrix", content)
 
@@ -84,8 +84,9 @@ def gradcams(found) -> Section | None:
     if not found.gradcams:
         return None
     about = html.about(
-        "Left the image, in the middle what speaks for the prediction, on the right what speaks "
-        f"for the true class, at the stage {found.stage}; red is the largest value of an image."
+        "On the left the image, in the middle the heat map for the prediction, on the right the "
+        f"heat map for the true class, at the stage {found.stage}; red is the largest value of an "
+        "image."
     )
     rows = [(found.answer(position), *heats) for position, heats in found.gradcams.items()]
     return Section("gradcam", "Grad-CAM of the worst mistakes", about + image_grids.gradcams(rows))

@@ -1,4 +1,4 @@
-"""config.json: what a run was asked for, on which images, and where it ran."""
+"""config.json: the settings of a run, its images, and the versions that it ran with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mindres.data.as_trained import held_out
 from mindres.data.build import name_of
 from mindres.data.dataset import ImageDataset
 
-# What may differ between a run and the one that goes on with it.
+# The settings that may differ when a run is resumed.
 RUN_ONLY = (
     "ckpt_dir",
     "dataset_path",
@@ -35,7 +35,7 @@ RUN_ONLY = (
     "tensorboard",
     "time",
 )
-# The default of settings that runs of earlier versions did not note.
+# The values of settings that earlier versions did not record.
 DEFAULTS_OF_OLD_RUNS = {
     "select": "accuracy",
     "balance": "none",
@@ -47,13 +47,13 @@ DEFAULTS_OF_OLD_RUNS = {
 
 
 def as_json(config: dict) -> dict:
-    """`config` in JSON values: paths become text, and functions are left out."""
+    """`config` as JSON values: paths become strings, and functions are left out."""
     plain = {key: value for key, value in config.items() if not callable(value)}
     return json.loads(json.dumps(plain, default=str))
 
 
 def data_settings(train_data, val_data) -> dict:
-    """What is noted of the data, under the names of the flags: its name, its place, its sizes."""
+    """The settings of the data, under the names of the flags: its name, its path, its sizes."""
     if not isinstance(train_data, ImageDataset):
         return {"batch_size": train_data.get_batch_size()}
     per_class = np.bincount(train_data.split_labels(), minlength=len(train_data.classes))
@@ -74,7 +74,7 @@ def data_settings(train_data, val_data) -> dict:
 def text_of_config(config: dict, run_id: str, seed: int) -> str:
     """The text of config.json: `config`, the command, the time, and the versions of packages."""
     packages = {name: version(name) for name in ("mindspore", "mindvision", "numpy")}
-    noted = {
+    recorded = {
         "command": shlex.join(sys.argv),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "run": run_id,
@@ -88,25 +88,25 @@ def text_of_config(config: dict, run_id: str, seed: int) -> str:
             "device": mindspore.get_context("device_target"),
         },
     }
-    return json.dumps(noted, indent=2) + "\n"
+    return json.dumps(recorded, indent=2) + "\n"
 
 
-def noted_split_rule(path: Path) -> str | None:
-    """How the run of a config.json holds validation images out; None where there is no such run."""
+def recorded_split_rule(path: Path) -> str | None:
+    """The rule by which a run holds validation images out; None if there is no config.json."""
     config, _ = read_config(path)
     return config.get("split_rule", DEFAULTS_OF_OLD_RUNS["split_rule"]) if config else None
 
 
-def noted_amp_level(path: Path) -> str | None:
-    """The `amp_level` of the run of a config.json; None where there is no such run."""
+def recorded_amp_level(path: Path) -> str | None:
+    """The `amp_level` of a run; None if there is no config.json."""
     config, _ = read_config(path)
     return config.get("amp_level")
 
 
 def read_config(path: Path) -> tuple[dict, str]:
-    """The contents of a config.json, and what is wrong with it.
+    """The contents of a config.json, and "" or what is wrong with it.
 
-    The contents are empty where something is wrong, such as "is not in the folder".
+    If something is wrong, such as "is not in the folder", the contents are empty.
     """
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -114,20 +114,20 @@ def read_config(path: Path) -> tuple[dict, str]:
         return {}, "is not in the folder"
     except (OSError, ValueError, RecursionError) as error:
         return {}, f"cannot be read ({type(error).__name__})"
-    return (config, "") if isinstance(config, dict) else ({}, "is no JSON object")
+    return (config, "") if isinstance(config, dict) else ({}, "is not a JSON object")
 
 
 def difference(mine: dict, theirs: dict, defaults: dict) -> str | None:
-    """The first setting in which a run differs from the one that it is to resume; None for none.
+    """The first setting in which `mine` differs from the run `theirs` to resume; None for none.
 
-    A setting that `theirs` does not have is newer than that run, which had its value in `defaults`.
+    A setting that `theirs` lacks is newer than that run, which behaved as `defaults` says.
     """
     defaults = {**DEFAULTS_OF_OLD_RUNS, **defaults}
     for key, value in mine.items():
         if key in RUN_ONLY or (key not in theirs and key not in defaults):
             continue
         if key == "batch_size" and "split" not in theirs:
-            continue  # runs of version 0.1.0 noted the recipe's, whatever the data's was
+            continue  # runs of version 0.1.0 recorded the recipe's, whatever the data's was
         if json.dumps(value) != json.dumps(theirs.get(key, defaults.get(key))):
             return key
     return None

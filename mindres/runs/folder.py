@@ -1,4 +1,4 @@
-"""A run's folder: the names of its files, and the lock that keeps other runs out."""
+"""The folder of a run: the names of its files, and a lock against other runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ except ImportError:  # Windows
 
 
 class RunFolder:
-    """The files that a run keeps in the folder `path`."""
+    """The folder `path` of a run, and the paths of the files in it."""
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
@@ -33,39 +33,39 @@ class RunFolder:
 
     @property
     def last(self) -> Path:
-        """The checkpoint from which the run goes on."""
+        """The checkpoint to resume from."""
         return self.path / "last.ckpt"
 
     @property
     def history(self) -> Path:
-        """A line for each epoch."""
+        """The table of epochs."""
         return self.path / "history.csv"
 
     @property
     def config(self) -> Path:
-        """What the run was asked for, and where it ran."""
+        """The settings of the run."""
         return self.path / "config.json"
 
     @property
     def report(self) -> Path:
-        """The HTML report of the run."""
+        """The HTML report."""
         return self.path / "report.html"
 
     def check(self) -> None:
-        """Raise `UserError` where something that is no file has the name of a file of the run."""
+        """Raise `UserError` if something other than a file has the name of one of the run's."""
         for path in (self.best, self.last, self.history, self.config):
             if path.exists() and not path.is_file():
                 raise UserError(
-                    f"{path} is no file, and a run writes one there: move it away, or name another "
-                    "`ckpt_dir`"
+                    f"{path} is not a file, and a run writes one there: move it away, or name "
+                    "another `ckpt_dir`"
                 )
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs out of the folder inside the block, and make it if it is not there.
+        """Lock the folder against other runs in this block, and create it if it is missing.
 
-        A folder that was made for the block and is empty at its end is removed. On a file system
-        without locks nothing is kept out.
+        Folders that were created for the block and are empty at its end are removed. On a file
+        system without locks, other runs are not kept out.
         """
         made = _missing(self.path)
         files.make_folder(self.path)
@@ -76,14 +76,14 @@ class RunFolder:
             yield
         finally:
             if held is not None:
-                os.close(held)  # releases the lock; the system does so for a killed process
+                os.close(held)  # releases the lock, as the system does for a killed process
             for folder in made:
                 with contextlib.suppress(OSError):  # it is not empty
                     folder.rmdir()
 
 
 def refuse_checkpoint_of_running_run(path: Path | str) -> None:
-    """Raise `UserError` where a run is training that keeps the checkpoint `path`."""
+    """Raise `UserError` if `path` is a checkpoint of a run that is training."""
     path = Path(path).resolve()
     kept = re.fullmatch(r"(best|last)(-[\w-]+)?\.ckpt", path.name)
     if kept and path.parent.is_dir():
@@ -93,14 +93,14 @@ def refuse_checkpoint_of_running_run(path: Path | str) -> None:
 
 
 def _missing(path: Path) -> list[Path]:
-    """The folders that have to be made for `path`, the innermost first."""
+    """The folders that do not exist yet among `path` and its parents, innermost first."""
     return [folder for folder in (path, *path.parents) if not folder.exists()]
 
 
 def _lock(path: Path, remedy: str = "name another `ckpt_dir`") -> int | None:
-    """Lock the folder for one run; close the returned descriptor to release it.
+    """Lock the folder for one run; close the returned descriptor to release the lock.
 
-    None where there are no locks.
+    Returns None on systems without locks.
     """
     if fcntl is None:
         return None

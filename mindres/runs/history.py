@@ -1,4 +1,4 @@
-"""history.csv: a line for each epoch of a run."""
+"""history.csv: one line per epoch of a run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class EpochRecord:
 
     epoch: its number, from 1.
     loss: the mean training loss.
-    metric: the validation metric that selects the best weights; None where the epoch was not
+    metric: the validation metric that selects the best weights; None if the epoch was not
         validated.
     lr: the learning rate of its last step.
-    images_per_second: of its training steps.
-    seconds: how long it took, validation included.
+    images_per_second: the speed of its training steps.
+    seconds: its duration, validation included.
     val_loss: the mean cross entropy over the validation images.
     metrics: every validation metric by the name of its row in `METRICS`.
     """
@@ -36,7 +36,7 @@ class EpochRecord:
     metrics: dict[str, float] = field(default_factory=dict)
 
     def columns(self) -> dict[str, float | None]:
-        """The values of the line by column."""
+        """The values of the line in history.csv by column."""
         measured = {name: self.metrics.get(name) for name in METRICS}
         if not self.metrics:
             measured["accuracy"] = self.metric  # of a run of version 0.1.0
@@ -66,10 +66,10 @@ def write_history(path: Path, records: Sequence[EpochRecord]) -> None:
 
 
 def read_history(path: Path | str) -> dict[str, list[float]]:
-    """The columns of a history.csv by name, as lists of floats with NaN where a field is empty.
+    """The columns of a history.csv by name, as lists of floats, with NaN for empty fields.
 
-    They are epoch, loss, accuracy (a fraction), lr, and where they were noted images_per_second,
-    seconds, val_loss and the other metrics of `METRICS`, which are fractions.
+    They are epoch, loss, accuracy (a fraction) and lr, and if they were recorded
+    images_per_second, seconds, val_loss and the other metrics of `METRICS`, which are fractions.
 
     Raises:
         UserError: there is no such file, or it is not a history.
@@ -87,17 +87,17 @@ def read_history(path: Path | str) -> dict[str, list[float]]:
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise UserError(f"{path} cannot be read as a run's history: {error}") from None
     if not rows:
-        raise UserError(f"{path} is no run's history: it has no epochs")
+        raise UserError(f"{path} is not the history of a run: it has no epochs")
     lacking = [name for name in REQUIRED if name not in columns]
     if lacking:
-        raise UserError(f"{path} is no run's history: it has no column {lacking[0]!r}")
+        raise UserError(f"{path} is not the history of a run: it has no column {lacking[0]!r}")
     return columns
 
 
 def _value(name: str, text: str) -> float:
     value = float("nan" if text == "" else text)
-    is_epoch = name != "epoch" or abs(value) <= 1e9
-    is_fraction = name not in METRICS or not (value < 0 or value > 1)
-    if not (is_epoch and is_fraction):
-        raise ValueError(f"{text!r} is no {name}")
-    return float("inf") if abs(value) > 1e100 else value  # which no axis can show
+    too_large = name == "epoch" and not abs(value) <= 1e9
+    no_fraction = name in METRICS and (value < 0 or value > 1)
+    if too_large or no_fraction:
+        raise ValueError(f"{text!r} is not a valid {name}")
+    return float("inf") if abs(value) > 1e100 else value  # an axis cannot show larger values

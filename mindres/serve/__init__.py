@@ -1,13 +1,13 @@
-"""A web server before an exported network; it loads no MindSpore.
+"""An HTTP server for an exported network, which loads no MindSpore.
 
 | file | what it has |
 | --- | --- |
-| `app.py` | what is answered: the page, `POST /predict`, `GET /healthz` |
-| `batches.py` | gathers the images of all requests into batches |
-| `uploads.py` | reads what was sent, within limits |
-| `connections.py` | limits on connections and on how long a request may take to come |
-| `server.py` | starts and ends it |
-| `page.html` | the page: one file, which asks for nothing else |
+| `app.py` | the routes: the page, `POST /predict`, `GET /healthz` |
+| `batches.py` | batches of the images of all requests |
+| `uploads.py` | reading images from requests, within limits |
+| `connections.py` | limits on connections and on the time of a request's head |
+| `server.py` | starting and stopping |
+| `page.html` | the page, in a single file |
 
-The limits stand at the top of the files that hold them.
+The limits are at the top of the files that enforce them.
 """

@@ -1,4 +1,4 @@
-"""What is answered: the page, `POST /predict`, `GET /healthz`."""
+"""The routes of the server: the page, `POST /predict`, `GET /healthz`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOST_WAITING = 512  # images
 
 
 class Predictions:
-    """Answers requests with the network of an `EndToEndFile`."""
+    """Handles `POST /predict` with the network of an `EndToEndFile`."""
 
     def __init__(self, file, batch_size: int):
         self.file = file
@@ -38,7 +38,7 @@ class Predictions:
         self.waiting = 0
 
     async def predict(self, request: Request) -> Response:
-        """An answer for each image: its name, and its likeliest classes or what is wrong."""
+        """The response: for each image its name, and its most probable classes or an error."""
         top_k = _top_k(request, len(self.file.classes))
         body = await self.uploads.body(request)
         try:
@@ -77,7 +77,7 @@ class Predictions:
 
 
 def application(file, batch_size: int) -> Starlette:
-    """The application that answers with the network of an `EndToEndFile`."""
+    """The web application for the network of an `EndToEndFile`."""
     predictions = Predictions(file, batch_size)
     page = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
     headers = _page_headers(page)
@@ -116,7 +116,7 @@ def _top_k(request: Request, classes: int) -> int:
 
 
 def _page_headers(page: str) -> dict[str, str]:
-    """The page's own script and style run, and it speaks to this server alone."""
+    """Headers that allow only the page's own script and style, and requests to this server."""
     inside = {tag: re.search(f"<{tag}>(.*?)</{tag}>", page, re.S) for tag in ("script", "style")}
     hashes = {
         tag: base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()

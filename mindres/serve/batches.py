@@ -12,12 +12,12 @@ GATHER_S = 0.002  # how long the first image of a batch waits for others
 
 
 class Batches:
-    """Hands prepared images to a network, several at once.
+    """Passes prepared images to a network in batches.
 
-    Use as an asynchronous context manager; when it ends, every image that waits is answered.
+    It is an asynchronous context manager, which processes all waiting images before it exits.
 
     Args:
-        probabilities: the network, of a list of prepared images to (N, classes).
+        probabilities: the network, a function from a list of prepared images to (N, classes).
         size: the largest batch.
     """
 
@@ -28,7 +28,7 @@ class Batches:
         self.thread = ThreadPoolExecutor(1, "network")
 
     async def answer(self, prepared: np.ndarray) -> np.ndarray:
-        """The probabilities of one prepared image."""
+        """The probabilities of a prepared image."""
         answer = asyncio.get_running_loop().create_future()
         self.waiting.put_nowait((prepared, answer))
         return await answer
@@ -67,7 +67,7 @@ class Batches:
         except Exception as error:
             found = [error] * len(batch)
         for (_, answer), each in zip(batch, found):
-            if answer.done():  # whoever asked has gone
+            if answer.done():  # the client has gone
                 continue
             if isinstance(each, Exception):
                 answer.set_exception(each)

@@ -1,4 +1,4 @@
-"""Limits on connections, and on how long the head of a request may take to come."""
+"""Limits on the number of connections, and on the time that the head of a request may take."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ FULL = (
 
 
 class Connection(H11Protocol):
-    """A connection, which is closed where no whole head of a request comes within `HEAD_S`.
+    """A connection that is closed unless the head of a request is complete within `HEAD_S`.
 
-    Where there are too many, the one that has been idle longest makes room for a new one; a
-    request that is under way is not ended.
+    If there are too many connections, the one that has been idle longest is closed for a new one;
+    requests in progress are not interrupted.
     """
 
     def connection_made(self, transport) -> None:
@@ -47,7 +47,7 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def is_idle(self) -> bool:
-        """Whether no request is under way."""
+        """Whether no request is in progress."""
         return self.cycle is None or self.cycle.response_complete
 
     def _make_room(self, idle: list[Connection]) -> None:

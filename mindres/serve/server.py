@@ -1,4 +1,4 @@
-"""Starts and ends the server."""
+"""Starts and stops the server."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from mindres.serve.app import application
 from mindres.serve.connections import Connection
 from mindres.signals import NUMBERS
 
-LAST_REQUESTS_S = 0.5  # in which what was sent before the end is still accepted
-LAST_ANSWERS_S = 60  # in which what is under way is answered when the server ends
+LAST_REQUESTS_S = 0.5  # time to accept requests that were sent before the server stops
+LAST_ANSWERS_S = 60  # time to finish requests in progress when the server stops
 LARGEST_HEAD = 16 << 10  # bytes
 KEEP_ALIVE_S = 5
 
 
 class Server(uvicorn.Server):
-    """Ends well on Ctrl-C and SIGTERM, once what is under way has been answered.
+    """Stops on Ctrl-C and SIGTERM after finishing the requests in progress.
 
-    Connections that wait to be accepted are accepted first; a second signal does not wait.
+    Waiting connections are accepted first. A second signal stops at once.
     """
 
     ends_at = math.inf
@@ -53,19 +53,19 @@ class Server(uvicorn.Server):
 
 
 def serve(file, host: str, port: int, batch_size: int, say: Callable[[str], None]) -> None:
-    """Answer requests with the network of an `EndToEndFile` until Ctrl-C or SIGTERM.
+    """Serve the network of an `EndToEndFile` until Ctrl-C or SIGTERM.
 
     Args:
         file: the network.
-        host: the address to listen on; 127.0.0.1 is reached from this machine alone.
-        port: 0 for one that is free.
-        batch_size: how many images the network takes at once at most.
-        say: called with the server's address once it can be asked.
+        host: the address to listen on; 127.0.0.1 can be reached from this machine only.
+        port: the port, or 0 for any free one.
+        batch_size: the most images in a batch for the network.
+        say: called with the server's URL once it accepts connections.
 
     Raises:
-        UserError: nothing can listen there.
+        UserError: the server cannot listen on this address and port.
     """
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # images have limits of ours
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there are stricter limits
     listener = _listener(host, port)
     config = uvicorn.Config(
         application(file, batch_size),
@@ -85,7 +85,7 @@ def serve(file, host: str, port: int, batch_size: int, say: Callable[[str], None
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    """A socket that listens already: who asks at once waits rather than being refused."""
+    """A socket that listens already, so that early clients wait instead of being refused."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=1024)

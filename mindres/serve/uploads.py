@@ -1,4 +1,4 @@
-"""Reads what was sent: an image as the body, or a form of images; within limits."""
+"""Reads the images of a request, from its body or a form, within limits."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from mindres.errors import UserError
 LARGEST_BODY = 32 << 20  # bytes of a request
 LARGEST_SUM = 256 << 20  # bytes of all requests that are being read or answered
 MOST_IMAGES = 64  # of a request
-BODY_S = 30.0  # in which the whole body must have come
-# Others are never decoded: some of Pillow's formats start programs, or are seldom tested.
+BODY_S = 30.0  # time in which the whole body must arrive
+# Other formats are never decoded: some of Pillow's start programs, or are hardly tested.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 FIELD = "file"
 MANY_PIXELS = 12_000_000
@@ -27,7 +27,7 @@ one_at_a_time = threading.Lock()
 
 
 class Uploads:
-    """Reads bodies and counts the bytes that are held."""
+    """Reads bodies of requests and counts the bytes that are held in memory."""
 
     def __init__(self):
         self.held = 0
@@ -36,8 +36,8 @@ class Uploads:
         """The body of a request; its bytes count as held until `release` is called.
 
         Raises:
-            HTTPException: 413 for too many bytes, 408 for too slow ones, 503 where others have all
-                the memory.
+            HTTPException: 413 if the body is too large, 408 if it is too slow, 503 if other
+                requests hold all the memory.
         """
         stated = request.headers.get("content-length", "0")
         if stated.isdigit() and int(stated) > LARGEST_BODY:
@@ -66,7 +66,7 @@ class Uploads:
 
 
 def closing(status: int, detail: str) -> HTTPException:
-    """An error after which the connection is closed, as there may be more to come."""
+    """An error that closes the connection, since the rest of the body may still arrive."""
     return HTTPException(status, detail, headers={"connection": "close"})
 
 
@@ -78,7 +78,7 @@ async def images_of(request: Request, body: bytearray) -> list[tuple[str, bytes]
     """The names and the bytes of the images in a request.
 
     Raises:
-        HTTPException: 400 where there is none, or the form is damaged.
+        HTTPException: 400 if there is none, or the form is damaged.
     """
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         if not body:
@@ -98,23 +98,23 @@ async def images_of(request: Request, body: bytearray) -> list[tuple[str, bytes]
 
 
 def room_for(content: bytes):
-    """A context in which the image may be decoded: only one of very many pixels is at a time.
+    """A context for decoding an image, which admits only one very large image at a time.
 
     Raises:
-        UserError: it is of another format than `FORMATS`, or its head is damaged.
+        UserError: its format is not one of `FORMATS`, or its header is damaged.
     """
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             many = image.width * image.height > MANY_PIXELS
     except Image.UnidentifiedImageError:
-        raise UserError(f"it is no image of the formats {', '.join(FORMATS)}") from None
-    except Exception as error:  # Pillow's readers raise what the damaged field happens to cause
+        raise UserError(f"it is not an image in one of the formats {', '.join(FORMATS)}") from None
+    except Exception as error:  # Pillow's readers raise many classes for damaged files
         raise UserError(str(error)) from None
     return one_at_a_time if many else contextlib.nullcontext()
 
 
 def decode(content: bytes) -> np.ndarray:
-    """An image as uint8 RGB (H, W, 3), as `mindres predict` reads it.
+    """Decode an image to uint8 RGB (H, W, 3), as `mindres predict` does.
 
     Raises:
         UserError: it is damaged, or has too many pixels.

@@ -1,4 +1,4 @@
-"""Training: recipes, and what they are made of.
+"""Training: recipes, optimizers, schedules, and the training loop.
 
 | change | where |
 | --- | --- |
@@ -6,8 +6,9 @@
 | an optimizer | a row of `optimizers.OPTIMIZERS` |
 | a schedule of the learning rate | a row of `schedules.SCHEDULES` |
 | what a step does with gradients and weights | `step` |
-| what is prepared for a run, and its callbacks | `assembly` |
-| the order of epochs | `epochs` |
+| the parts of a run and its callbacks | `assembly` |
+| the loop over epochs | `epochs` |
+| the plan of `mindres train --time` | `plan`, `budget`, `lr_finder` |
 
 `trainer.train` is `mindres.train`. Recipes, optimizers and schedules load no MindSpore.
 """

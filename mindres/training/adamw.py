@@ -15,7 +15,7 @@ _step = ops.MultitypeFuncGraph("adamw_step")
     "Tensor", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor",
 )  # fmt: skip
 def _(operator, beta1, beta2, eps, scale, rate, decay, weight, moment1, moment2, gradient):
-    # The operator decays by its own rate, which the correction for the moments' start has scaled.
+    # The operator multiplies the decay by its rate, which includes the bias correction.
     return operator(
         weight, moment1, moment2, rate * scale, beta1, beta2, eps, decay / scale, gradient
     )
@@ -24,16 +24,15 @@ def _(operator, beta1, beta2, eps, scale, rate, decay, weight, moment1, moment2,
 class AdamW(nn.Optimizer):
     """Adam with decoupled weight decay (arXiv:1711.05101, algorithm 2), as `torch.optim.AdamW`.
 
-    `nn.AdamWeightDecay` leaves out the correction of the moments for their start at zero. Its
-    operator, which goes over the weights once, is used here with rates into which that correction
-    is multiplied.
+    `nn.AdamWeightDecay` has no bias correction. Its operator, which passes over the weights once,
+    is used here with rates that include the correction.
 
     Args:
-        parameters: the parameters, or groups of them with `lr` and `weight_decay` of their own.
-        rates: the learning rate of every step, or one for all.
+        parameters: the parameters, or groups of them with their own `lr` and `weight_decay`.
+        rates: the learning rate of every step, or one for all steps.
         beta1, beta2: decay per step of the two moments.
-        eps: is added to the root of the second moment.
-        weight_decay: part of a weight, times the learning rate, that each step takes away.
+        eps: added to the square root of the second moment.
+        weight_decay: part of each weight that a step subtracts, times the learning rate.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What `mindres.train` is asked for: the arguments, checked and settled."""
+"""The arguments of `mindres.train`, checked and resolved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mindres.devices import DEFAULTS, workers
 from mindres.errors import UserError, unknown
 from mindres.evaluation.metrics import METRICS
 from mindres.native.precision import resolve_amp
-from mindres.runs.config import noted_amp_level
+from mindres.runs.config import recorded_amp_level
 from mindres.runs.folder import RunFolder
 from mindres.training.recipes import Recipe, make_recipe, unused_options
 
@@ -21,7 +21,7 @@ MODES = {"graph": mindspore.GRAPH_MODE, "pynative": mindspore.PYNATIVE_MODE}
 
 @dataclass
 class Arguments:
-    """The arguments of `mindres.train`, which explains them, as `settle` makes them.
+    """The resolved arguments of `mindres.train`, where they are documented.
 
     recipe: the recipe with every override in place; `recipe_name` is its name.
     amp_level: "O0" to "O3".
@@ -47,8 +47,8 @@ class Arguments:
     sink: bool
     config: dict
 
-    def noted(self) -> dict:
-        """What `config.json` notes of the arguments."""
+    def recorded(self) -> dict:
+        """The entries of `config.json` for the arguments."""
         return {
             **self.config,
             "recipe": self.recipe_name,
@@ -60,7 +60,7 @@ class Arguments:
         }
 
     def keeps_features(self, train_data, val_data) -> bool:
-        """Whether the features of the frozen backbone are computed once and kept."""
+        """Whether the features of the frozen backbone are computed once and cached."""
         return (
             self.freeze == "backbone"
             and self.cache_features
@@ -70,11 +70,11 @@ class Arguments:
         )
 
 
-def settle(
+def resolve(
     recipe: str, overrides: dict, *, amp_level, mode, select, max_steps, resume, ckpt_dir,
     dataset_sink_mode, config, **others,
 ) -> Arguments:  # fmt: skip
-    """Check the arguments of `mindres.train` and settle those that the device decides.
+    """Check the arguments of `mindres.train` and resolve those that depend on the device.
 
     Raises:
         UserError: an argument is out of range.
@@ -83,13 +83,13 @@ def settle(
     for sentence in unused_options(recipe, overrides):
         workers.warn(sentence)
     if max_steps is not None and max_steps < 1:
-        raise UserError(f"max_steps must be at least 1, not {max_steps}")
+        raise UserError(f"`max_steps` must be at least 1, not {max_steps}")
     if mode not in MODES:
         raise unknown("mode", mode, MODES)
     if select not in METRICS:
         raise unknown("metric to select by", select, METRICS)
     if resume and ckpt_dir is None:
-        raise UserError("there is nothing to resume without ckpt_dir")
+        raise UserError("there is nothing to resume without `ckpt_dir`")
     sink = dataset_sink_mode
     if sink is None:
         sink = mode == "graph" and DEFAULTS[_device()].dataset_sink_mode
@@ -109,9 +109,9 @@ def settle(
 
 
 def _amp_level(level: str, resume: bool, ckpt_dir) -> str:
-    """The level of a training; "auto" is that of the run that goes on, or the device's."""
-    if level == "auto" and resume and (noted := noted_amp_level(RunFolder(ckpt_dir).config)):
-        level = noted
+    """The level of mixed precision; "auto" means that of a resumed run, else the device's."""
+    if level == "auto" and resume and (recorded := recorded_amp_level(RunFolder(ckpt_dir).config)):
+        level = recorded
     return resolve_amp(level)
 
 

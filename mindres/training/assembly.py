@@ -1,4 +1,4 @@
-"""Puts a run together: batches, optimizer, step, model and callbacks."""
+"""Assembles a run: batches, optimizer, step, model and callbacks."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ from mindres.training.schedules import learning_rates
 class Assembly:
     """The parts of a run that is ready to start.
 
-    kept: the network whose weights are validated and kept: the moving average where there is one.
-    step: the cell that trains a batch.
+    kept: the network that is validated and saved: the moving average if there is one.
+    step: the cell that trains on a batch.
     """
 
     model: Model
@@ -55,7 +55,7 @@ class Assembly:
 
 
 def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
-    """Put together the run of `net` that `args` asks for; with `resume`, the last run goes on."""
+    """Assemble the run of `net` that `args` describe, at the point where a resumed run stopped."""
     if args.linear_probe:
         _fit_probe(net, train_data, val_data, args)
     features = args.keeps_features(train_data, val_data)
@@ -107,13 +107,13 @@ def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
 
 
 def _fit_probe(net, train_data, val_data, args: Arguments) -> None:
-    """Fit the classifier first, unless the run goes on, which has learnt more."""
+    """Fit the classifier, unless the run is resumed, which has trained it already."""
     if args.resume and RunFolder(args.ckpt_dir).last.exists():
         return
     if not (isinstance(train_data, ImageDataset) and isinstance(val_data, ImageDataset)):
-        raise UserError("linear_probe takes data sets of mindres.data")
+        raise UserError("`linear_probe` needs data sets of mindres.data")
     if workers.size() > 1:
-        raise UserError("several workers cannot fit a linear probe: leave linear_probe out")
+        raise UserError("several workers cannot fit a linear probe: leave `linear_probe` out")
     balanced = args.balance != "none"
     fit_linear_probe(net, train_data, val_data, args.select, balanced, args.amp_level)
 
@@ -125,8 +125,8 @@ def _class_weights(train_data, args: Arguments):
 
 
 def _one_step(trained, net, optimizer, average, args: Arguments, class_weights):
-    """The cell that trains a batch of `trained`, which is `net` or a part of it."""
-    # In bfloat16, where the native operators compute in it, losses need no scaling.
+    """The cell that trains `trained`, which is `net` or a part of it, on a batch."""
+    # With the bfloat16 of the native operators, the loss needs no scaling.
     mixed = args.amp_level != "O0" and element_type(args.amp_level) == mindspore.float32
     if mixed:
         trained = mindspore.amp.auto_mixed_precision(trained, args.amp_level)
@@ -160,14 +160,14 @@ def _last_checkpoint(net, one_step, monitor, args, train_data, val_data) -> Last
         one_step.parameters_dict(),
         monitor,
         args.ckpt_dir,
-        config={**args.noted(), **data_settings(train_data, val_data)},
+        config={**args.recorded(), **data_settings(train_data, val_data)},
         defaults={option.name: option.default for option in recipe_options()},
         seed=secrets.randbits(31) if seed is None else seed,
     )
 
 
 def _callbacks(args, monitor, last_checkpoint, val_data) -> list[Callback]:
-    """The callbacks of a run in the order in which they are called; the checkpoint comes last."""
+    """The callbacks of a run in their order; the checkpoint comes after those that it records."""
     callbacks: list[Callback] = [FiniteLoss(last_checkpoint)]
     if args.max_steps:
         callbacks.append(StopAtStep(args.max_steps))

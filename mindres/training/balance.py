@@ -1,8 +1,8 @@
-"""Makes classes of few images count as much as those of many.
+"""Balances classes of unequal size.
 
-`sample` draws the images of an epoch so that each class comes equally often; `weight` takes every
-image once, and multiplies its loss by what its class lacks. NumPy is imported where it is used:
-`--help` needs it not.
+`sample` draws the images of an epoch so that all classes come equally often; `weight` uses every
+image once and weights its loss by the inverse frequency of its class. NumPy is imported inside the
+functions, since `--help` does not need it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BALANCES = ("none", "sample", "weight")
-RATIO = 3  # of the largest to the smallest class, from which on classes are balanced
+RATIO = 3  # of the largest to the smallest class, at which "auto" balances
 AUTO = "sample"  # measures better than "weight": benchmarks/results/balance.md
 
 
@@ -28,30 +28,30 @@ def class_counts(data) -> NDArray:
 
 
 def is_uneven(counts) -> bool:
-    """Whether the largest class has `RATIO` times the images of the smallest that has any."""
+    """Whether the largest class has `RATIO` or more times the images of the smallest with any."""
     there = counts[counts > 0]
     return len(there) > 1 and there.max() >= RATIO * there.min()
 
 
-def settled(balance: str, counts) -> str:
-    """The way of balancing that "auto" stands for with these class counts; others as they are."""
+def resolved(balance: str, counts) -> str:
+    """`balance`, with "auto" replaced by what it means for these class counts."""
     if balance == "auto":
         return AUTO if is_uneven(counts) else "none"
     return balance
 
 
 def check(balance: str, train_data, shards) -> None:
-    """Raise `UserError` where `train_data` cannot be balanced in this way."""
+    """Raise `UserError` if `train_data` cannot be balanced in this way."""
     if balance not in BALANCES:
         raise unknown("balance", balance, BALANCES)
     if balance != "none" and not hasattr(train_data, "split_labels"):
-        raise UserError("balance takes a data set of mindres.data, which knows its labels")
+        raise UserError("`balance` needs a data set of mindres.data, which knows its labels")
     if balance == "sample" and shards is not None:
-        raise UserError("several workers cannot draw balanced samples: say `balance=weight`")
+        raise UserError("several workers cannot draw balanced samples: use `balance=weight`")
 
 
 def class_weights(counts) -> NDArray:
-    """What the loss of each class is multiplied by, float32 (classes,), 1 in the mean of images."""
+    """The weight of each class in the loss, float32 (classes,); its mean over the images is 1."""
     import numpy as np
 
     there = np.maximum(counts, 1)
@@ -59,20 +59,20 @@ def class_weights(counts) -> NDArray:
 
 
 def sampled(data):
-    """The same images, drawn so that each class comes equally often."""
+    """A copy of `data` that draws all classes equally often."""
     other = copy.copy(data)
     other.balanced = True
     return other
 
 
 def line(counts, classes, balance: str, select: str) -> str:
-    """What is done about classes of few images, in one line; "" where nothing is."""
+    """How classes are balanced, in one line; "" if they are not."""
     if balance == "none" or not counts.any():
         return ""
     few = min(range(len(counts)), key=lambda number: counts[number] or float("inf"))
     many = int(counts.argmax())
     return (
         f"{classes[few]} has {counts[few]:,} training images and {classes[many]} {counts[many]:,}: "
-        f"classes count alike in training (`balance={balance}`), and {select.replace('_', ' ')} "
-        f"chooses the best weights (`select={select}`)"
+        f"classes have equal weight in training (`balance={balance}`), and "
+        f"{select.replace('_', ' ')} chooses the best weights (`select={select}`)"
     )

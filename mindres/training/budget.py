@@ -1,4 +1,4 @@
-"""What there is time for in a budget: all of a network, its last stages, or its classifier."""
+"""What a time is enough for: training the whole network, its last stages, or its classifier."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from dataclasses import dataclass
 
 from mindres.training.lr_finder import RangeTest
 
-ENOUGH_EPOCHS = 3  # below it only a part is trained, if there are published weights
-# Of the time of a training step of all layers: one of the last half of the stages, and one of the
-# last stage.
+ENOUGH_EPOCHS = 3  # with published weights and time for fewer, only a part is trained
+# The time of a training step of the last half of the stages, and of the last stage, as a part of
+# that of all layers.
 LAST_STAGES, LAST_STAGE = 0.7, 0.5
 CLASSIFIER_EPOCHS = 30
-# Of the time of a training step that the same images take without gradients, where all layers are
-# trained, some, and the classifier alone.
+# The time of inference as a part of that of a training step on the same images, if all layers are
+# trained, if some are, and if only the classifier is.
 OF_ALL, OF_SOME, OF_CLASSIFIER = 1 / 3, 1 / 2, 1.0
 EPOCH_OVERHEAD = 0.15  # seconds: to begin and end an epoch, and to write a small checkpoint
-WRITTEN = 16  # bytes of each value in an epoch: the best weights; and all, with two moments
-SIDES = (160, 128, 96, 64, 32)  # of smaller images that are proposed, in pixels
-DISK = 400e6  # bytes in a second
-# In times of the range test's first step, which waits for the compiler, too: inference is compiled
-# in INFERENCE_COMPILED, training with validation in TRAINING_COMPILED.
+WRITTEN = 16  # bytes per value and epoch: best.ckpt, and last.ckpt with two moments
+SIDES = (160, 128, 96, 64, 32)  # of smaller images to suggest, in pixels
+DISK = 400e6  # bytes per second
+# The compiler's time for inference, and for training with validation, in multiples of the range
+# test's first step, which waits for the compiler, too.
 INFERENCE_COMPILED, TRAINING_COMPILED = 0.5, 1.5
 
 
 @dataclass
 class Choice:
-    """What is trained, for how many epochs, and that in words."""
+    """What to train: `freeze` as in `mindres.train`, the number of epochs, and a description."""
 
     freeze: str
     epochs: int
@@ -33,12 +33,15 @@ class Choice:
 
 
 class Budget:
-    """What there is time for.
+    """The time of a run, and of its parts in seconds.
 
-    net: the network to train.
-    found: the range test, which has timed the steps.
-    seconds: from its start to the end of the training, and of measuring the test images.
-    freeze: what was frozen in the range test.
+    Args:
+        net: the network to train.
+        found: the range test, which has timed the steps.
+        train_data, val_data: the images to train and validate on.
+        test_images: the number of images to measure at the end.
+        seconds: from the start of the range test to the end of measuring the test images.
+        freeze: what was frozen in the range test.
     """
 
     def __init__(
@@ -59,14 +62,14 @@ class Budget:
         self.steps = len(train_data) // train_data.batch_size * found.step_seconds
         tested = found.first_seconds + found.step_seconds * len(found.losses)
         compiling = INFERENCE_COMPILED * found.first_seconds
-        # To measure the test images after the training.
+        # The time to measure the test images after training.
         self.after = compiling + test_images * self.image if test_images else 0.0
         self.left = seconds - tested - TRAINING_COMPILED * found.first_seconds - self.after
-        # To compute the features of all images, which a classifier is fitted to.
+        # The time to compute the features of all images for a linear probe.
         self.features = compiling + (len(train_data) + len(val_data)) * self.image
 
     def take_probe(self) -> bool:
-        """Set time for a linear probe aside, if there is any."""
+        """Reserve the time of a linear probe, if there is enough."""
         if self.features > self.left:
             return False
         self.left -= self.features
@@ -74,13 +77,13 @@ class Budget:
         return True
 
     def epochs(self, share: float = 1.0) -> int:
-        """For how many epochs there is time, with steps of this share of the measured ones."""
+        """The epochs that there is time for, with steps of this share of the measured time."""
         return int(self.left // (share * self.steps + self.around))
 
     def side_for(self, epochs: int, side: int) -> tuple[int, int] | None:
-        """The largest of `SIDES` below `side` with time for `epochs`, and for how many; or None.
+        """The largest of `SIDES` below `side` with time for `epochs`, and its epochs; or None.
 
-        A convolution's time goes with the pixels.
+        The time of a convolution is proportional to the number of pixels.
         """
         for smaller in SIDES:
             found = self.epochs((smaller / side) ** 2)
@@ -92,16 +95,18 @@ class Budget:
 def what_to_train(
     budget: Budget, stages: list[str], pretrained: bool, probed: bool, freeze: str
 ) -> Choice:
-    """All layers; where that takes too long and there are weights, the last ones.
+    """All layers, or the last ones if that takes too long and there are published weights.
 
-    stages: of the network, in their order.
-    probed: whether the classifier is fitted before, so that even an epoch of other layers can help.
-    freeze: what is to stay as it is, or "none" where that may be chosen.
+    Args:
+        stages: the stages of the network in their order.
+        pretrained: whether the network has published weights.
+        probed: whether a linear probe comes first, so that even one epoch of other layers can help.
+        freeze: what the user freezes, or "none" to choose here.
     """
     if freeze == "backbone":
-        return _classifier(budget, "as asked for")
+        return _classifier(budget, "as given")
     if freeze != "none":
-        return Choice(freeze, budget.epochs(), f"those after {freeze}, as asked for")
+        return Choice(freeze, budget.epochs(), f"those after {freeze}, as given")
     everything = Choice("none", budget.epochs(), "all")
     if not pretrained or everything.epochs >= ENOUGH_EPOCHS:
         return everything
@@ -115,4 +120,4 @@ def what_to_train(
 
 def _classifier(budget: Budget, why: str) -> Choice:
     epochs = CLASSIFIER_EPOCHS if budget.features < budget.left else 0
-    return Choice("backbone", epochs, f"the classifier alone, {why}")
+    return Choice("backbone", epochs, f"only the classifier, {why}")

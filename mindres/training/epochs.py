@@ -1,4 +1,4 @@
-"""The epochs of a run, one after the other, each of which can be repeated."""
+"""Runs the epochs of a run, each reproducible from its number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mindres.compat.mindspore import number_epoch
 
 
 class EpochNumber(Callback):
-    """Tells the callbacks after it the number of the epoch: `Model.train` always says 1."""
+    """Gives later callbacks the number of the epoch, which `Model.train` always numbers 1."""
 
     def __init__(self, last_checkpoint, epochs):
         super().__init__()
@@ -21,18 +21,18 @@ class EpochNumber(Callback):
 
 
 def run_epochs(model, data, epochs: int, callbacks, last_checkpoint, sink: bool) -> None:
-    """Train up to epoch `epochs`, from the epoch and step that `last_checkpoint` is at.
+    """Train up to epoch `epochs`, from the epoch and step of `last_checkpoint`.
 
-    Order and augmentation of an epoch follow from its number, so that any can be repeated. One
-    epoch is asked for at a time: MindSpore prepares the images of all epochs that it is asked for,
-    whether they are used or not.
+    The order and augmentation of an epoch follow from its number, so that each can be repeated.
+    `Model.train` is called for one epoch at a time, because MindSpore prepares the images of all
+    epochs that it is called for, whether they are used or not.
 
-    Data that sinks is bound to a graph, which is compiled once: there all epochs are one run from
-    the first one's seed.
+    Sunk data is bound to a graph that is compiled once: all epochs then are one call, seeded by
+    the first one.
     """
     callbacks = [EpochNumber(last_checkpoint, epochs), *callbacks]
     if sink and last_checkpoint.epoch < epochs:
-        # An epoch that was interrupted elsewhere begins again.
+        # An epoch that was interrupted without sinking starts over.
         last_checkpoint.step = 0
         last_checkpoint.monitor.clock.losses_before = []
         _seed_epoch(last_checkpoint)

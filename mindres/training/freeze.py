@@ -1,4 +1,4 @@
-"""Keeps the first stages of a network as they are."""
+"""Freezes the first stages of a network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mindres.training import optimizers
 
 
 def frozen_stages(net, freeze: str) -> list[str]:
-    """The stages that `freeze` names: "none", "backbone" for all, or the last one that is frozen.
+    """The stages that `freeze` means: "none", "backbone" for all, or the last frozen one.
 
     Raises:
         UserError: the network has no such stage.
@@ -29,7 +29,7 @@ def frozen_stages(net, freeze: str) -> list[str]:
 
 
 def freeze_stages(net, freeze: str) -> None:
-    """Freeze the stages up to `freeze`, and the statistics of their batch normalisation."""
+    """Freeze the stages up to `freeze`, including their batch-normalisation statistics."""
     for part in _parts(net, freeze):
         for parameter in part.get_parameters():
             parameter.requires_grad = False
@@ -39,7 +39,7 @@ def freeze_stages(net, freeze: str) -> None:
 
 @contextlib.contextmanager
 def undone_on_error(net) -> Iterator[None]:
-    """Where the block fails, what is frozen in `net` is what was frozen before it."""
+    """If the block fails, restore what is frozen in `net`."""
     trained = {parameter: parameter.requires_grad for parameter in net.get_parameters()}
     statistics = [(norm, norm.use_batch_statistics) for norm in _norms(net)]
     try:

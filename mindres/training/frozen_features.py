@@ -1,6 +1,6 @@
 """Features of a frozen backbone, computed once and kept in the user's cache.
 
-Forty epochs of a classifier then cost one pass of inference.
+Many epochs of a classifier then cost one pass of inference.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mindres.evaluation.inference import inference, logits
 
 
 class Body(nn.Cell):
-    """The frozen part of a network: the backbone, and the neck where it has no parameters."""
+    """The frozen part of a network: the backbone, and the neck if it has no parameters."""
 
     def __init__(self, net):
         super().__init__(auto_prefix=False)
@@ -32,7 +32,7 @@ class Body(nn.Cell):
 
 
 class Tail(nn.Cell):
-    """What follows `Body`: features to logits."""
+    """The part after `Body`, from features to logits."""
 
     def __init__(self, net):
         super().__init__(auto_prefix=False)
@@ -46,9 +46,7 @@ class Tail(nn.Cell):
 def feature_batches(net, data, shuffle: bool, balanced: bool = False, amp_level="O0"):
     """A MindSpore dataset of (feature, label) batches of an `ImageDataset`, not augmented.
 
-    The features lie in the user's cache under a key of the body's weights, the data's files, its
-    transforms, and the level of mixed precision. With `balanced` they are drawn so that each class
-    comes equally often.
+    With `balanced`, all classes are drawn equally often.
     """
     features, labels = features_of(net, data.plain(), amp_level)
     order: dict = {"shuffle": shuffle}
@@ -61,19 +59,23 @@ def feature_batches(net, data, shuffle: bool, balanced: bool = False, amp_level=
 
 
 def warn_of_augmentation(data) -> None:
-    """Say which augmentations `data` asks for in vain: features are those of images as they are."""
+    """Warn of the augmentations of `data` that have no effect on cached features."""
     off = {"auto_augment": "none", "random_erasing": 0, "mixup": 0, "cutmix": 0}
-    asked = [name for name, value in off.items() if getattr(data, name) != value]
-    if asked:
-        have = "has" if len(asked) == 1 else "have"
+    unused = [f"`{name}`" for name, value in off.items() if getattr(data, name) != value]
+    if unused:
+        have = "has" if len(unused) == 1 else "have"
         workers.warn(
-            f"{' and '.join(asked)} {have} no effect: the features of the frozen backbone are "
+            f"{' and '.join(unused)} {have} no effect: the features of the frozen backbone are "
             "computed once, from images that are not augmented"
         )
 
 
 def features_of(net, data, amp_level="O0") -> tuple[np.ndarray, np.ndarray]:
-    """Features, float32 (N, ...), and labels, int32 (N,), of all images; the cache keeps them."""
+    """Features, float32 (N, ...), and labels, int32 (N,), of all images of `data`.
+
+    They are kept in the user's cache under a digest of the body's weights, the data's files and
+    transforms, and the level of mixed precision.
+    """
     body = Body(net)
     precision = "" if amp_level == "O0" else amp_level
     key = hashlib.sha256(data.fingerprint().encode() + precision.encode())
@@ -84,8 +86,7 @@ def features_of(net, data, amp_level="O0") -> tuple[np.ndarray, np.ndarray]:
         with np.load(path) as saved:
             return saved["features"], saved["labels"]
     features, labels = _compute(body, data, amp_level)
-    # In one piece: where the disk is full, a zip file that is written bit by bit complains on its
-    # own too.
+    # Written in one piece: zipfile would print an error of its own if the disk is full.
     archive = io.BytesIO()
     np.savez(archive, features=features, labels=labels)
     with files.atomic_write(path) as part:
@@ -94,7 +95,7 @@ def features_of(net, data, amp_level="O0") -> tuple[np.ndarray, np.ndarray]:
 
 
 def _compute(body, data, amp_level) -> tuple[np.ndarray, np.ndarray]:
-    """The features and labels of all images of `data`, from the network's body."""
+    """The features and labels of all images of `data`."""
     loader = data.run()
     found, labels = [], []
     with inference(body, mode=None, amp_level=amp_level) as body:

@@ -1,4 +1,4 @@
-"""What `mindres.train` returns."""
+"""The history of a run, which `mindres.train` returns."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from mindres.runs.history import EpochRecord
 
 @dataclass
 class History:
-    """A record of each epoch, the best validation metric, and the checkpoint that reached it.
+    """The records of the epochs; a notebook shows them as a table.
 
-    images: on which images it was measured, in words; "" where these are not known.
+    best: the best validation metric.
+    best_ckpt_path: the checkpoint that has it.
+    images: the images that it was measured on, in words, or "".
     """
 
     epochs: list[EpochRecord] = field(default_factory=list)
@@ -32,7 +34,7 @@ class History:
         return f"<table>{''.join(lines)}</table><p>{html.escape(self._summary())}</p>"
 
     def _rows(self) -> list[list[str]]:
-        """The cells of a table: the columns' names, then a row for each epoch."""
+        """The cells of the table: a row of names, then a row for each epoch."""
         lines = [record.columns() for record in self.epochs]
         names = [name for name in (lines[0] if lines else ["epoch"])]
         return [names, *([_cell(line[name]) for name in names] for line in lines)]

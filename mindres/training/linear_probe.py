@@ -1,7 +1,7 @@
-"""A linear probe: the classifier fitted to the features of the network as it is.
+"""A linear probe: a classifier fitted to the features of a network by logistic regression.
 
-Training all of a network from there distorts its features less than from a random classifier
-(arXiv:2202.10054), and the classifier alone is what it has to beat.
+Training the whole network from there distorts its features less than from a random classifier
+(arXiv:2202.10054). The linear probe is also the baseline that training has to beat.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ ITERATIONS = 100
 
 
 def classifier(net):
-    """Weight (classes, features) and bias (classes,) of a network's only layer after its features.
+    """The weight (classes, features) and bias (classes,) of the only layer after the features.
 
-    None where there are several, or there is none.
+    None if the network has no such layer, or several.
     """
     after = [each for each in net.get_parameters() if not each.name.startswith("backbone.")]
     if [each.ndim for each in after] != [2, 1]:
@@ -34,17 +34,24 @@ def classifier(net):
 def fit_linear_probe(
     net, train_data, val_data, select: str, balanced: bool, amp_level: str = "O0"
 ) -> float:
-    """Put the best classifier for the network's features into `net`; returns its `select` metric.
+    """Replace the classifier of `net` by the best logistic regression on its features.
 
-    Multinomial logistic regression on standardised features of the training images, not augmented;
-    the penalty is chosen on the validation images, and the classifier that is there stays where it
-    is as good on these. Of many images 10,000 are taken.
+    The regression is multinomial, on standardised features of at most 10,000 training images
+    without augmentation. The validation images choose its penalty. The present classifier stays if
+    none is better.
 
     Args:
         net: a network whose only layer after the features is its classifier.
         train_data, val_data: each an `ImageDataset`.
         select: a row of `METRICS`.
-        balanced: whether classes of few images count as much as others.
+        balanced: whether all classes have equal weight.
+        amp_level: mixed precision of the features, "O0" to "O3".
+
+    Returns:
+        The metric `select` of the classifier on the validation images.
+
+    Raises:
+        UserError: the network ends with something other than one dense layer.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -52,12 +59,12 @@ def fit_linear_probe(
 
     layer = classifier(net)
     if layer is None:
-        raise UserError("a linear probe takes a network that ends with one dense layer")
+        raise UserError("a linear probe needs a network that ends with one dense layer")
     features, labels = _some(*features_of(net, train_data.plain(), amp_level))
     val_features, val_labels = features_of(net, val_data.plain(), amp_level)
     measure = partial(_metric, select, val_labels, len(layer[1]))
     weight, bias = (each.asnumpy() for each in layer)
-    # Published weights may have a classifier for these very classes, learnt from more images.
+    # The present classifier may be for these very classes, trained on more images.
     best = measure((val_features @ weight.T + bias).argmax(axis=1))
     for strength in STRENGTHS:
         weighting = "balanced" if balanced else None
@@ -85,15 +92,15 @@ def _some(features, labels) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _as_layer(scaler, regression, shape) -> tuple[np.ndarray, np.ndarray]:
-    """The dense layer, float32, that does what scaling and regression do together."""
+    """The weight and bias, float32, of the dense layer equal to scaler and regression."""
     coefficients, intercepts = regression.coef_, regression.intercept_
-    if len(regression.classes_) == 2:  # for which there is one row
+    if len(regression.classes_) == 2:  # scikit-learn has one row for two classes
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
         intercepts = np.concatenate([-intercepts, intercepts]) / 2
     coefficients = coefficients / scaler.scale_
     intercepts = intercepts - coefficients @ scaler.mean_
     weight = np.zeros(shape, np.float32)
-    # A class without training images is never the answer.
+    # A class without training images is never predicted.
     bias = np.full(shape[0], intercepts.min() - 10, np.float32)
     weight[regression.classes_] = coefficients
     bias[regression.classes_] = intercepts

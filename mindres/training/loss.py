@@ -1,4 +1,4 @@
-"""The loss of a training: cross entropy, smoothed, and weighted by class."""
+"""The training loss: cross entropy with label smoothing and class weights."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from mindspore import nn
 
 
 class Loss(nn.Cell):
-    """Mean cross entropy of `net`'s logits.
+    """The mean cross entropy of a network's logits.
 
-    Auxiliary logits, where the network gives them, count `net.aux_weight`.
-    Takes images (N, C, H, W) and labels, int (N,) or probabilities (N, classes).
+    Takes images (N, C, H, W) and labels, int (N,), or probabilities (N, classes). Auxiliary logits
+    of the network have the weight `net.aux_weight`. With `class_weights`, float32 (classes,), the
+    mean is weighted by class.
     """
 
     def __init__(self, net, label_smoothing=0.0, class_weights=None):
@@ -36,7 +37,7 @@ class Loss(nn.Cell):
         losses = self.cross_entropy(logits, label)
         if self.weights is None:
             return losses
-        # PyTorch's `weight` would multiply what smoothing gives to each class, too: the classes of
-        # few images, whose weights are large, would be learnt in all images.
+        # PyTorch's `weight` also weights the share that smoothing gives to each class: all images
+        # would teach the small classes, whose weights are large.
         weights = self.weights[label] if label.ndim == 1 else (self.weights * label).sum(axis=1)
         return (losses * weights).sum() / weights.sum()

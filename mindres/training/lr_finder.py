@@ -1,4 +1,4 @@
-"""The learning-rate range test (arXiv:1506.01186), which also times the steps of a training."""
+"""The learning-rate range test (arXiv:1506.01186), which also times training steps."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ BELOW_LOWEST = 10  # the suggested rate is that of the lowest loss, divided by t
 
 @dataclass
 class RangeTest:
-    """What a range test saw.
+    """The result of a range test.
 
     rates, losses: the learning rate and the training loss of each step.
-    complete: whether the rates rose to the end, or until the loss ran away.
-    first_seconds: the first step, which waits for the compiler.
-    step_seconds: the median of the others, with the preparation of their images.
+    complete: whether the test ran to the highest rate or until the loss diverged.
+    first_seconds: the time of the first step, which waits for the compiler.
+    step_seconds: the median time of the others, including the preparation of their images.
     """
 
     rates: list[float]
@@ -45,7 +45,7 @@ class RangeTest:
     step_seconds: float
 
     def smoothed(self) -> np.ndarray:
-        """The running mean of the losses, with its start at zero corrected."""
+        """The running mean of the losses, corrected for its start at zero."""
         mean = 0.0
         found = []
         for step, loss in enumerate(self.losses, 1):
@@ -55,26 +55,26 @@ class RangeTest:
 
     @property
     def falls(self) -> bool:
-        """Whether the loss fell clearly: otherwise its lowest value is a matter of chance."""
+        """Whether the loss fell clearly; otherwise where it is lowest is a matter of chance."""
         return self.smoothed().min() < CLEARLY * float(np.mean(self.losses[:FIRST]))
 
     @property
     def suggestion(self) -> float:
-        """A tenth of the learning rate with the lowest smoothed loss, to one digit."""
+        """A tenth of the learning rate with the lowest smoothed loss, rounded to one digit."""
         rate = self.rates[int(self.smoothed().argmin())] / BELOW_LOWEST
         digits = -math.floor(math.log10(rate))
         return round(rate, digits)
 
 
 def range_test(net, data, recipe, seconds: float) -> RangeTest:
-    """Train `net` with a learning rate that rises with each step; its weights are put back.
+    """Train `net` with a learning rate that rises with each step, and restore its weights.
 
     Args:
         net: a network of this package.
         data: an `ImageDataset` to train on.
-        recipe: says the optimizer and its options.
-        seconds: where all steps take longer, only `TIMED` of them are taken; fewer where even
-            these take longer.
+        recipe: the recipe with the optimizer and its options.
+        seconds: if all steps would take longer, the test stops after `TIMED` of them, or earlier if
+            even these would.
     """
     before = [(each, each.value().copy()) for each in net.get_parameters()]
     rates = np.geomspace(LOWEST, HIGHEST, STEPS).tolist()
@@ -86,7 +86,7 @@ def range_test(net, data, recipe, seconds: float) -> RangeTest:
     try:
         with in_mode(mindspore.GRAPH_MODE), accelerated(step):
             for images, labels in _repeated(data):
-                with deferred_signals():  # MindSpore leaves files where it is stopped compiling
+                with deferred_signals():  # MindSpore leaves files behind if its compiler is stopped
                     losses.append(loss_of(step(images, labels)))
                 ends.append(time.monotonic())
                 if len(losses) == 1:  # which waited for the compiler
@@ -100,12 +100,12 @@ def range_test(net, data, recipe, seconds: float) -> RangeTest:
         for parameter, value in before:
             parameter.set_data(value)
     finite = [loss if math.isfinite(loss) else 1e9 for loss in losses]
-    between = float(np.median(np.diff(ends)))  # images are prepared meanwhile
+    between = float(np.median(np.diff(ends)))  # includes the preparation of images
     return RangeTest(rates[: len(losses)], finite, complete, ends[0] - started, between)
 
 
 def _repeated(data):
-    """Batches of (images, labels) without an end."""
+    """Batches of (images, labels), repeated for ever."""
     while True:
         for images, labels in batches(data).create_tuple_iterator(num_epochs=1):
             yield images, mindspore.Tensor(labels)

@@ -6,7 +6,7 @@ import copy
 
 
 def averaged_copy(net):
-    """A copy of `net` to hold a moving average; its parameters' names begin with "ema."."""
+    """A copy of `net` for its moving average; the names of its parameters begin with "ema."."""
     average = copy.deepcopy(net)
     average.parameter_prefix = "ema."
     for parameter in average.get_parameters():

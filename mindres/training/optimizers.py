@@ -12,12 +12,12 @@ from mindres.errors import UserError
 
 @dataclass(frozen=True)
 class Optimizer:
-    """A row: what the optimizer is, what makes it, and with which arguments.
+    """A row: the description of an optimizer, its class, and its arguments.
 
-    make: dotted name of a class, or function, that is called with groups of parameters, the
-        learning rate of every step, and `weight_decay`.
-    takes: the fields of the recipe that are handed on under their own names.
-    defaults: further arguments and their values.
+    make: dotted name of a class or function that is called with groups of parameters, the learning
+        rate of every step, and `weight_decay`.
+    takes: the fields of the recipe that are passed under their own names.
+    defaults: further arguments by name.
     """
 
     description: str
@@ -36,9 +36,13 @@ OPTIMIZERS = {
 
 
 def make_optimizer(net, recipe, rates):
-    """The optimizer of `recipe` over the trainable parameters of `net`.
+    """The optimizer of `recipe` for the trainable parameters of `net`.
 
-    They are grouped by weight decay and learning rate. `rates` has the learning rate of every step.
+    Args:
+        rates: the learning rate of every step, before `layer_decay`.
+
+    Raises:
+        UserError: `net` has no trainable parameters.
     """
     groups = _groups(net, recipe, rates)
     if not groups:
@@ -48,8 +52,7 @@ def make_optimizer(net, recipe, rates):
         rates = groups[0]["lr"]
         decay = groups[0]["weight_decay"]
     else:
-        # MindSpore wants the groups' order to be the network's, so that the gradients find their
-        # parameters.
+        # Gradients come in the network's order, which MindSpore has to be told beside the groups.
         parameters = [*groups, {"order_params": net.trainable_params()}]
         decay = 0.0
     row = OPTIMIZERS[recipe.optimizer]
@@ -60,7 +63,7 @@ def make_optimizer(net, recipe, rates):
 
 
 def _groups(net, recipe, rates) -> list[dict]:
-    """The trainable parameters by learning rate and by whether weight decay is for them."""
+    """The trainable parameters, grouped by learning rate and weight decay."""
     depth = stage_depths(net)
     members: dict[tuple[float, bool], list] = {}
     for parameter in net.trainable_params():
@@ -78,9 +81,9 @@ def _groups(net, recipe, rates) -> list[dict]:
 
 
 def stage_depths(net):
-    """A function from a parameter's name to its distance from the classifier, in stages.
+    """A function from a parameter's name to its distance from the classifier in stages.
 
-    It is 0 for head and neck.
+    The distance of head and neck is 0.
     """
     stages = list(dict.fromkeys(stage_of(p.name) for p in net.get_parameters()))
     order = {stage: len(stages) - 1 - i for i, stage in enumerate(stages)}
@@ -88,6 +91,6 @@ def stage_depths(net):
 
 
 def stage_of(name: str) -> str:
-    """The stage of a parameter: "layer1" of `backbone.layer1.0.conv1...`; "head" of neck, too."""
+    """The stage of a parameter, such as "layer1"; "head" for the neck and the head."""
     part, _, rest = name.partition(".")
     return rest.partition(".")[0] if part == "backbone" else "head"

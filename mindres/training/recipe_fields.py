@@ -1,4 +1,4 @@
-"""The fields of a recipe: each has its help and the values that it takes in its metadata."""
+"""The fields of a recipe: dataclass fields with help and range in their metadata."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers from `least` to `most`; an end that is open does not belong to them."""
+    """The numbers from `least` to `most`; open ends are excluded."""
 
     least: float = 0
     most: float = math.inf
@@ -43,28 +43,28 @@ FACTOR = Range(0, 1, open_least=True, open_most=False)
 
 
 def number(default: float, help: str, within: Range) -> Any:
-    """A field for a number that lies `within` a range; it is whole where the default is."""
+    """A field for a number `within` a range; it is an integer if the default is."""
     return dataclasses.field(default=default, metadata={"help": help, "within": within})
 
 
 def switch(default: bool, help: str) -> Any:
-    """A field that is on or off."""
+    """A field for a boolean."""
     return dataclasses.field(default=default, metadata={"help": help})
 
 
 def row_of(index: Collection[str], default: str, help: str) -> Any:
-    """A field for the name of a row of `index`; its help lists the rows that are there."""
+    """A field for the name of a row of `index`; its help lists the rows."""
     return dataclasses.field(default=default, metadata={"help": help, "index": index})
 
 
 def shares(default: tuple[float, ...], help: str) -> Any:
-    """A field for several shares, each in (0, 1); it has no flag."""
+    """A field for several fractions, each in [0, 1); it has no flag."""
     return dataclasses.field(default=default, metadata={"help": help, "each": SHARE, "flag": False})
 
 
 @dataclass(frozen=True)
 class Option:
-    """One field of a recipe, as a command line needs it."""
+    """A field of a recipe, for the command line."""
 
     name: str
     kind: type
@@ -74,7 +74,7 @@ class Option:
 
 
 def options(recipe_class: type) -> list[Option]:
-    """The fields of `recipe_class` in their order; those without help are no options."""
+    """The fields of `recipe_class` that have help, in their order."""
     return [
         Option(
             field.name,
@@ -95,7 +95,7 @@ def _help(metadata) -> str:
 
 
 def check(recipe) -> None:
-    """Raise `UserError` for the first field of `recipe` that does not take its value."""
+    """Raise `UserError` for the first field of `recipe` whose value is out of range."""
     for field in dataclasses.fields(recipe):
         if "help" in field.metadata:
             _check_field(field, getattr(recipe, field.name))

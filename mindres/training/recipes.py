@@ -1,7 +1,7 @@
-"""Recipes: how a network is trained, every number of a run in one place.
+"""Recipes: the hyperparameters of a training run.
 
-A new recipe is a row of `RECIPES`. A new field is a line of `Recipe`, with its help and the values
-that it takes; the flag, the check and the note in `config.json` follow from the line.
+A new recipe is a row of `RECIPES`. A new field is a line of `Recipe` with its help and its range;
+the flag, the check and the entry in `config.json` follow from the line.
 """
 
 from __future__ import annotations
@@ -31,49 +31,51 @@ from mindres.training.schedules import SCHEDULES
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained; `mindres.train` takes each field as an override of its recipe's."""
+    """The hyperparameters of a run; `mindres.train` takes each field as an override."""
 
     description: str = ""
     epochs: int = number(40, "passes over the training images", AT_LEAST_1)
-    batch_size: int = number(32, "images in a step", AT_LEAST_1)
-    optimizer: str = row_of(OPTIMIZERS, "momentum", "what makes a step of a gradient")
+    batch_size: int = number(32, "images per batch", AT_LEAST_1)
+    optimizer: str = row_of(OPTIMIZERS, "momentum", "the optimizer")
     schedule: str = row_of(SCHEDULES, "cosine", "how the learning rate changes")
     lr: float = number(0.001, "highest learning rate", ABOVE_0)
-    min_lr: float = number(0.00001, "last learning rate of cosine and onecycle", AT_LEAST_0)
-    warmup: float = number(0.0, "share of the steps in which onecycle rises", SHARE)
+    min_lr: float = number(0.00001, "final learning rate of cosine and onecycle", AT_LEAST_0)
+    warmup: float = number(0.0, "fraction of the steps in which onecycle rises", SHARE)
     stages: tuple[float, ...] = shares(
-        (), "shares of the epochs after which the learning rate of staged falls to a tenth"
+        (), "fractions of the epochs after which the learning rate of staged falls to a tenth"
     )
     momentum: float = number(0.9, "momentum of the optimizer momentum", SHARE)
-    nesterov: bool = switch(False, "Nesterov's momentum, with the optimizer momentum")
+    nesterov: bool = switch(False, "Nesterov momentum, with the optimizer momentum")
     weight_decay: float = number(
         0.0, "L2 penalty of momentum and adam; decoupled weight decay of adamw", AT_LEAST_0
     )
-    decay_all: bool = switch(True, "weight decay on normalisation and biases too")
+    decay_all: bool = switch(True, "also decay the parameters of normalisation, and biases")
     # arXiv:1512.00567, section 7
     label_smoothing: float = number(0.0, "share of the target spread over all classes", SHARE)
     ema: float = number(
         0.0,
-        "decay per step of the moving average of weights that is evaluated and kept; 0 is off",
+        "decay per step of the moving average of weights that is validated and kept; 0 for none",
         SHARE,
     )
-    clip_norm: float = number(0.0, "largest norm of a step's gradient; 0 leaves it", AT_LEAST_0)
+    clip_norm: float = number(0.0, "largest norm of the gradient; 0 for no limit", AT_LEAST_0)
     accumulate: int = number(1, "batches whose gradients make one step", AT_LEAST_1)
     patience: int = number(
-        0, "stop after so many epochs without a better validation metric; 0 never", AT_LEAST_0
+        0,
+        "stop after this many epochs without a better validation metric; 0 for never",
+        AT_LEAST_0,
     )
     layer_decay: float = number(
-        1.0, "factor on the learning rate from each stage to the one before it", FACTOR
+        1.0, "factor on the learning rate from each stage to the stage before it", FACTOR
     )
     tta: bool = switch(False, "validate on images and their mirror images")
-    # Whoever builds the data sets reads these two.
+    # These two are for whoever builds the data sets.
     augment: bool = switch(True, "augment training images")
     standardize: bool = switch(
-        True, "bring images to mean 0 and variance 1, or leave them in [0, 1]"
+        True, "standardise images to mean 0 and variance 1, or leave them in [0, 1]"
     )
 
     def values(self) -> dict:
-        """Every field by name, but for the description."""
+        """Every field by name, except the description."""
         return {option.name: getattr(self, option.name) for option in recipe_options()}
 
 
@@ -99,7 +101,7 @@ RECIPES = {
         weight_decay=0.0005,
     ),
     "sgd_mnist": Recipe(
-        "plain gradient descent on images as they are (the ConvNet text)",
+        "SGD on images without augmentation or standardisation (the ConvNet text)",
         epochs=10,
         batch_size=128,
         schedule="constant",
@@ -125,15 +127,15 @@ RECIPES = {
 
 
 def recipe_options() -> list[Option]:
-    """The fields of a recipe that can be set, with name, type, default and help."""
+    """The fields of a recipe that can be overridden, with name, type, default and help."""
     return recipe_fields.options(Recipe)
 
 
 def make_recipe(name: str = "tutorial", **overrides) -> Recipe:
-    """The recipe called `name` with every override that is not None in place.
+    """The recipe `name` with the overrides that are not None.
 
     Raises:
-        UserError: the recipe or a field is unknown, or a value out of its range.
+        UserError: the recipe or a field is unknown, or a value is out of range.
     """
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
@@ -146,17 +148,17 @@ def make_recipe(name: str = "tutorial", **overrides) -> Recipe:
     recipe_fields.check(recipe)
     if "min_lr" in SCHEDULES[recipe.schedule].takes and not recipe.lr > recipe.min_lr:
         raise UserError(
-            f"the learning rate falls from lr to min_lr, so lr {recipe.lr} must be a number above "
-            f"min_lr {recipe.min_lr}"
+            f"the learning rate falls from `lr` to `min_lr`, so `lr={recipe.lr}` must be above "
+            f"`min_lr={recipe.min_lr}`"
         )
     return recipe
 
 
 def unused_options(name: str, overrides: Mapping[str, Any]) -> list[str]:
-    """A sentence for each override that only other optimizers or schedules than the recipe's use.
+    """A sentence for each override that the recipe's optimizer or schedule does not use.
 
-    An override that is None is not given, and one that is the recipe `name`'s own value changes
-    nothing: a run that is resumed hands on all of them.
+    Overrides that are None or equal to the recipe's own value do not count: a resumed run passes
+    all of them.
     """
     own = RECIPES[name]
     recipe = make_recipe(name, **overrides)
@@ -173,6 +175,7 @@ def unused_options(name: str, overrides: Mapping[str, Any]) -> list[str]:
             takers = [name for name, row in index.items() if field in row.takes]
             if takers and chosen not in takers:
                 others = " or ".join(takers)
-                told = f"{field} has no effect with the {kind} {chosen}, only with {others}"
-                sentences.append(told)
+                sentences.append(
+                    f"`{field}` has no effect with the {kind} {chosen}, only with {others}"
+                )
     return sentences

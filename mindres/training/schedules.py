@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A row: what the schedule does, its learning rates, and which fields of a recipe it uses.
+    """A row: the description of a schedule, its learning rates, and the fields that it uses.
 
     rates: a function of the recipe and of the number of optimizer steps in an epoch.
-    takes: the fields that it uses besides `lr`; with `min_lr` the learning rate falls to that.
+    takes: the fields of the recipe that it uses beside `lr`; with `min_lr` the rate falls to that.
     """
 
     description: str
@@ -31,8 +31,7 @@ def learning_rates(recipe: Recipe, batches_per_epoch: int) -> list[float]:
 
 
 def _cosine(recipe, steps):
-    # What mindspore.nn.cosine_decay_lr gives; written out, so that `--help` need not import
-    # MindSpore.
+    # The same as mindspore.nn.cosine_decay_lr, which `--help` would have to import MindSpore for.
     return [
         recipe.min_lr
         + (recipe.lr - recipe.min_lr) * (1 + math.cos(math.pi * epoch / recipe.epochs)) / 2
@@ -73,10 +72,10 @@ SCHEDULES = {
         ("min_lr",),
     ),
     "onecycle": Schedule(
-        "step by step: up along a line for warmup of the steps, then down along half a cosine",
+        "a linear rise over the fraction warmup of the steps, then half a cosine, step by step",
         _onecycle,
         ("min_lr", "warmup"),
     ),
-    "staged": Schedule("lr, a tenth of it after each of the stages", _staged, ("stages",)),
-    "constant": Schedule("lr throughout", _constant),
+    "staged": Schedule("lr, divided by ten after each of the stages", _staged, ("stages",)),
+    "constant": Schedule("always lr", _constant),
 }

@@ -1,4 +1,4 @@
-"""One training step as MindSpore cells: gradients, optimizer, moving average; validation."""
+"""The MindSpore cells of a training step and of validation."""
 
 from __future__ import annotations
 
@@ -37,16 +37,17 @@ def _(total):
 
 
 class Update(nn.Cell):
-    """Takes the optimizer's place: clips and accumulates gradients, steps, averages the weights.
+    """An optimizer that also clips and accumulates gradients and averages the weights.
 
     Args:
         optimizer: a MindSpore optimizer.
-        clip_norm: largest norm of the gradient of all weights together; 0 leaves it.
-        accumulate: calls whose mean gradient makes one step.
+        clip_norm: largest norm of the gradient of all weights together; 0 for no limit.
+        accumulate: number of calls whose mean gradient makes one step.
         average: the network that holds the moving average, or None.
         averaged: the network that is averaged.
-        decay: of the moving average, per step. The first steps decay less, as timm's `ModelEmaV3`
-            warms up: the average would otherwise be the initial weights for long.
+        decay: decay of the moving average per step. The first steps have a lower decay, as in the
+            warm-up of timm's `ModelEmaV3`: the average would otherwise stay near the initial
+            weights for long.
     """
 
     def __init__(
@@ -96,13 +97,13 @@ class Update(nn.Cell):
 
 
 class MeanLoss(nn.Cell):
-    """A training step that gives the mean loss of the epoch so far.
+    """A training step that returns the mean loss of the epoch so far.
 
-    Where data sinks, only the answer of the epoch's last step is seen.
+    With data sinking, callbacks see the output of an epoch's last step only.
 
     Args:
         step: a training step that returns the loss, or a tuple that begins with it.
-        steps: how many there are in an epoch.
+        steps: the number of steps in an epoch.
     """
 
     def __init__(self, step, steps):
@@ -127,7 +128,7 @@ class MeanLoss(nn.Cell):
 
 
 class Validation(nn.Cell):
-    """(0, logits, labels) for `Model.eval`; with `tta` means over an image and its mirror image."""
+    """Returns (0, logits, labels) for `Model.eval`; `tta` averages logits over mirror images."""
 
     def __init__(self, net, tta=False):
         super().__init__(auto_prefix=False)
@@ -150,14 +151,18 @@ def training_step(
     averaged=None,
     class_weights=None,
 ):
-    """The cell that takes (images, labels), updates `net` and returns the loss.
+    """A cell that takes (images, labels), updates `net` and returns the loss.
 
-    `average` is the network that holds the moving average of `averaged`; of `net` where that is
-    None. `class_weights`, float32 (classes,), multiply the loss of each class's images.
-
-    With `mixed_precision` the loss is scaled so that half-precision gradients keep their small
-    values, and a step whose gradients overflow is left out; the cell then returns (loss,
-    overflowed, scale).
+    Args:
+        net: takes images (N, C, H, W), or features if it is the last part of a network.
+        optimizer: a MindSpore optimizer of the network's parameters.
+        recipe: its `label_smoothing`, `clip_norm`, `accumulate` and `ema` are used.
+        average: the network that holds the moving average of `averaged`, or None.
+        mixed_precision: scale the loss, so that half-precision gradients keep their small values,
+            and skip steps whose gradients overflow; the cell then returns (loss, overflowed,
+            scale).
+        averaged: the network that is averaged; None for `net`.
+        class_weights: float32 (classes,), factors of the loss of each class's images, or None.
     """
     loss = Loss(net, recipe.label_smoothing, class_weights)
     update = optimizer

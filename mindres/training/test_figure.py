@@ -1,4 +1,4 @@
-"""The one figure at the end of a training: the best weights on images that chose nothing."""
+"""Measures the best weights of a run on its test images."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from mindres.training.history import History
 
 
 def best_on_test(net, history: History, test_data: ImageDataset | None, tta: bool = False) -> str:
-    """Put the best weights of a training into `net`, measure them, and say how good they are.
+    """Load the best weights of a run into `net` and measure them.
 
     Args:
-        net: the network that was trained; it has the weights of the last epoch.
+        net: the trained network, which has the weights of the last epoch.
         history: what `mindres.train` returned.
-        test_data: images that neither trained the network nor chose its weights; None for none.
-        tta: as in the training.
+        test_data: images that neither trained the network nor chose its weights, or None.
+        tta: average over mirror images, as in the run.
+
+    Returns:
+        A sentence with the accuracy and its 95% interval; "" in workers other than the first.
     """
     if test_data is None:
         return (
-            "No test images: the figures above are on the images that chose the weights, and so "
-            "somewhat too good"
+            "No test images: the figures above are of the images that chose the best weights, and "
+            "therefore somewhat too good"
         )
     if workers.rank():
         return ""  # the first of several workers measures

@@ -1,4 +1,4 @@
-"""Trains a network: any recipe, resumable at any step, with a record of what was done."""
+"""`mindres.train`: trains a network by a recipe; runs are recorded and can be resumed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mindres.native.accelerate import accelerated
 from mindres.native.precision import element_type
 from mindres.runs.folder import RunFolder
 from mindres.training import balance as balancing
-from mindres.training.arguments import MODES, settle
+from mindres.training.arguments import MODES, resolve
 from mindres.training.assembly import assemble
 from mindres.training.epochs import run_epochs
 from mindres.training.freeze import freeze_stages, frozen_stages, undone_on_error
@@ -48,44 +48,43 @@ def train(
 ) -> History:
     """Train `net` and keep the weights with the best validation metric in `ckpt_dir/best.ckpt`.
 
-    One line is printed for each epoch. `ckpt_dir` also gets `last.ckpt`, from which a run goes on,
-    `history.csv` and `config.json`. A run that fails in its first epoch leaves the folder as it
-    was. Ctrl-C and SIGTERM end the step, save, and raise KeyboardInterrupt.
+    A line is printed for each epoch. `ckpt_dir` also gets `last.ckpt` to resume from, `history.csv`
+    and `config.json`. A run that fails in its first epoch leaves the folder as it was. On Ctrl-C or
+    SIGTERM the run finishes the step, saves and raises KeyboardInterrupt.
 
     Args:
         net: a network of this package; its weights change in place.
         train_data, val_data: an `ImageDataset` of `mindres.data`, or a MindSpore dataset of (image,
             label) batches.
         recipe: a name of `recipes.RECIPES`.
-        freeze: "none"; "backbone" to train the classifier alone; or the last stage that stays as it
-            is, "conv1" to "layer4", normalisation statistics included.
-        amp_level: mixed precision. On CPU "O0" is float32, and "O2" bfloat16 with float32 weights;
-            "auto" is O0. Elsewhere "O0" to "O3" of `mindspore.amp`; "auto" is O2. A run that goes
-            on with "auto" stays as it was.
+        freeze: "none"; "backbone" to train the classifier only; or the last frozen stage, "conv1"
+            to "layer4". Frozen stages keep their normalisation statistics.
+        amp_level: mixed precision. On CPU "O0" is float32, and "O2" is bfloat16 with float32
+            weights; "auto" is O0. Elsewhere "O0" to "O3" of `mindspore.amp`; "auto" is O2. With
+            "auto" a resumed run keeps its level.
         mode: "graph", or "pynative" to step through the network with a debugger.
-        ckpt_dir: folder of the checkpoints; None keeps none. One run at a time trains in it.
-        keep_best: how many checkpoints to keep by the metric; those after the first are called
+        ckpt_dir: folder of the checkpoints; None keeps none. Only one run at a time can use it.
+        keep_best: number of checkpoints to keep, by the metric; those after the first are called
             `best-epoch-N.ckpt`.
         overwrite: let this run replace a better best.ckpt of an earlier one, see `ValAccMonitor`.
-        resume: go on from `ckpt_dir/last.ckpt` if it is there. On CPU the losses are those of a run
-            that was never interrupted, for networks without dropout.
-        max_steps: stop after this many steps, wherever they end.
+        resume: continue from `ckpt_dir/last.ckpt` if it exists. On CPU, networks without dropout
+            then have the losses of a run that was never interrupted.
+        max_steps: stop after this many steps; the epoch is still validated.
         tensorboard: folder for TensorBoard's curves and predictions, or None.
         cache_features: with a frozen backbone, compute the features of each `ImageDataset` once and
             keep them on disk; images are then neither augmented nor, in validation, mirrored.
-        dataset_sink_mode: keep the steps of an epoch on the device, without a return to Python;
-            None does so on GPU and Ascend, unless `max_steps` is given. Ctrl-C then ends the epoch,
-            and not the step.
-        config: noted in `config.json` with the recipe.
-        select: the metric, of `evaluation.metrics.METRICS`, by which the best weights are kept, and
-            by whose rise `patience` waits: "accuracy", "balanced_accuracy" or "macro_f1".
-        balance: makes classes of few images count as much as others: "sample" draws each class
-            equally often, "weight" multiplies their losses; "auto" does so where the largest class
-            has three times the images of the smallest.
-        max_seconds: stop after this long, wherever it ends; the epoch is still validated.
-        linear_probe: fit the classifier to the features of the weights to begin with, by logistic
-            regression; where no epoch is better, these weights are kept. A run that goes on has
-            done so.
+        dataset_sink_mode: run the steps of an epoch on the device without returning to Python;
+            None does so on GPU and Ascend, unless `max_steps` is given. On Ctrl-C the run then
+            finishes the epoch instead of the step.
+        config: recorded in `config.json` with the recipe.
+        select: the validation metric that chooses the best weights, and that `patience` watches:
+            "accuracy", "balanced_accuracy" or "macro_f1", see `evaluation.metrics.METRICS`.
+        balance: how to give classes of unequal size equal weight: "none"; "sample" draws all
+            classes equally often; "weight" weights the loss; "auto" is "sample" if the largest
+            class has at least three times the images of the smallest, else "none".
+        max_seconds: stop after this many seconds; the epoch is still validated.
+        linear_probe: first fit the classifier to the network's features by logistic regression; if
+            no epoch is better, these weights are kept. Without effect on a resumed run.
         overrides: fields of `recipes.Recipe` by name, such as epochs=5 or lr=0.1; None leaves the
             recipe's value.
 
@@ -95,9 +94,9 @@ def train(
     """
     balanced = balance
     if balance == "auto":
-        balanced = balancing.settled(balance, balancing.class_counts(train_data))
+        balanced = balancing.resolved(balance, balancing.class_counts(train_data))
     balancing.check(balanced, train_data, getattr(train_data, "num_shards", None))
-    args = settle(
+    args = resolve(
         recipe,
         overrides,
         freeze=freeze,
@@ -146,7 +145,11 @@ def train(
 
 
 def set_seed(seed: int) -> None:
-    """Make weights, data order and augmentation of what is built afterwards follow from `seed`."""
+    """Set the seed of weights, data order and augmentation of what is built afterwards.
+
+    Raises:
+        UserError: `seed` is not in [0, 2**32).
+    """
     if not 0 <= seed < 2**32:
         raise UserError(f"the seed must be in [0, 4294967296), not {seed}")
     mindspore.set_seed(seed)

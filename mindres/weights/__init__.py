@@ -1,8 +1,8 @@
-"""Weight files: who publishes them, where they lie, their formats, and what is noted in them.
+"""Weight files: their publishers, their cache, their formats and their metadata.
 
-A new publisher is a row in `publishers.py`, a new format a file in `formats/`, a new note a field
-in `metadata.py`. How each publisher names the parameters of a network stands in the network's file
-in `mindres/models`; `naming.py` applies it.
+A new publisher is a row in `publishers.py`, a new format a file in `formats/`, a new entry of the
+metadata a field in `metadata.py`. The parameter names of each publisher are in the family's file in
+`mindres/models`; `naming.py` translates them.
 """
 
 from mindres.lazy import lazy_names

@@ -1,4 +1,4 @@
-"""Weight files on disk: the user's own, and downloaded ones in the user's cache."""
+"""Local weight files: the user's own, and downloaded ones in the cache."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from mindres.weights.publishers import Source
 
 
 def local_file(source, others: str = "") -> tuple[Path, str]:
-    """The file that a path or an http(s) address names, downloaded if need be.
+    """The file that a path or a URL names, which is downloaded if necessary.
 
     Args:
-        source: the path or the address.
-        others: what else could have been named, for the message of the error.
+        source: the path or the URL.
+        others: other possible sources, for the error message.
 
     Returns:
-        Its path, and its name for messages, which shows no password.
+        Its path, and its name for messages, without passwords.
 
     Raises:
         UserError: there is no such file, or it cannot be downloaded.
@@ -31,27 +31,25 @@ def local_file(source, others: str = "") -> tuple[Path, str]:
         return path, addresses.without_credentials(text)
     path = Path(os.path.expanduser(text))
     if not path.is_file():
-        raise UserError(
-            f"there is no weight file {path}: name a file or an http(s) address{others}"
-        )
+        raise UserError(f"there is no weight file {path}: name a file or an http(s) URL{others}")
     return path, str(path)
 
 
 def download_weights(source: Source, mirror: bool = True) -> Path:
-    """The cached copy of `source`, downloaded and verified if there is none yet.
+    """The cached copy of `source`, which is downloaded and verified if there is none yet.
 
     Args:
-        source: what to download.
-        mirror: whether a server that stands in for the publishers may have it.
+        source: the published weights.
+        mirror: whether to use the user's mirror of the publishers.
 
     Raises:
-        UserError: the file cannot be had, or is not the published one.
+        UserError: the file cannot be downloaded, or is not the published one.
     """
     key = hashlib.sha256(source.url.encode()).hexdigest()[:8]
     path = files.cache_dir() / "weights" / f"{key}-{source.name}"
     if not path.exists():
         download.download(
-            addresses.mirrored(source.url) if mirror else source.url,
+            addresses.mirror_url(source.url) if mirror else source.url,
             path,
             sha256=source.sha256,
             hub=source.hub and not addresses.mirror(),  # a mirror of plain files states no digests

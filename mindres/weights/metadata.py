@@ -1,7 +1,7 @@
-"""What a checkpoint notes beside its weights: one dataclass, checked, written as JSON and read.
+"""The metadata of a checkpoint: a dataclass that is checked, written as JSON and read again.
 
-To note one thing more, add a field: what a sound value is, a check, and whether the network cannot
-be used without it.
+A new entry is a field with a description of its values, a check, and whether the network cannot be
+used without it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _confidence(value) -> bool:
     )
 
 
-# What is checked of `net.architecture`, the options of `create_model` with the name as `arch`.
+# The checks of `net.architecture`, the options of `create_model` with the name as `arch`.
 ARCHITECTURE = {
     "arch": _text,
     "num_classes": _positive,
@@ -68,87 +68,87 @@ def _architecture(value) -> bool:
     )
 
 
-def noted(about: str, sound: Callable, use: bool = False) -> Any:
-    """A field that is None where nothing was noted.
+def entry(about: str, sound: Callable, use: bool = False) -> Any:
+    """A field that is None if nothing was recorded.
 
     Args:
-        about: what a sound value is, for messages.
-        sound: whether a value that was noted may be used as it is.
-        use: whether the network cannot be used without it; an exported file carries it then.
+        about: a description of valid values, for messages.
+        sound: a function that says whether a value is valid.
+        use: whether the network cannot be used without it; exported files then have it, too.
     """
     return field(default=None, metadata={"about": about, "sound": sound, "use": use})
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Metadata(Mapping):
-    """What a checkpoint notes, as far as it is known; a read-only mapping of what was noted, too.
+    """The metadata of a checkpoint; also a read-only mapping of the entries that it has.
 
-    `metadata.mean` is None where no mean was noted; `metadata["mean"]` then raises KeyError.
-    `other` holds what mindres knows nothing of, by the names that it was noted under.
+    If there is no mean, `metadata.mean` is None and `metadata["mean"]` raises KeyError. `other` has
+    entries that mindres does not know, by name.
 
     Raises:
-        ValueError: a value is not what it must be.
+        ValueError: a value is not valid.
     """
 
-    architecture: dict | None = noted("a network with its options", _architecture, use=True)
-    classes: list[str] | None = noted("a list of names", _each(_text), use=True)
-    mean: list[float] | None = noted(
+    architecture: dict | None = entry("a network with its options", _architecture, use=True)
+    classes: list[str] | None = entry("a list of names", _each(_text), use=True)
+    mean: list[float] | None = entry(
         "a number from -100 to 100 for each channel", _each(lambda x: _number(x, -100, 100)), True
     )
-    std: list[float] | None = noted(
+    std: list[float] | None = entry(
         "a number from 1e-6 to 1e6 for each channel", _each(lambda x: _number(x, 1e-6, 1e6)), True
     )
-    input_size: list[int] | None = noted(
+    input_size: list[int] | None = entry(
         f"a height and a width of 1 to {LARGEST_SIDE} pixels", _size, use=True
     )
-    crop_fraction: float | None = noted(
+    crop_fraction: float | None = entry(
         "the part of an image's shorter side that is kept, from 0.01 to 1",
         lambda x: _number(x, 0.01, 1),
         use=True,
     )
-    fit: str | None = noted(
-        "crop or stretch, where an image's sides have another ratio",
+    fit: str | None = entry(
+        "crop or stretch, for images of another aspect ratio",
         _one_of("crop", "stretch"),
         True,
     )
-    dataset: str | None = noted("the name of a dataset", _text, use=True)
-    split_rule: str | None = noted("how validation images are held out", _text)
-    held_out: dict | None = noted(
+    dataset: str | None = entry("the name of a dataset", _text, use=True)
+    split_rule: str | None = entry("how validation images are held out", _text)
+    held_out: dict | None = entry(
         "the parts of the training images held out, by name", lambda value: isinstance(value, dict)
     )
-    skip_broken: bool | None = noted("true or false", lambda value: isinstance(value, bool))
-    confidence: dict | None = noted(
+    skip_broken: bool | None = entry("true or false", lambda value: isinstance(value, bool))
+    confidence: dict | None = entry(
         "a temperature and thresholds of probability", _confidence, use=True
     )
-    epoch: int | None = noted("a number", _number)
-    metric_name: str | None = noted("a name", _text)
-    metric: float | None = noted("a number", lambda value: isinstance(value, (int, float)))
-    run: str | None = noted("the name of a run", _text)
-    tta: bool | None = noted("true or false", lambda value: isinstance(value, bool))
-    state: dict | None = noted("the state of a run", lambda value: isinstance(value, dict))
+    epoch: int | None = entry("a number", _number)
+    metric_name: str | None = entry("a name", _text)
+    metric: float | None = entry("a number", lambda value: isinstance(value, (int, float)))
+    run: str | None = entry("the name of a run", _text)
+    tta: bool | None = entry("true or false", lambda value: isinstance(value, bool))
+    state: dict | None = entry("the state of a run", lambda value: isinstance(value, dict))
     other: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        for name, row in NOTED.items():
+        for name, row in ENTRIES.items():
             value = getattr(self, name)
             if value is not None and not row["sound"](value):
                 raise ValueError(f"{name} must be {row['about']}, not {str(value)[:80]}")
 
     @classmethod
     def of(cls, mapping: Mapping | None) -> Metadata:
-        """The metadata that a mapping of names to JSON values holds."""
+        """The metadata in a mapping of names to JSON values."""
         if isinstance(mapping, Metadata):
             return mapping
         given = mapping or {}
-        known = {name: given[name] for name in NOTED if name in given}
-        return cls(**known, other={name: given[name] for name in given if name not in NOTED})
+        known = {name: given[name] for name in ENTRIES if name in given}
+        return cls(**known, other={name: given[name] for name in given if name not in ENTRIES})
 
     @classmethod
     def from_json(cls, text: str) -> Metadata:
-        """What `to_json` wrote.
+        """The metadata in the text of `to_json`.
 
         Raises:
-            ValueError: `text` is no JSON object, or a value of it is not what it must be.
+            ValueError: `text` is not a JSON object, or a value is not valid.
         """
         values = json.loads(text)
         if not isinstance(values, dict):
@@ -160,21 +160,21 @@ class Metadata(Mapping):
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by, so that probabilities are as often right as they say."""
+        """The divisor of logits that calibrates probabilities; 1 if none was measured."""
         return self.confidence["temperature"] if self.confidence else 1.0
 
     def for_use(self) -> dict:
-        """What was noted that the network cannot be used without."""
-        return {name: self[name] for name in self if NOTED.get(name, {}).get("use")}
+        """The entries that the network cannot be used without."""
+        return {name: self[name] for name in self if ENTRIES.get(name, {}).get("use")}
 
     def __getitem__(self, name):
-        value = getattr(self, name) if name in NOTED else self.other[name]
-        if value is None and name in NOTED:
+        value = getattr(self, name) if name in ENTRIES else self.other[name]
+        if value is None and name in ENTRIES:
             raise KeyError(name)
         return value
 
     def __iter__(self) -> Iterator[str]:
-        yield from (name for name in NOTED if getattr(self, name) is not None)
+        yield from (name for name in ENTRIES if getattr(self, name) is not None)
         yield from self.other
 
     def __len__(self) -> int:
@@ -184,5 +184,5 @@ class Metadata(Mapping):
         return f"Metadata({dict(self)})"
 
 
-# The fields that a checkpoint's JSON has by name: what each is, and when it is sound.
-NOTED = {each.name: dict(each.metadata) for each in fields(Metadata) if each.metadata}
+# The entries of a checkpoint's JSON by name, with description and check.
+ENTRIES = {each.name: dict(each.metadata) for each in fields(Metadata) if each.metadata}

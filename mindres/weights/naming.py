@@ -1,8 +1,8 @@
-"""Translates parameter names of other publishers into ours, and ours into theirs.
+"""Translates parameter names between mindres and other publishers.
 
-A naming is a list of substitutions that turn our names into another publisher's, applied one after
-the other. To read a file, the naming that recognises most of its names is taken and turned around.
-Each family of networks has its namings in its own file, in `mindres/models`.
+A naming is a list of substitutions that turn our names into a publisher's, one after the other. To
+read a file, the naming that recognises most of its names is inverted. Each family of networks has
+its namings in its own file in `mindres/models`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 
 @dataclass(frozen=True)
 class Naming:
-    """How a publisher names the parameters of a family of networks, and how these pool.
+    """A publisher's parameter names for a family of networks, and the padding of its pooling.
 
     Attributes:
-        rules: patterns of our names, and their replacements, applied one after the other.
+        rules: patterns of our names and their replacements, applied one after the other.
         torch: whether the parameters of batch normalisation have PyTorch's names.
-        pad_mode: how the publisher's networks pool, "same" or "pad".
+        pad_mode: padding of the pooling in the publisher's networks, "same" or "pad".
     """
 
     rules: list[tuple[str, str]]
@@ -36,7 +36,7 @@ class Naming:
     pad_mode: str = "same"
 
     def name(self, ours: str) -> str:
-        """This publisher's name for the parameter that we call `ours`."""
+        """This publisher's name for the parameter with our name `ours`."""
         for pattern, replacement in self.rules:
             ours = re.sub(pattern, replacement, ours)
         stem, _, last = ours.rpartition(".")
@@ -44,7 +44,7 @@ class Naming:
 
 
 def without_prefixes(arrays: dict) -> dict:
-    """`arrays` without what DataParallel, `torch.compile` and trainers put before every name."""
+    """`arrays` without the name prefixes of DataParallel, `torch.compile` and trainers."""
     while prefix := next(
         (prefix for prefix in PREFIXES if arrays and all(n.startswith(prefix) for n in arrays)),
         None,
@@ -57,11 +57,11 @@ def translate(arrays: dict, ours, namings: Iterable[Naming]) -> tuple[dict, Nami
     """`arrays` under our names, and the naming that they had.
 
     Args:
-        arrays: the parameters of a file by name. A name that no naming knows stays as it is.
+        arrays: the parameters of a file by name. Unknown names stay as they are.
         ours: the names of the network's parameters.
-        namings: those that the file may have.
+        namings: the namings that the file may have.
     """
-    # A convolution of the file may have a bias that ours has not.
+    # The file's convolutions may have biases that ours lack.
     ours = {*ours, *(f"{name[:-6]}bias" for name in ours if name.endswith("weight"))}
     tables = [(naming, {naming.name(name): name for name in ours}) for naming in namings]
     naming, table = max(tables, key=lambda pair: sum(name in pair[1] for name in arrays))

@@ -1,8 +1,8 @@
-"""Who publishes weights: where the files are, what verifies them, where accuracies are stated.
+"""The publishers of weights: where their files, digests and accuracies are.
 
 To add a publisher, add its row here, and one value under its name to the row of each network that
-it has weights for: the file's name as the address takes it, the top-1 accuracy, and fields of
-`Source` that differ from the publisher's `facts`.
+it has weights for: the file's name for the URL, the top-1 accuracy, and fields of `Source` that
+differ from the publisher's `facts`.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from mindres.weights.metadata import Metadata
 
 @dataclass(frozen=True)
 class Source:
-    """Weights that somebody publishes, and what one must know to use them.
+    """Published weights, and how images are prepared for them.
 
     Attributes:
-        url: address of the file.
-        sha256: first digits of its digest, where the file's name carries them.
-        num_classes: width of the classifier.
-        mean, std: of the training images, with values in [0, 1], by channel.
+        url: URL of the file.
+        sha256: first digits of its digest, if its name has them.
+        num_classes: number of classes.
+        mean, std: normalisation of images with values in [0, 1], by channel.
         input_size: side in pixels of the images that `top1` was measured with.
-        crop_fraction: how much of an image's shorter side these keep.
-        top1: the published accuracy, a fraction.
-        name: the file's name, unique at its publisher.
-        hub: whether the server states the digest, as Hugging Face's hub does.
+        crop_fraction: fraction of an image's shorter side that these images keep.
+        top1: the published top-1 accuracy, a fraction.
+        name: the name of the file, unique to its publisher.
+        hub: whether the server is Hugging Face's hub, which states the digest.
     """
 
     url: str
@@ -49,7 +49,7 @@ class Source:
             object.__setattr__(self, "sha256", found and found[1])
 
     def metadata(self) -> Metadata:
-        """How images are prepared for these weights, as a checkpoint notes it."""
+        """How images are prepared for these weights, as metadata of a checkpoint."""
         return Metadata(
             mean=list(self.mean),
             std=list(self.std),
@@ -61,14 +61,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Publisher:
-    """Somebody whose weights can be asked for by name.
+    """A row: a publisher of weights.
 
     Args:
         accuracy: where the top-1 accuracies are stated.
-        address: of a file, with `{}` in the place of its name.
+        address: URL of a file, with `{}` in place of its name.
         facts: fields of `Source` that all its weights share.
-        ending: of the file's name in the cache, where the address ends alike for all.
-        takes_pytorch: whether PyTorch must be installed to read the files.
+        ending: extension of the files in the cache, if all URLs end in the same name.
+        takes_pytorch: whether reading the files needs PyTorch.
     """
 
     accuracy: str
@@ -78,7 +78,7 @@ class Publisher:
     takes_pytorch: bool = False
 
     def source(self, file: str, top1: float | None = None, **facts) -> Source:
-        """The weights that this publisher has under the name `file`."""
+        """This publisher's weights with the name `file`."""
         name = "" if self.ending is None else f"{file}{self.ending}"
         return Source(self.address.format(file), top1=top1, name=name, **{**self.facts, **facts})
 
@@ -124,10 +124,10 @@ PUBLISHERS = {
 
 
 def sources(**published: tuple) -> dict[str, Source]:
-    """The weights of a network by publisher, of which `published` has a tuple each.
+    """The weights of a network by publisher.
 
-    A tuple holds the file's name, its top-1 accuracy and, where they differ from the publisher's,
-    fields of `Source` in a dict:
+    Each publisher has a tuple of the file's name, its top-1 accuracy and, if they differ from the
+    publisher's, fields of `Source` in a dict:
 
         sources(
             mindvision=("resnet50_224", 0.766),

@@ -66,12 +66,12 @@ def play(folder, accuracies, *, arch="small", dataset="digits", **options):
 
 
 def kept(folder):
-    """{file: (metric noted, epoch noted)} of the checkpoints in a folder, whose weights are of that epoch."""
+    """{file: (metric recorded, epoch recorded)} of the checkpoints in a folder, whose weights are of that epoch."""
     found = {}
     for path in sorted(folder.iterdir()):
-        arrays, noted = read_checkpoint(path)
-        assert arrays["weight"].tolist() == [noted["epoch"]] * 3
-        found[path.name] = noted["metric"], noted["epoch"]
+        arrays, recorded = read_checkpoint(path)
+        assert arrays["weight"].tolist() == [recorded["epoch"]] * 3
+        found[path.name] = recorded["metric"], recorded["epoch"]
     return found
 
 
@@ -202,9 +202,9 @@ for number, delay in enumerate(delays):
     time.sleep(delay)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    arrays, noted = read_checkpoint(path)
-    assert set(arrays["first"]) == set(arrays["second"]) == {noted["epoch"]}, (arrays, noted)
-    seen.append(noted["epoch"])
+    arrays, recorded = read_checkpoint(path)
+    assert set(arrays["first"]) == set(arrays["second"]) == {recorded["epoch"]}, (arrays, recorded)
+    seen.append(recorded["epoch"])
 print(json.dumps(seen))
 """
 

@@ -181,12 +181,12 @@ def test_no_image_is_judged_by_a_model_that_saw_its_copy(monkeypatch):
     seen = []
     split = StratifiedGroupKFold.split
 
-    def noted(self, *arguments):
+    def recorded(self, *arguments):
         for others, held in split(self, *arguments):
             seen.append({*groups[others]} & {*groups[held]})
             yield others, held
 
-    monkeypatch.setattr(StratifiedGroupKFold, "split", noted)
+    monkeypatch.setattr(StratifiedGroupKFold, "split", recorded)
     labels.out_of_sample(features, given, groups)
     assert seen == [set()] * labels.FOLDS
 
@@ -255,7 +255,7 @@ def test_training_takes_the_table(planted, table, tmp_path, monkeypatch, capsys)
     flags += ["--batch_size", "8", "--max_steps", "2"]
     run_command(["train", str(planted), "--without", str(out / "check.csv"), *flags])
     kept = open_folder(planted, "train", without=out / "check.csv", validation_fraction=0.15)
-    assert f"{len(kept)} images train, " in capsys.readouterr().out
+    assert f"{len(kept)} images to train on, " in capsys.readouterr().out
     with pytest.raises(SystemExit) as left:
         program.main(["train", "digits", "--without", str(out / "check.csv"), *flags])
-    assert left.value.code == 2 and "--without leaves images of your own" in capsys.readouterr().err
+    assert left.value.code == 2 and "--without is for images of your own" in capsys.readouterr().err

@@ -222,9 +222,9 @@ def test_train_trains_on_a_built_in_data_set(run, tmp_path, monkeypatch):
     first, *lines = out.splitlines()
     assert first == "lenet5 on digits, CPU: 1 epoch in batches of 64, tutorial recipe"
     assert [line for line in lines if line.startswith("Epoch: [1 / 1], Train Loss: [")]
-    noted = json.loads((tmp_path / "ckpt" / "config.json").read_text())
-    assert (noted["dataset"], noted["lr"], noted["seed"]) == ("digits", 0.01, 3)
-    assert not {"data", "debug", "run_command"} & noted.keys() and "func" not in str(noted)
+    recorded = json.loads((tmp_path / "ckpt" / "config.json").read_text())
+    assert (recorded["dataset"], recorded["lr"], recorded["seed"]) == ("digits", 0.01, 3)
+    assert not {"data", "debug", "run_command"} & recorded.keys() and "func" not in str(recorded)
     assert (tmp_path / "ckpt" / "best.ckpt").is_file()
 
 
@@ -238,8 +238,8 @@ def test_train_trains_on_a_folder(run, tmp_path, monkeypatch):
     flags = "--arch resnet20 --pretrained false --epochs 1 --batch_size 4 --device_target CPU"
     status, out, err = run("train", "photos", *flags.split())
     assert (status, err) == (0, "") and "Epoch: [1 / 1]" in out
-    noted = json.loads((tmp_path / "ckpt" / "config.json").read_text())
-    assert noted["dataset"] == "folder" and noted["dataset_path"].endswith("photos")
+    recorded = json.loads((tmp_path / "ckpt" / "config.json").read_text())
+    assert recorded["dataset"] == "folder" and recorded["dataset_path"].endswith("photos")
 
 
 def test_train_has_every_flag_of_the_scripts():
@@ -263,7 +263,7 @@ def test_train_has_every_flag_of_the_scripts():
         ("file", "file is neither a folder nor a table"),
         (
             "photos --dataset_path elsewhere",
-            "photos is your own data, so --dataset_path is of no use",
+            "photos is your own data, which needs no --dataset_path",
         ),
         ("digits --epochs 0", "epochs must be at least 1"),
         (
@@ -286,8 +286,8 @@ def test_frozen_random_weights_are_refused_unless_they_are_asked_for(run, tmp_pa
     monkeypatch.chdir(tmp_path)
     flags = "digits --arch convnet --resize 28 --freeze backbone --epochs 1 --device_target CPU"
     line = one_line(run, "train", *flags.split())
-    assert line.startswith("--freeze backbone would keep random weights as they are")
-    assert "--pretrained false if random weights are meant" in line
+    assert line.startswith("--freeze backbone would freeze random weights")
+    assert "--pretrained false to train with frozen random weights" in line
     assert not list(tmp_path.iterdir())
     line = one_line(run, "train", *flags.replace("backbone", "layer9").split())
     assert line.startswith("unknown freeze 'layer9': choose none, backbone, conv1")

@@ -219,7 +219,7 @@ def test_user_arguments_out_of_range(published):
     ]:
         with pytest.raises(UserError, match=part):
             Cifar10(folder, **options)
-    with pytest.raises(UserError, match="batch_size 24 is larger than the 23 training images"):
+    with pytest.raises(UserError, match="`batch_size=24` is larger than the 23 training images"):
         Cifar10(folder, batch_size=24).run()
 
 

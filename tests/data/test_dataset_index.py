@@ -56,7 +56,7 @@ def test_a_new_row_is_in_help_lists_suggestions_and_errors(with_flowers):
     assert far.returncode == 2 and "flowers" in far.stderr
 
 
-def test_a_new_row_is_built_and_noted(monkeypatch, tmp_path):
+def test_a_new_row_is_built_and_recorded(monkeypatch, tmp_path):
     (tmp_path / "fake_flowers.py").write_text(FLOWERS)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(DATASETS, "flowers", "fake_flowers:Flowers")

@@ -31,8 +31,8 @@ def test_a_folder_without_images_is_no_class_and_is_said(tmp_path, capsys):
     said, warned = capsys.readouterr()
     assert not said, "it may be a JSON document"
     assert warned.splitlines() == [
-        f"mindres: warning: {tmp_path / 'empty'} is no class: it holds no images",
-        f"mindres: warning: {tmp_path / 'notes'} is no class: it holds no images",
+        f"mindres: warning: {tmp_path / 'empty'} is not a class: it holds no images",
+        f"mindres: warning: {tmp_path / 'notes'} is not a class: it holds no images",
     ], "once for both splits"
 
 
@@ -46,7 +46,7 @@ def test_a_folder_that_cannot_be_read_is_no_class(tmp_path, monkeypatch):
         return original(path)
 
     monkeypatch.setattr(folder_tree.os, "listdir", closed)
-    with pytest.raises(UserError, match=r"one class folder.*bee is no class: it cannot be read"):
+    with pytest.raises(UserError, match=r"one class folder.*bee is not a class: it cannot be read"):
         ImageFolder(tmp_path, "val", resize=8)
 
 

@@ -67,7 +67,7 @@ def test_images_may_stay_in_the_unit_interval(tmp_path):
     images, _ = lay_out(tmp_path / "mnist", lambda name: False)["test"]
     data = Mnist(tmp_path, split="test", resize=28, standardize=False)
     np.testing.assert_allclose(all_of(data)[0], images[:, None] / 255, atol=1e-6)
-    assert (data.mean, data.std) == ((0.0,), (1.0,)), "which a checkpoint notes"
+    assert (data.mean, data.std) == ((0.0,), (1.0,)), "which a checkpoint records"
 
 
 def test_three_channels_are_one_repeated(tmp_path):

@@ -154,7 +154,7 @@ def test_groups_stay_together(tmp_path):
 @pytest.mark.parametrize(
     "options, told",
     [
-        ({"group": "("}, "is no regular expression"),
+        ({"group": "("}, "is not a regular expression"),
         ({"group": "patient"}, "finds nothing in the images' paths, such as"),
         ({"group": "/"}, "the class 'a' has 4 images in 1 group, and needs one to train on"),
         ({"test_fraction": 0.9}, "leave no images to train on"),
@@ -173,5 +173,5 @@ def test_groups_and_fractions_that_cannot_be(tmp_path, options, told):
 
 
 def test_a_class_of_one_image_cannot_be_held_out_in_order():
-    with pytest.raises(UserError, match=r"0\.5 of these images cannot be held out class by class"):
+    with pytest.raises(UserError, match=r"0\.5 of the images of each class cannot be held out"):
         split_by_order(np.array([0, 0, 0, 1]), 0.5, seed=0)

@@ -112,7 +112,7 @@ BAD = {
 def test_what_is_no_file_of_svhn_is_named(tmp_path, name):
     path = tmp_path / "train_32x32.mat"
     path.write_bytes(BAD[name])
-    with pytest.raises(UserError, match=r"train_32x32\.mat is damaged or no MATLAB 5 file"):
+    with pytest.raises(UserError, match=r"train_32x32\.mat is damaged or not a MATLAB 5 file"):
         Svhn(tmp_path)
 
 

@@ -169,7 +169,7 @@ def test_a_gpu_asked_for_too_late(run_gpu):
         "import mindres; mindres.set_device('CPU'); import mindspore; mindres.set_device('GPU')"
     )
     assert (
-        "MindSpore cannot use GPU: mindspore was imported before a GPU was asked for" in done.stderr
+        "MindSpore cannot use GPU: mindspore was imported before the GPU was chosen" in done.stderr
     )
 
 
@@ -202,7 +202,7 @@ def test_a_machine_that_has_all(machine):
         ),
         (
             {"CUDA_HOME": "/nowhere"},
-            "CUDA_HOME=/nowhere has no bin/nvcc that answers, without which MindSpore takes no GPU "
+            "CUDA_HOME=/nowhere has no working bin/nvcc, without which MindSpore loads no GPU "
             "plug-in: unset CUDA_HOME",
         ),
     ],
@@ -239,7 +239,7 @@ def test_only_a_cuda_home_that_mindspore_takes_is_accepted(
 def test_a_mindspore_without_the_plugin(machine, monkeypatch):
     monkeypatch.setattr(private, "gpu_plugin", lambda: None)
     assert gpu.problems() == [
-        f"MindSpore comes without {private.GPU_PLUGIN}: pip install mindspore==2.10.0"
+        f"MindSpore lacks {private.GPU_PLUGIN}: pip install mindspore==2.10.0"
     ]
 
 
@@ -283,7 +283,7 @@ def test_device_id_counts_the_devices_that_are_there(machine, monkeypatch):
     monkeypatch.setenv("STUB_COUNT", "2")
     for wrong in (-1, 2):
         with pytest.raises(
-            UserError, match=f"there is no GPU {wrong} here: device_id counts from 0 to 1"
+            UserError, match=f"there is no GPU {wrong} here: `device_id` counts from 0 to 1"
         ):
             set_device("GPU", wrong)
 
@@ -390,7 +390,7 @@ def test_no_folder_at_all(machine, monkeypatch):
     monkeypatch.setenv("MINDRES_CACHE", "/dev/null")
     monkeypatch.setattr("tempfile.tempdir", "/proc")
     [problem] = gpu.problems()
-    assert problem.endswith("set MINDRES_CACHE to a folder that can be written and run from")
+    assert problem.endswith("set MINDRES_CACHE to a folder that can be written to and run from")
 
 
 # ---- Ascend, which no test here can run on
@@ -420,7 +420,7 @@ def test_auto_mixed_precision_is_the_devices(monkeypatch, device):
 def test_the_training_script_takes_a_device_id(ascends, run_example):
     done = run_example("finetune_resnet50.py", "--device_target", "Ascend", "--device_id", "4")
     assert (
-        done.stderr == "mindres: error: there is no Ascend 4 here: device_id counts from 0 to 3\n"
+        done.stderr == "mindres: error: there is no Ascend 4 here: --device_id counts from 0 to 3\n"
     )
     assert done.returncode == 2
     done = run_example("finetune_resnet50.py", "--device_id", "-1")
@@ -448,7 +448,9 @@ def test_ascend_is_taken_first_and_by_number(ascends):
     assert set_device("auto") == "Ascend"
     assert set_device("Ascend", 3) == "Ascend"
     assert ascends == [("Ascend", None), ("Ascend", 3)]
-    with pytest.raises(UserError, match="there is no Ascend 4 here: device_id counts from 0 to 3"):
+    with pytest.raises(
+        UserError, match="there is no Ascend 4 here: `device_id` counts from 0 to 3"
+    ):
         set_device("Ascend", 4)
 
 

@@ -68,8 +68,8 @@ def test_this_machine(monkeypatch):
 @pytest.mark.parametrize(
     "needed, cap, wrong, said",
     [
-        (True, "AVX2", False, "ONEDNN_MAX_CPU_ISA=AVX2; CPU runs are held to AVX2: with AVX-512"),
-        (True, None, False, "ONEDNN_MAX_CPU_ISA is not set; CPU runs are held to AVX2"),
+        (True, "AVX2", False, "ONEDNN_MAX_CPU_ISA=AVX2; limited to AVX2 on CPU: with AVX-512"),
+        (True, None, False, "ONEDNN_MAX_CPU_ISA is not set; limited to AVX2 on CPU"),
         (True, "AVX512_CORE", True, "ONEDNN_MAX_CPU_ISA=AVX512_CORE: unset it"),
         (False, None, False, "not needed: this processor has no AVX-512"),
     ],
@@ -179,7 +179,7 @@ def test_cann_is_found(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     "code, problem",
     [
-        ("import os; os.abort()", "the process was ended by SIGABRT"),
+        ("import os; os.abort()", "the process was killed by SIGABRT"),
         (
             "raise ImportError('no module named mindspore')",
             "ImportError: no module named mindspore",

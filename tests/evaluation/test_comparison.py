@@ -86,9 +86,9 @@ def test_classes_in_another_order_are_the_same():
 
 def test_other_images_or_classes_are_refused():
     first = answering(LABELS)
-    with pytest.raises(UserError, match="other images"):
+    with pytest.raises(UserError, match="different images"):
         mindres.compare(first, answering(LABELS[:5], LABELS[:5]))
-    with pytest.raises(UserError, match="other images"):
+    with pytest.raises(UserError, match="different images"):
         mindres.compare(first, answering(LABELS, LABELS[::-1]))
     with pytest.raises(UserError, match="only one of them knows 'dog'"):
         mindres.compare(first, answering(LABELS, classes=["cat", "eel", "owl"]))

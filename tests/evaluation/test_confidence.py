@@ -83,12 +83,12 @@ def test_what_few_images_cannot_promise_is_not_promised():
 
 def test_what_a_checkpoint_notes():
     logits, labels = honest(4000)
-    noted = json.loads(json.dumps(confidence_of(3 * logits, labels)))
-    before, after = noted["calibration_error"]
-    assert after < 0.03 < before and noted["images"] == 4000
-    precisions = [row[0] for row in noted["thresholds"]]
+    recorded = json.loads(json.dumps(confidence_of(3 * logits, labels)))
+    before, after = recorded["calibration_error"]
+    assert after < 0.03 < before and recorded["images"] == 4000
+    precisions = [row[0] for row in recorded["thresholds"]]
     assert precisions == sorted(precisions) and set(precisions) <= set(PRECISIONS)
-    shares = [row[2] for row in noted["thresholds"]]
+    shares = [row[2] for row in recorded["thresholds"]]
     assert shares == sorted(shares, reverse=True)
 
 
@@ -119,16 +119,16 @@ def test_evaluation_has_probabilities_with_the_temperature_and_a_loss_without():
     assert shown[1] == f"with temperature 3.00: calibration error {warm.calibration_error:.1%}"
 
 
-NOTED = {"temperature": 2.5, "thresholds": [[0.9, 0.12, 0.5]]}
+CONFIDENCE = {"temperature": 2.5, "thresholds": [[0.9, 0.12, 0.5]]}
 
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    return write_run(folder, network(), Digits(split="test"), confidence=NOTED)
+    return write_run(folder, network(), Digits(split="test"), confidence=CONFIDENCE)
 
 
-def test_predict_and_evaluate_take_what_is_noted(run_dir):
+def test_predict_and_evaluate_take_what_is_recorded(run_dir):
     net, _ = mindres.load_model(run_dir / "best.ckpt")
     data = Digits(split="test", batch_size=16)
     images, _ = next(data.run().create_tuple_iterator(num_epochs=1, output_numpy=True))
@@ -137,10 +137,10 @@ def test_predict_and_evaluate_take_what_is_noted(run_dir):
     assert np.allclose(found.probabilities, softmax(np.log(plain.probabilities) / 2.5), atol=1e-6)
     assert found.sure.tolist() == (found.probabilities.max(axis=1) >= 0.12).tolist()
     assert plain.sure.all()
-    for precision, words in ((0.99, "at most 0.9 can"), (0.7, "must be one of")):
+    for precision, words in ((0.99, "they guarantee at most 0.9"), (0.7, "must be one of")):
         with pytest.raises(UserError, match=words):
             mindres.predict(net, images, precision=precision)
-    with pytest.raises(UserError, match="notes no thresholds"):
+    with pytest.raises(UserError, match="records no thresholds"):
         mindres.predict(net, images, {}, precision=0.9)
     assert mindres.evaluate(net, data).temperature == 2.5
     assert mindres.reset_head(net, 3).metadata is None

@@ -171,8 +171,8 @@ def test_images_are_found_again(data):
 
 
 def test_data_is_fed_as_it_was_trained(tmp_path):
-    noted = metadata(Digits(split="test", resize=24), mean=[0.1] * 3, std=[0.5] * 3)
-    data = trained_data.open_data(noted)
+    recorded = metadata(Digits(split="test", resize=24), mean=[0.1] * 3, std=[0.5] * 3)
+    data = trained_data.open_data(recorded)
     assert (type(data), data.split, data.resize, data.mean, data.std) == (
         Digits,
         "test",
@@ -185,11 +185,11 @@ def test_data_is_fed_as_it_was_trained(tmp_path):
     with pytest.raises(
         UserError, match="the class 'airplane', which the checkpoint was not trained on"
     ):
-        trained_data.open_data(noted, "cifar10", tmp_path)
+        trained_data.open_data(recorded, "cifar10", tmp_path)
     grey = {"dataset": "digits", "architecture": {"arch": "lenet5", "in_channels": 1}}
     with pytest.raises(UserError, match="3 channels and the network takes 1"):
         trained_data.open_data(grey)
-    with pytest.raises(UserError, match="does not say which dataset"):
+    with pytest.raises(UserError, match="does not say which data set"):
         trained_data.open_data({})
 
 
@@ -275,7 +275,7 @@ def test_grey_networks(tmp_path, capsys):
 
 def test_weights_without_notes_take_flags(net, tmp_path, capsys):
     path = mindres.save_checkpoint(net, tmp_path / "bare.ckpt")
-    with pytest.raises(UserError, match="does not say which dataset it was trained on"):
+    with pytest.raises(UserError, match="does not say which data set it was trained on"):
         run_command(["eval", "--ckpt", str(path)])
     run_command(["eval", "--ckpt", str(path), "--dataset", "digits", "--resize", "24", "--json"])
     expected = evaluator.evaluate(net, Digits(split="test", resize=24, batch_size=64))

@@ -73,7 +73,7 @@ def test_labels_that_the_network_does_not_know():
 
 
 def test_a_new_metric_is_a_row(monkeypatch):
-    """It is measured, noted in history.csv, told by `eval`, and can be selected by."""
+    """It is measured, recorded in history.csv, told by `eval`, and can be selected by."""
     wrong = Metric("Kappa", "agreement beyond chance", lambda confusion: confusion.size / 1000)
     monkeypatch.setitem(METRICS, "kappa", wrong)
     logits, labels = answers(1)

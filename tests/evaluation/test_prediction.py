@@ -66,11 +66,11 @@ def test_predict_takes_file_names(tmp_path):
         saved(Image.fromarray(RNG.integers(0, 256, (20, 30, 3), np.uint8)), name)
     with pytest.raises(UserError, match="does not say how its images are prepared"):
         mindres.predict(net, names)
-    loaded, noted = mindres.load_model(tmp_path / "best.ckpt")
-    prepared = np.stack([as_trained.preprocess(images.read_image(n), noted) for n in names])
+    loaded, recorded = mindres.load_model(tmp_path / "best.ckpt")
+    prepared = np.stack([as_trained.preprocess(images.read_image(n), recorded) for n in names])
     wanted = mindres.predict(loaded, prepared)
     assert set(wanted.names) <= set(data.classes)
-    for answer in (mindres.predict(loaded, names), mindres.predict(net, names, noted)):
+    for answer in (mindres.predict(loaded, names), mindres.predict(net, names, recorded)):
         np.testing.assert_allclose(answer.probabilities, wanted.probabilities, atol=1e-6)
         assert answer.names == wanted.names
     one = mindres.predict(loaded, names[1])
@@ -219,9 +219,9 @@ def test_images_are_prepared_as_their_dataset_prepares_them(tmp_path):
 
 def test_whole_images_are_resized_and_grey_networks_get_grey():
     image = np.repeat(RNG.integers(0, 256, (50, 40, 1), np.uint8), 3, axis=2)
-    noted = {"dataset": "mnist", "input_size": [28, 28], "mean": [0.1307], "std": [0.3081]}
-    grey = as_trained.preprocess(image, noted)
-    color = as_trained.preprocess(image, {**noted, "mean": [0.1307] * 3, "std": [0.3081] * 3})
+    recorded = {"dataset": "mnist", "input_size": [28, 28], "mean": [0.1307], "std": [0.3081]}
+    grey = as_trained.preprocess(image, recorded)
+    color = as_trained.preprocess(image, {**recorded, "mean": [0.1307] * 3, "std": [0.3081] * 3})
     assert (grey.shape, color.shape) == ((1, 28, 28), (3, 28, 28))
     np.testing.assert_allclose(grey[0], color[2], atol=0.02)
     with pytest.raises(UserError, match=r"does not say how its images are prepared \(mean, std\)"):
@@ -230,20 +230,25 @@ def test_whole_images_are_resized_and_grey_networks_get_grey():
 
 @pytest.mark.parametrize("shape", [(1, 100_000), (100_000, 1), (1, 1), (300, 2000)])
 def test_extreme_shapes_take_no_extreme_memory(shape):
-    noted = {"crop_fraction": 0.875, "input_size": [224, 224], "mean": [0.5] * 3, "std": [0.5] * 3}
+    recorded = {
+        "crop_fraction": 0.875,
+        "input_size": [224, 224],
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+    }
     image = np.full((*shape, 3), 128, np.uint8)
-    assert as_trained.preprocess(image, noted).shape == (3, 224, 224)
-    assert max(as_trained.visible(image, noted).shape) <= as_trained.LARGEST_PICTURE
+    assert as_trained.preprocess(image, recorded).shape == (3, 224, 224)
+    assert max(as_trained.visible(image, recorded).shape) <= as_trained.LARGEST_PICTURE
 
 
 def test_the_visible_part_is_what_the_network_sees():
     image = np.zeros((100, 300, 3), np.uint8)
     image[:, 100:200] = 255
-    noted = {"input_size": [28, 28], "mean": [0.5] * 3, "std": [0.5] * 3, "crop_fraction": 0.875}
-    seen = as_trained.visible(image, noted)
+    recorded = {"input_size": [28, 28], "mean": [0.5] * 3, "std": [0.5] * 3, "crop_fraction": 0.875}
+    seen = as_trained.visible(image, recorded)
     assert seen.shape == (88, 88, 3) and seen.min() == 255
-    assert as_trained.preprocess(image, noted).min() > 0.9
-    assert as_trained.visible(image, {**noted, "crop_fraction": 1.0}).shape == image.shape
+    assert as_trained.preprocess(image, recorded).min() > 0.9
+    assert as_trained.visible(image, {**recorded, "crop_fraction": 1.0}).shape == image.shape
 
 
 @pytest.fixture(scope="module")
@@ -267,14 +272,14 @@ def test_predict_command(run, photos, capsys):
         run_command(["predict", str(photos), "--ckpt", str(run / "best.ckpt"), "--top_k", "2"]) == 0
     )
     lines = capsys.readouterr().out.splitlines()
-    net, noted = mindres.load_model(run / "best.ckpt")
+    net, recorded = mindres.load_model(run / "best.ckpt")
     assert [line.partition(": ")[0] for line in lines] == [
         str(photos / n) for n in ("a.png", "deep/b.jpg", "deep/c.PNG")
     ]
     for line in lines:
         path, _, said = line.partition(": ")
         [probabilities] = mindres.predict(
-            net, as_trained.preprocess(images.read_image(path), noted)[None]
+            net, as_trained.preprocess(images.read_image(path), recorded)[None]
         ).probabilities
         first, second = np.argsort(-probabilities)[:2]
         assert said == f"{first} {probabilities[first]:.1%}, {second} {probabilities[second]:.1%}"
@@ -366,7 +371,7 @@ def test_standard_input_strange_names_and_the_exit_status(run, photos, tmp_path)
     assert lines[1].startswith(str(tmp_path) + "/line\\nbreak é \\xff.png: ")
     assert lines[0].partition(": ")[2] == lines[1].partition(": ")[2]
     assert done.stderr.decode().splitlines() == [
-        f"mindres: error: {photos / 'broken.png'} cannot be read as an image: it is no image that Pillow knows"
+        f"mindres: error: {photos / 'broken.png'} cannot be read as an image: Pillow does not recognise it"
     ]
 
 
@@ -382,15 +387,15 @@ def test_image_files(photos, tmp_path):
 def test_an_image_is_cropped_to_the_whole_of_its_shorter_side(tmp_path):
     """timm tests with `crop_pct` 1: the shorter side becomes the input's, and the middle is taken."""
     image = np.random.default_rng(0).integers(0, 256, (32, 80, 3), np.uint8)
-    noted = {"input_size": [32, 32], "mean": [0.0] * 3, "std": [1.0] * 3, "crop_fraction": 1.0}
-    found = as_trained.preprocess(image, {**noted, "fit": "crop"})
+    recorded = {"input_size": [32, 32], "mean": [0.0] * 3, "std": [1.0] * 3, "crop_fraction": 1.0}
+    found = as_trained.preprocess(image, {**recorded, "fit": "crop"})
     middle = image[:, 24:56]
     np.testing.assert_allclose(found.transpose(1, 2, 0), middle / 255, atol=1e-6)
-    np.testing.assert_array_equal(as_trained.visible(image, {**noted, "fit": "crop"}), middle)
-    assert not np.allclose(as_trained.preprocess(image, noted), found), "stretched as before"
+    np.testing.assert_array_equal(as_trained.visible(image, {**recorded, "fit": "crop"}), middle)
+    assert not np.allclose(as_trained.preprocess(image, recorded), found), "stretched as before"
     for folder in ("train/a", "train/b", "val/a", "val/b"):
         (tmp_path / folder).mkdir(parents=True)
         Image.fromarray(image).save(tmp_path / folder / "0.png")
-    data = open_data({**noted, "fit": "crop"}, "folder", tmp_path, "val", batch_size=1)
+    data = open_data({**recorded, "fit": "crop"}, "folder", tmp_path, "val", batch_size=1)
     fed, _ = next(data.run().create_tuple_iterator(num_epochs=1, output_numpy=True))
     np.testing.assert_allclose(fed[0], found, atol=1e-6)

@@ -12,7 +12,7 @@ from mindres.data.as_trained import describe
 from mindres.data.folder import ImageFolder
 from mindres.errors import UserError
 from mindres.evaluation.trained_data import open_data
-from mindres.runs.config import noted_split_rule
+from mindres.runs.config import recorded_split_rule
 from mindres.training.recipes import make_recipe
 
 
@@ -27,11 +27,11 @@ def photos(tmp_path):
 
 def test_a_checkpoint_of_0_1_0_has_the_validation_images_of_then(photos):
     data = ImageFolder(photos, "val", resize=8)
-    noted = {**describe(data)}
-    assert noted["split_rule"] == "path" and noted["dataset"] == "folder"
-    again = open_data(noted, path=photos, split="val")
+    recorded = {**describe(data)}
+    assert recorded["split_rule"] == "path" and recorded["dataset"] == "folder"
+    again = open_data(recorded, path=photos, split="val")
     np.testing.assert_array_equal(again.indices(), data.indices())
-    old = {name: noted[name] for name in noted if name not in ("split_rule", "skip_broken")}
+    old = {name: recorded[name] for name in recorded if name not in ("split_rule", "skip_broken")}
     then = open_data({**old, "dataset": "imagefolder"}, path=photos, split="test")
     wanted = ImageFolder(photos, "val", resize=8, split_rule="order").indices()
     np.testing.assert_array_equal(then.indices(), wanted)
@@ -42,30 +42,30 @@ def test_a_checkpoint_of_0_1_0_has_the_validation_images_of_then(photos):
 
 def test_broken_images_that_training_left_out_are_left_out(photos):
     (photos / "ant" / "3.png").write_bytes(b"")
-    noted = describe(ImageFolder(photos, "train", resize=8, skip_broken=True))
+    recorded = describe(ImageFolder(photos, "train", resize=8, skip_broken=True))
     for split in ("train", "val"):
-        data = open_data(noted, path=photos, split=split)
+        data = open_data(recorded, path=photos, split=split)
         same = ImageFolder(photos, split, resize=8, skip_broken=True)
         assert data.image_names() == same.image_names()
     with pytest.raises(UserError, match=r"3\.png cannot be read"):
-        open_data({**noted, "skip_broken": False}, path=photos, split="val")
+        open_data({**recorded, "skip_broken": False}, path=photos, split="val")
 
 
 def test_labels_are_those_of_the_checkpoints_classes(photos):
     """A folder without some of the classes, such as new photographs, keeps the numbers of the rest."""
-    noted = {**describe(ImageFolder(photos, "train", resize=8)), "split_rule": "path"}
+    recorded = {**describe(ImageFolder(photos, "train", resize=8)), "split_rule": "path"}
     for path in (photos / "bee").iterdir():
         path.unlink()
-    data = open_data(noted, path=photos, split="val")
+    data = open_data(recorded, path=photos, split="val")
     assert data.classes == ("ant", "bee", "cow") and set(data.labels()) == {0, 2}
 
 
 def test_a_run_that_goes_on_holds_out_what_it_held_out(tmp_path):
     """Also one of version 0.1.0, whose config.json does not say by which rule."""
     config = tmp_path / "config.json"
-    assert noted_split_rule(config) is None
+    assert recorded_split_rule(config) is None
     config.write_text(json.dumps({"run": "ab"}))
-    assert noted_split_rule(config) == "order"
+    assert recorded_split_rule(config) == "order"
     flags = ["--resume", "--ckpt_dir", str(tmp_path), "--dataset", "folder"]
     args = training_parser("description", "example").parse_args(flags)
     assert image_options(args, make_recipe("tutorial"))["split_rule"] == "order"

@@ -44,10 +44,10 @@ def test_fine_tune_then_look(run_python, run_example, tmp_path, monkeypatch):
         done.stdout,
         re.M,
     )
-    arrays, noted = read_checkpoint(tmp_path / "ckpt" / "best.ckpt")
+    arrays, recorded = read_checkpoint(tmp_path / "ckpt" / "best.ckpt")
     assert (
-        noted["classes"] == list("0123456789")
-        and noted["dataset"] == "digits"
+        recorded["classes"] == list("0123456789")
+        and recorded["dataset"] == "digits"
         and len(arrays) == 87
     )
 

@@ -22,8 +22,8 @@ onnxruntime = pytest.importorskip("onnxruntime")
 random = np.random.default_rng(0)
 COLOUR = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 CLASSES = [f"class {k}" for k in range(10)]
-NOTED = {**COLOUR, "input_size": [32, 32], "crop_fraction": 0.875, "classes": CLASSES}
-NOTED["confidence"] = {"temperature": 1.7, "thresholds": []}
+METADATA = {**COLOUR, "input_size": [32, 32], "crop_fraction": 0.875, "classes": CLASSES}
+METADATA["confidence"] = {"temperature": 1.7, "thresholds": []}
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def session(model):
 
 
 @pytest.mark.parametrize(
-    "noted",
+    "recorded",
     [
         {**COLOUR, "input_size": [96, 96], "crop_fraction": 0.875},
         {**COLOUR, "input_size": [32, 32]},
@@ -48,16 +48,16 @@ def session(model):
     ],
     ids=str,
 )
-def test_the_graph_prepares_images_as_training_does(noted):
-    noted = Metadata.of(noted)
+def test_the_graph_prepares_images_as_training_does(recorded):
+    recorded = Metadata.of(recorded)
     opsets = [onnx.helper.make_opsetid("", 17)]
-    graph = preprocessing(noted, shorter_side(noted))
+    graph = preprocessing(recorded, shorter_side(recorded))
     prepare = session(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8))
-    one_step = 1 / 255 / np.array(noted.std)[:, None, None]
+    one_step = 1 / 255 / np.array(recorded.std)[:, None, None]
     for size in [(32, 32), (1, 1), (375, 500), (451, 300), (2, 900), (1500, 3), (97, 64), (28, 28)]:
         image = random.integers(0, 256, (*size, 3), np.uint8)
         ours = prepare.run(None, {"image": image})[0][0]
-        steps = np.abs(ours - preprocess(image, noted)) / one_step
+        steps = np.abs(ours - preprocess(image, recorded)) / one_step
         # Where OpenCV's last digit lies halfway, it rounds some columns up and others to even.
         assert steps.max() < 1.01 and (steps > 0.01).mean() < 2e-3, size
 
@@ -94,8 +94,8 @@ def run(capsys, *arguments):
 
 def test_a_file_answers_as_the_network_does(photos, capsys):
     checkpoint, out = photos / "net.ckpt", photos / "a folder" / "net.onnx"
-    noted = {**NOTED, "classes": ["cat", "dog"], "dataset": "folder"}
-    mindres.save_checkpoint(mindres.reset_head(network(), 2), checkpoint, **noted)
+    recorded = {**METADATA, "classes": ["cat", "dog"], "dataset": "folder"}
+    mindres.save_checkpoint(mindres.reset_head(network(), 2), checkpoint, **recorded)
     export = ["export", "--ckpt", checkpoint, "--out", out, "--end_to_end"]
     status, told, err = run(capsys, *export, "--dataset_path", photos, "--split", "val", "--json")
     assert (status, err) == (0, "")
@@ -115,7 +115,7 @@ def test_a_file_answers_as_the_network_does(photos, capsys):
     assert (answer.name, answer.shape, answer.type) == ("probabilities", [2], "tensor(float)")
     kept = loaded.get_modelmeta().custom_metadata_map
     kept = {key: json.loads(value) for key, value in kept.items()}
-    assert kept.pop("architecture")["arch"] == "lenet5" and kept == noted
+    assert kept.pop("architecture")["arch"] == "lenet5" and kept == recorded
 
     files = sorted((photos / "val").rglob("*.*"))
     status, told, _ = run(capsys, "predict", *files, "--ckpt", checkpoint, "--json")
@@ -127,11 +127,11 @@ def test_a_file_answers_as_the_network_does(photos, capsys):
 
 
 def test_without_images_made_up_pictures_are_compared(tmp_path, capsys):
-    mindres.save_checkpoint(network(), tmp_path / "net.ckpt", **NOTED)
+    mindres.save_checkpoint(network(), tmp_path / "net.ckpt", **METADATA)
     export = ["export", "--ckpt", tmp_path / "net.ckpt", "--out", tmp_path / "net.onnx"]
     status, out, err = run(capsys, *export, "--end_to_end")
-    assert status == 0 and err.count("\n") == 1 and "compared on made-up pictures" in err
-    assert "the likeliest class is the network's for 24 of 24 images" in out
+    assert status == 0 and err.count("\n") == 1 and "verified on synthetic images" in err
+    assert "the predicted class is the network's for 24 of 24 images" in out
     assert "ONNX float32" in out and "images/s" in out
     status, out, err = run(capsys, *export, "--end_to_end", "--dataset_path", "nowhere")
     assert (status, out) == (2, "") and err.startswith("mindres: error: ")
@@ -143,7 +143,7 @@ def test_a_file_that_answers_otherwise_is_not_written(tmp_path, monkeypatch):
     net, other, answer = network(), network(seed=1), proof.network_answer
     monkeypatch.setattr(proof, "network_answer", lambda _, metadata: answer(other, metadata))
     with pytest.raises(RuntimeError, match="was not written: its probabilities are off by"):
-        mindres.export_model(net, out, metadata=NOTED, end_to_end=True)
+        mindres.export_model(net, out, metadata=METADATA, end_to_end=True)
     assert out.read_bytes() == b"the last one" and list(tmp_path.iterdir()) == [out]
 
 
@@ -159,7 +159,7 @@ def test_what_a_user_can_put_right(tmp_path):
     with pytest.raises(UserError, match="does not say how its images are prepared"):
         mindres.export_model(network(), tmp_path / "net.onnx", end_to_end=True)
     with pytest.raises(UserError, match="mindir files take prepared images only"):
-        mindres.export_model(network(), tmp_path / "net.mindir", metadata=NOTED, end_to_end=True)
+        mindres.export_model(network(), tmp_path / "net.mindir", metadata=METADATA, end_to_end=True)
     assert not list(tmp_path.iterdir())
 
 
@@ -171,7 +171,7 @@ def int8_export(out, monkeypatch, milliseconds):
         return proof.Row(format, size, 1.0, next(times), answers.accuracy)
 
     monkeypatch.setattr(proof, "measure", measure)
-    return exporter.export(network(), out, metadata=NOTED, end_to_end=True, int8=True)
+    return exporter.export(network(), out, metadata=METADATA, end_to_end=True, int8=True)
 
 
 def test_int8(tmp_path, monkeypatch):
@@ -194,7 +194,7 @@ def test_int8(tmp_path, monkeypatch):
     assert scales, "weights have a scale for each channel"
     whole, float32 = EndToEndFile(out), network()
     for image, _ in proof.made_up_images(8):
-        expected = proof.network_answer(float32, NOTED)([image])[0]
+        expected = proof.network_answer(float32, METADATA)([image])[0]
         assert np.abs(whole.answer(image) - expected).max() < 0.2
 
 

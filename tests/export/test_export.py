@@ -93,14 +93,14 @@ def test_folding_a_convolution_with_a_bias():
 def test_onnx(name, options, side, tmp_path, monkeypatch):
     shorten_resnets(monkeypatch)
     net = network(name, **options)
-    noted = {
+    recorded = {
         "classes": list("äbcdefghij"),
         "mean": [0.5],
         "std": [0.25],
         "input_size": [side, side],
         "epoch": 3,
     }
-    path = exporter.export_model(net, tmp_path / "a folder" / "the network.onnx", metadata=noted)
+    path = exporter.export_model(net, tmp_path / "a folder" / "the network.onnx", metadata=recorded)
     assert [file.name for file in path.parent.iterdir()] == ["the network.onnx"]
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     channels = 1 if name == "convnet" else 3
@@ -115,7 +115,7 @@ def test_onnx(name, options, side, tmp_path, monkeypatch):
         key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()
     }
     assert kept == {
-        **{key: noted[key] for key in ("classes", "mean", "std", "input_size")},
+        **{key: recorded[key] for key in ("classes", "mean", "std", "input_size")},
         "architecture": net.architecture,
     }
     assert "BatchNormalization" not in {node.op_type for node in onnx.load(path).graph.node}
@@ -157,7 +157,7 @@ def test_what_a_user_can_put_right(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="cannot write"):
         exporter.export_model(net, "/dev/null/net.onnx")
     with pytest.raises(
-        UserError, match=r"net\.mindir ends as a file of the format mindir, not onnx"
+        UserError, match=r"net\.mindir has the extension of the format mindir, not onnx"
     ):
         exporter.export_model(net, tmp_path / "net.mindir", "onnx")
     with pytest.raises(UserError, match=r"unknown format 'onx': did you mean onnx\?"):
@@ -189,7 +189,7 @@ def test_the_command(tmp_path, capsys):
     status, out, err = run("--out", tmp_path / "net.onnx", "--resize", 1_000_000)
     assert (status, out) == (2, "") and "--resize 1000000 is out of range" in err
     status, out, err = run("--out", tmp_path / "net.mindir", "--format", "onnx")
-    assert (status, out) == (2, "") and "net.mindir ends as a file of the format mindir" in err
+    assert (status, out) == (2, "") and "net.mindir has the extension of the format mindir" in err
     assert not (tmp_path / "net.mindir").exists()
 
 

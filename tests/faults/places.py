@@ -225,8 +225,8 @@ def odd_class_folders(attempt) -> None:
         )
         expect(done.returncode == 0, done.stderr[-500:])
         expect("birds" in done.stdout + done.stderr, "the empty folder was not said")
-        noted = read_checkpoint(photos / "run" / "best.ckpt")[1]
-        expect(list(noted["classes"]) == ["cats", "dogs"], f"classes {noted['classes']}")
+        recorded = read_checkpoint(photos / "run" / "best.ckpt")[1]
+        expect(list(recorded["classes"]) == ["cats", "dogs"], f"classes {recorded['classes']}")
     shutil.rmtree(photos / "dogs")
     attempt.tries += 1
     done = forks().run(attempt.folder, [*command, "--max_steps", "1", "--ckpt_dir", "other"])
@@ -459,7 +459,7 @@ def locale(attempt) -> None:
         )
         expect(done.returncode == 0, done.stderr[-600:])
     classes = read_checkpoint(attempt.folder / "ckpt" / "best.ckpt")[1]["classes"]
-    expect(set(classes) == {"猫", "狗"}, f"the checkpoint notes {classes}")
+    expect(set(classes) == {"猫", "狗"}, f"the checkpoint records {classes}")
 
 
 def no_home(attempt) -> None:

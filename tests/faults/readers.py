@@ -122,7 +122,7 @@ def read_weights(path):
 
 
 def read_notes(path):
-    """What `mindres predict` does with a checkpoint that notes this of itself."""
+    """What `mindres predict` does with a checkpoint that records this of itself."""
     import safetensors.numpy
 
     from mindres.data.as_trained import preprocess
@@ -171,7 +171,7 @@ READERS = {
         Reader(".ckpt files", 20_000, seeds.ckpt_files, read_weights),
         Reader(".safetensors files", 20_000, seeds.safetensors_files, read_weights),
         Reader(".pth files", 15_000, seeds.torch_files, read_weights),
-        Reader("what a checkpoint notes", 2_000, seeds.notes, read_notes),
+        Reader("what a checkpoint records", 2_000, seeds.notes, read_notes),
         Reader("images to predict", 20_000, seeds.images, read_picture),
         Reader("images of a folder", 10_000, seeds.images, read_folder_image),
         Reader("config.json, history.csv", 10_000, seeds.runs, read_run),

@@ -78,7 +78,7 @@ def small_arrays():
     }
 
 
-def noted():
+def recorded():
     return {
         "architecture": {"arch": "convnet", "num_classes": 10, "in_channels": 1},
         "classes": list("0123456789"),
@@ -98,7 +98,7 @@ def written(ending):
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"file{ending}"
-        return write_checkpoint(small_arrays(), path, Metadata.of(noted())).read_bytes()
+        return write_checkpoint(small_arrays(), path, Metadata.of(recorded())).read_bytes()
 
 
 def mindspore_checkpoint(dims, kind, data):
@@ -162,7 +162,7 @@ def torch_files():
 
 def notes():
     return [
-        json.dumps(noted()).encode(),
+        json.dumps(recorded()).encode(),
         json.dumps({"architecture": {"arch": "resnet20", "shortcut": "A"}}).encode(),
         b'{"architecture": {"arch": "vgg16", "num_classes": 1000000000}}',
         b'{"mean": [NaN], "std": [0]}',

@@ -164,7 +164,10 @@ WRONG = {
         packet(CHUNKED, body=b"7fffffffffffffff\r\n" + BODY),
         "cannot download",
     ),
-    "gzip that nobody asked for": (packet(LENGTH, "Content-Encoding: gzip"), "comes packed"),
+    "gzip that nobody asked for": (
+        packet(LENGTH, "Content-Encoding: gzip"),
+        "in an encoding that was not requested",
+    ),
     "204": (packet(status="204 No Content", body=b""), "answered 204"),
     "a part that nobody asked for": (
         packet(
@@ -399,7 +402,7 @@ def tls(attempt: Try) -> None:
                 )
                 (folder / "a.bin").unlink()
             else:
-                one_line_error(done, "certificate does not verify", fault)
+                one_line_error(done, "certificate cannot be verified", fault)
                 expect(
                     not site.asked and not (folder / "a.bin").exists(),
                     f"{name}: something was sent",

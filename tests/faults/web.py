@@ -21,8 +21,8 @@ import sys, mindres
 from mindres.export import proof
 proof.SECONDS = 0.01
 net = mindres.create_model("lenet5", num_classes=10, in_channels=3)
-noted = {"mean": [0.5] * 3, "std": [0.2] * 3, "input_size": [32, 32]}
-mindres.export_model(net, sys.argv[1], metadata=noted, end_to_end=True)
+recorded = {"mean": [0.5] * 3, "std": [0.2] * 3, "input_size": [32, 32]}
+mindres.export_model(net, sys.argv[1], metadata=recorded, end_to_end=True)
 """
 # A server that waits two seconds, where it would wait ten and thirty.
 SERVE = """

@@ -187,15 +187,15 @@ def test_training_lowers_the_loss(net):
 )
 def test_round_trip_through_both_formats(net, tmp_path):
     kept = {parameter.name: parameter.asnumpy() for parameter in net.get_parameters()}
-    noted = {"architecture": net.architecture, "classes": ["a"], "epoch": 3}
+    recorded = {"architecture": net.architecture, "classes": ["a"], "epoch": 3}
     path = mindres.save_checkpoint(net, tmp_path / "file.safetensors", classes=["a"], epoch=3)
     arrays, metadata = read_checkpoint(path)
-    assert metadata == noted and arrays.keys() == kept.keys()
+    assert metadata == recorded and arrays.keys() == kept.keys()
     assert all(np.array_equal(arrays[name], kept[name]) for name in kept)
     path.unlink()
     path = mindres.save_checkpoint(net, tmp_path / "file.ckpt", classes=["a"], epoch=3)
     again, metadata = mindres.load_model(path)
-    assert metadata == noted and again.architecture == net.architecture
+    assert metadata == recorded and again.architecture == net.architecture
     assert names_and_shapes(again) == names_and_shapes(net)
     assert all(
         np.array_equal(parameter.asnumpy(), kept[parameter.name])

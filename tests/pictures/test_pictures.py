@@ -298,7 +298,7 @@ def test_a_history_may_have_more_columns(tmp_path):
         ("epoch,loss,accuracy,lr\n", "no epochs"),
         ("epoch,loss,accuracy,lr\n1,x,3,4\n", "could not convert"),
         ("epoch,loss,accuracy,lr\n1,2\n", "run's history"),
-        ("\0\n", "run's history"),
+        ("\0\n", "history of a run"),
         (b"\xff\xfe", "can't decode"),
     ],
 )
@@ -334,5 +334,5 @@ def test_the_examples_are_thin(run, folder, tmp_path, run_example):
 
 def test_metadata_is_what_training_notes():
     data = Digits(split="test")
-    noted = metadata(data)
-    assert as_trained.describe(data).items() <= noted.items()
+    recorded = metadata(data)
+    assert as_trained.describe(data).items() <= recorded.items()

@@ -327,7 +327,7 @@ def test_a_strange_config_is_survived(run, tmp_path, content):
 def test_a_page_replaces_the_last_one_whole_or_not_at_all(run, tmp_path):
     (tmp_path / "history.csv").write_text("nonsense")
     (tmp_path / "report.html").write_text("the last one")
-    with pytest.raises(UserError, match=r"history.csv is no run's history"):
+    with pytest.raises(UserError, match=r"history.csv is not the history of a run"):
         writer.write_report(tmp_path)
     assert (tmp_path / "report.html").read_text() == "the last one"
     with pytest.raises(UserError, match="there is no run in"):

@@ -33,10 +33,10 @@ PASTED = "new ClipboardEvent('paste', {clipboardData: files, bubbles: true})"
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     path = tmp_path_factory.mktemp("exported") / "net.onnx"
-    noted = {"mean": [0.5] * 3, "std": [0.2] * 3, "input_size": [32, 32], "classes": CLASSES}
+    recorded = {"mean": [0.5] * 3, "std": [0.2] * 3, "input_size": [32, 32], "classes": CLASSES}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(proof, "SECONDS", 0.01)
-        mindres.export_model(network(), path, metadata=noted, end_to_end=True)
+        mindres.export_model(network(), path, metadata=recorded, end_to_end=True)
     command = [sys.executable, "-m", "mindres", "serve", str(path), "--port", "0"]
     server = subprocess.Popen(command, env=clean_environment(), stdout=subprocess.PIPE, text=True)
     yield server.stdout.readline().split()[2]
@@ -100,7 +100,7 @@ def test_the_page_in_each_size_and_colour_scheme(browser, address, size, scheme)
 
 def test_a_file_that_is_no_image_is_told_so(browser, address):
     browser.open(address, 1280, 900)
-    assert "it is no image" in give(browser, b"no image", "a.txt", DROPPED)
+    assert "it is not an image" in give(browser, b"no image", "a.txt", DROPPED)
 
 
 def test_names_of_classes_are_only_names(browser, address):

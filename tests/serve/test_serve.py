@@ -27,7 +27,7 @@ from mindres.export import proof  # noqa: E402
 from mindres.export.runtime import EndToEndFile  # noqa: E402
 from mindres.serve import app, uploads  # noqa: E402
 
-NOTED = {"mean": [0.5] * 3, "std": [0.2] * 3, "input_size": [32, 32], "crop_fraction": 0.875}
+METADATA = {"mean": [0.5] * 3, "std": [0.2] * 3, "input_size": [32, 32], "crop_fraction": 0.875}
 CLASSES = ["<b>ant</b>", *"bcdefghij"]
 random = np.random.default_rng(0)
 
@@ -49,8 +49,8 @@ def exported(net, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(proof, "SECONDS", 0.01)
-        noted = {**NOTED, "classes": CLASSES}
-        return mindres.export_model(net, folder / "net.onnx", metadata=noted, end_to_end=True)
+        recorded = {**METADATA, "classes": CLASSES}
+        return mindres.export_model(net, folder / "net.onnx", metadata=recorded, end_to_end=True)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_the_answers_are_those_of_predict(client, net):
         net,
         np.stack(
             [
-                mindres.data.as_trained.preprocess(read_image(io.BytesIO(each)), NOTED)
+                mindres.data.as_trained.preprocess(read_image(io.BytesIO(each)), METADATA)
                 for each in images
             ]
         ),
@@ -103,7 +103,7 @@ def test_images_of_many_requests_meet_in_a_batch(exported):
 def test_one_bad_image_spoils_no_other(client):
     form = [("file", ("a.png", picture())), ("file", ("b.png", b"no image"))]
     good, bad = client.post("/predict", files=form).json()
-    assert good["predictions"] and bad["image"] == "b.png" and "it is no image" in bad["error"]
+    assert good["predictions"] and bad["image"] == "b.png" and "it is not an image" in bad["error"]
 
 
 def bomb():
@@ -117,13 +117,17 @@ def bomb():
     ("sent", "status", "told"),
     [
         ({"content": b""}, 400, "there is no image"),
-        ({"content": b"no image"}, 422, "it is no image"),
-        ({"content": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"}, 422, "it is no image"),
+        ({"content": b"no image"}, 422, "it is not an image"),
+        (
+            {"content": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"},
+            422,
+            "it is not an image",
+        ),
         ({"content": picture()[:200]}, 422, "truncated"),
         ({"content": bomb()}, 422, "pixels"),
         ({"content": bytes(uploads.LARGEST_BODY + 1)}, 413, "MiB at most"),
         ({"files": {"other": ("a.png", b"x")}}, 400, "name its fields file"),
-        ({"data": {"file": "text"}}, 422, "it is no image"),
+        ({"data": {"file": "text"}}, 422, "it is not an image"),
         ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400, "oundary"),
         ({"files": [("file", ("a", b"x"))] * 65}, 400, "files"),
         ({"content": picture(), "params": {"top_k": "-1"}}, 400, "top_k"),

@@ -27,7 +27,7 @@ def uneven_digits():
 def test_sampling_draws_each_class_equally_often():
     data = uneven_digits()
     counts = balance.class_counts(data)
-    assert balance.is_uneven(counts) and balance.settled("auto", counts) == balance.AUTO
+    assert balance.is_uneven(counts) and balance.resolved("auto", counts) == balance.AUTO
     mindspore.dataset.config.set_seed(1)
     drawn = [
         label
@@ -82,14 +82,14 @@ def test_weighted_loss_is_the_weighted_mean_of_pytorchs(smoothing):
 def test_a_ratio_of_three_is_uneven(counts, uneven):
     counts = np.array(counts)
     assert balance.is_uneven(counts) == uneven
-    assert balance.settled("auto", counts) == (balance.AUTO if uneven else "none")
-    assert balance.settled("weight", counts) == "weight"
+    assert balance.resolved("auto", counts) == (balance.AUTO if uneven else "none")
+    assert balance.resolved("weight", counts) == "weight"
 
 
 def test_what_cannot_be_balanced():
     with pytest.raises(UserError, match="unknown balance 'smaple': did you mean sample"):
         balance.check("smaple", uneven_digits(), None)
-    with pytest.raises(UserError, match="takes a data set of mindres"):
+    with pytest.raises(UserError, match="needs a data set of mindres"):
         balance.check("weight", object(), None)
     with pytest.raises(UserError, match="several workers"):
         balance.check("sample", uneven_digits(), 2)
@@ -109,7 +109,7 @@ def test_train_says_what_it_does_and_the_report_shows_the_numbers(
     out = capsys.readouterr().out
     counts = json.loads((tmp_path / "ckpt" / "config.json").read_text())["images"]
     few, many = sorted(counts["train_of_each_class"])
-    assert f"dog has {few} training images and cat {many}: classes count alike" in out
+    assert f"dog has {few} training images and cat {many}: classes have equal weight" in out
     assert (
         f"(--balance {way}), and balanced accuracy chooses" in out and "Balanced accuracy: " in out
     )

@@ -90,6 +90,6 @@ def test_what_cannot_be_probed(parts):
         mindres.train(
             mindres.lenet5(10, in_channels=3), *parts, ckpt_dir=None, epochs=1, linear_probe=True
         )
-    with pytest.raises(UserError, match="takes data sets of mindres"):
+    with pytest.raises(UserError, match="needs data sets of mindres"):
         net = mindres.resnet20(num_classes=10)
         mindres.train(net, parts[0].run(), parts[1].run(), ckpt_dir=None, linear_probe=True)

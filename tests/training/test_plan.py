@@ -15,7 +15,7 @@ import mindres
 from mindres import pictures
 from mindres.cli.arguments import duration
 from mindres.cli.program import run_command
-from mindres.cli.training_plan import settle_batch_size
+from mindres.cli.training_plan import resolve_batch_size
 from mindres.data import Digits, ImageFolder
 from mindres.data.image_sizes import image_sizes
 from mindres.errors import UserError
@@ -110,7 +110,7 @@ def test_the_time_decides_what_is_trained(monkeypatch, parts):
     assert random.options["epochs"] in (1, 2)
     assert planned(monkeypatch, parts, 120, False, complete=False).options["lr"] == 0.05
     for pretrained in (False, True):
-        with pytest.raises(UserError, match=r"no room for one beside .* a smaller `arch`"):
+        with pytest.raises(UserError, match=r"too long for 6 seconds .* a smaller `arch`"):
             planned(monkeypatch, parts, 6, pretrained)
 
 
@@ -119,7 +119,7 @@ def test_what_is_asked_for_is_not_planned(monkeypatch, parts):
     found = planned(monkeypatch, parts, 120, True, **given)
     assert {name: found.options[name] for name in given} == given
     assert found.lines[3].startswith("epochs: 7 in 2 minutes, with adam, the schedule onecycle,")
-    assert found.lines[4] == "learning rate: 0.02, as asked for"
+    assert found.lines[4] == "learning rate: 0.02, as given"
 
 
 def test_what_is_to_be_frozen_is_reckoned_with(monkeypatch, parts):
@@ -132,7 +132,7 @@ def test_what_is_to_be_frozen_is_reckoned_with(monkeypatch, parts):
     assert found.lines[2].startswith("layers: first the classifier, then those after layer1, as")
     alone = planned(monkeypatch, parts, 60, True, freeze="backbone")
     assert (alone.freeze, alone.options["epochs"]) == ("backbone", 30)
-    assert alone.lines[2].startswith("layers: the classifier alone, as asked for")
+    assert alone.lines[2].startswith("layers: only the classifier, as given")
 
 
 def test_long_runs_stop_early_and_average(monkeypatch, parts):
@@ -150,7 +150,7 @@ def test_a_run_that_teaches_nothing_is_told_so(monkeypatch, parts):
     assert told(14, False) and not told(120, False) and not told(20, True)
     large = [Digits(split="train", batch_size=32, resize=224), parts[1]]
     assert (
-        "fewer pixels (`resize=64` has time for about 13 epochs), more `minutes`"
+        "smaller images (`resize=64` has time for about 13 epochs), more `minutes`"
         in (planned(monkeypatch, large, 16, False).lines[-1])
     )
 
@@ -163,8 +163,8 @@ def test_the_plan_says_what_a_crop_leaves(monkeypatch, tmp_path):
     data = [ImageFolder(tmp_path, split=split, resize=224) for split in ("train", "val")]
     line = planned(monkeypatch, data, 60, True).lines[0]
     # 224 of 256 pixels along the shorter side, and of 384 along the longer one.
-    assert line.startswith("images: 16 of 2 classes train, at 224x224 pixels; the files have")
-    assert line.endswith(f"validation and test see the middle {224 / 256 * 224 / 384:.0%}")
+    assert line.startswith("images: 16 of 2 classes to train on, at 224x224 pixels; the files have")
+    assert line.endswith(f"validation and test use the middle {224 / 256 * 224 / 384:.0%}")
     assert image_sizes(Digits()) is None
 
 
@@ -194,10 +194,10 @@ def test_few_images_make_small_batches(parts):
     args = argparse.Namespace(batch_size=None)
     data = Digits(split="train", batch_size=32)
     data.arrays = tuple(array[:20] for array in data.arrays)
-    settle_batch_size(args, make_recipe("tutorial"), data)
+    resolve_batch_size(args, make_recipe("tutorial"), data)
     assert args.batch_size == data.batch_size == 8
     args = argparse.Namespace(batch_size=None)
-    settle_batch_size(args, make_recipe("tutorial"), parts[0])
+    resolve_batch_size(args, make_recipe("tutorial"), parts[0])
     assert args.batch_size is None
 
 
@@ -208,7 +208,7 @@ def test_train_says_what_it_plans_goes_on_with_it_and_how_to_repeat_it(
     monkeypatch.setattr(plan, "MOST_EPOCHS", 2)
     run_command(["train", "digits", "--time", "3m", "--max_steps", "3", *LENET])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "planning a training of 3 minutes (--time): a few steps are tried"
+    assert lines[0] == "planning for 3 minutes: timing a few steps"
     assert [line.split(":")[0].strip() for line in lines[1:6]] == [
         "images",
         "speed",
@@ -216,10 +216,12 @@ def test_train_says_what_it_plans_goes_on_with_it_and_how_to_repeat_it(
         "epochs",
         "learning rate",
     ]
-    noted = json.loads((tmp_path / "ckpt" / "config.json").read_text())
-    assert noted["time"] == 180 and noted["epochs"] == 2 and noted["schedule"] == "onecycle"
+    recorded = json.loads((tmp_path / "ckpt" / "config.json").read_text())
+    assert (
+        recorded["time"] == 180 and recorded["epochs"] == 2 and recorded["schedule"] == "onecycle"
+    )
     assert lines[6].startswith("  expect little: 2 epochs from random weights")
-    again = shlex.split(lines[7].removeprefix("the same again: mindres "))
+    again = shlex.split(lines[7].removeprefix("to repeat it: mindres "))
     assert (
         "lenet5 on digits, CPU: 2 epochs in batches of 32, momentum with the schedule onecycle"
         in lines
@@ -244,7 +246,7 @@ def test_train_says_what_it_plans_goes_on_with_it_and_how_to_repeat_it(
         "seed",
         "batch_size",
     ):
-        assert noted[name] == repeated[name], name
+        assert recorded[name] == repeated[name], name
 
 
 def test_time_that_is_over_ends_the_run(parts, capsys):
@@ -298,7 +300,7 @@ def test_an_unfinished_run_keeps_its_epochs(tmp_path, monkeypatch):
         # Noise has its lowest value anywhere; here after two steps, at a rate that learns nothing.
         ([2.3, 2.2, *[2.3] * 38], 0.05, "did not fall clearly"),
         ([*np.linspace(2.3, 0.5, 30), *[5.0] * 10], None, "a tenth of"),
-        ([2.3, *[0.5] * 4, *np.linspace(2.4, 9, 35)], 0.005, "within 10 times of the usual"),
+        ([2.3, *[0.5] * 4, *np.linspace(2.4, 9, 35)], 0.005, "within 10 times the usual"),
     ],
 )
 def test_a_range_test_that_says_nothing_is_not_believed(losses, rate, told):
@@ -327,7 +329,7 @@ def test_fit_is_the_command_and_its_result_shows_itself(tmp_path, monkeypatch, c
     best = mindres.load_model(run.folder / "best.ckpt")[0]
     for mine, theirs in zip(run.net.get_parameters(), best.get_parameters()):
         np.testing.assert_array_equal(mine.asnumpy(), theirs.asnumpy())
-    with pytest.raises(UserError, match="--learning_rate"):
+    with pytest.raises(UserError, match="unrecognized arguments: `learning_rate`"):
         mindres.fit("digits", learning_rate=0.1)
 
 
@@ -338,16 +340,16 @@ def test_fit_takes_data_sets(tmp_path, monkeypatch, capsys, parts):
         parts[0], minutes=3, val_data=parts[1], test_data=Digits("", "test"), **options
     )
     out = capsys.readouterr().out
-    assert "on 360 images" in run.result and "the same again" not in out
-    assert "planning a training of 3 minutes (`minutes`)" in out and " --" not in out
+    assert "on 360 images" in run.result and "to repeat it" not in out
+    assert "planning for 3 minutes" in out and " --" not in out
     assert "lenet5 on digits, CPU: 1 epoch in batches of 32" in out
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert (config["dataset"], config["batch_size"], config["resize"]) == ("digits", 32, 32)
     with pytest.raises(UserError, match="give them as val_data"):
         mindres.fit(parts[0])
-    with pytest.raises(UserError, match="resize is of the images"):
+    with pytest.raises(UserError, match="`resize` is an option of the data set"):
         mindres.fit(parts[0], val_data=parts[1], resize=64)
-    with pytest.raises(UserError, match="go with training images that are an ImageDataset"):
+    with pytest.raises(UserError, match="go with an ImageDataset"):
         mindres.fit("digits", val_data=parts[1])
 
 

@@ -287,17 +287,17 @@ def test_a_new_field_is_one_line(monkeypatch):
         (
             "tutorial",
             {"optimizer": "adam", "momentum": 0.8},
-            "momentum has no effect with the optimizer adam, only with momentum",
+            "`momentum` has no effect with the optimizer adam, only with momentum",
         ),
         (
             "fast",
             {"schedule": "cosine", "warmup": 0.1, "min_lr": 0.001},
-            "warmup has no effect with the schedule cosine, only with onecycle",
+            "`warmup` has no effect with the schedule cosine, only with onecycle",
         ),
         (
             "staged_sgd",
             {"min_lr": 0.001, "nesterov": True, "epochs": 2},
-            "min_lr has no effect with the schedule staged, only with cosine or onecycle",
+            "`min_lr` has no effect with the schedule staged, only with cosine or onecycle",
         ),
         ("adam_early_stop", {"nesterov": None, "lr": 0.1, "ema": 0.9}, None),
     ],

@@ -10,7 +10,7 @@ from PIL import Image
 
 import mindres
 from mindres.cli.program import run_command
-from mindres.cli.training_data import settle_size
+from mindres.cli.training_data import resolve_size
 from mindres.data.folder import ImageFolder
 from mindres.errors import UserError
 from mindres.report.writer import write_report
@@ -157,7 +157,7 @@ def test_one_figure_at_the_end_and_a_resumed_run_keeps_its_images(trained, capsy
     run_command(["train", "photos", *again.split(), *resumed])
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == (
-        "28 images train, 21 (val) choose the best weights, 11 (test) judge them at the end"
+        "28 images to train on, 21 (val) to choose the best weights, 11 (test) to measure them at the end"
     )
     assert lines[-1].startswith("Test accuracy: ") and "on 11 images that neither" in lines[-1]
 
@@ -168,7 +168,7 @@ def test_official_test_images_judge_built_in_data(tmp_path, capsys, monkeypatch)
     run_command(["train", "digits", *flags.split()])
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == (
-        "1,293 images train, 144 (val) choose the best weights, 360 (test) judge them at the end"
+        "1,293 images to train on, 144 (val) to choose the best weights, 360 (test) to measure them at the end"
     )
     assert "on 360 images that neither" in lines[-1]
     with pytest.raises(UserError, match="digits has test images of its own"):
@@ -180,5 +180,5 @@ def test_official_test_images_judge_built_in_data(tmp_path, capsys, monkeypatch)
 )
 def test_own_images_have_the_networks_size(dataset, arch, side):
     args = argparse.Namespace(dataset=dataset, arch=arch, resize=None)
-    settle_size(args)
+    resolve_size(args)
     assert args.resize == side

@@ -293,7 +293,7 @@ def test_a_run_that_fails_leaves_no_folder(tmp_path, options):
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt", "history.csv", "config.json"])
 def test_a_folder_in_a_files_place_is_noticed_at_the_start(tmp_path, capsys, name):
     (tmp_path / name).mkdir()
-    with pytest.raises(UserError, match=f"{name} is no file"):
+    with pytest.raises(UserError, match=f"{name} is not a file"):
         train(tmp_path)
     assert "Epoch" not in capsys.readouterr().out
 

@@ -256,17 +256,18 @@ def test_best_checkpoint_is_an_ordinary_one_and_holds_what_was_measured(trained,
     image, label = trained.val
     scores = fresh.set_train(False)(mindspore.Tensor(image)).asnumpy()
     assert (scores.argmax(axis=1) == label).mean() == pytest.approx(trained.history.best)
-    _, noted = read_checkpoint(trained.folder / "best.ckpt")
+    _, recorded = read_checkpoint(trained.folder / "best.ckpt")
     best = next(
         record for record in trained.history.epochs if record.metric == trained.history.best
     )
-    assert (noted["epoch"], noted["metric_name"], noted["metric"]) == (
+    assert (recorded["epoch"], recorded["metric_name"], recorded["metric"]) == (
         best.epoch,
         "Accuracy",
         best.metric,
     )
     assert (
-        noted["architecture"]["arch"] == trained.arch and noted["architecture"]["num_classes"] == 10
+        recorded["architecture"]["arch"] == trained.arch
+        and recorded["architecture"]["num_classes"] == 10
     )
 
 
@@ -347,7 +348,7 @@ def test_augmentation_that_kept_features_never_see_is_said(capsys):
             ckpt_dir=None,
         )  # fmt: skip
     assert capsys.readouterr().err == (
-        "mindres: warning: auto_augment and mixup have no effect: the features of the frozen "
+        "mindres: warning: `auto_augment` and `mixup` have no effect: the features of the frozen "
         "backbone are computed once, from images that are not augmented\n"
     )
 

@@ -222,7 +222,7 @@ def test_damaged_files_are_refused_and_nothing_is_loaded(damage, theirs, tmp_pat
     before = values(ours)
     with pytest.raises(
         UserError,
-        match=r"is no .*, or a damaged one \(\w+\): delete it and fetch or write it again",
+        match=r"is not a .*, or is damaged \(\w+\): delete it and download or write it again",
     ):
         mindres.load_weights(ours, path)
     assert all(np.array_equal(before[name], value) for name, value in values(ours).items())
@@ -244,7 +244,7 @@ def test_a_ckpt_whose_shape_lies(dims, kind, size, tmp_path):
     tensor.dims.extend(dims)
     tensor.tensor_type, tensor.tensor_content = kind, bytes(size)
     (tmp_path / "file.ckpt").write_bytes(message.SerializeToString())
-    with pytest.raises(UserError, match=r"is no MindSpore checkpoint, or a damaged one"):
+    with pytest.raises(UserError, match=r"is not a MindSpore checkpoint, or is damaged"):
         read_checkpoint(tmp_path / "file.ckpt")
 
 
@@ -264,7 +264,7 @@ def test_what_mindspore_saves_in_slices_and_with_a_checksum_is_read(tmp_path, mo
 
 
 @pytest.mark.parametrize(
-    "noted",
+    "recorded",
     [
         [],
         {"architecture": 1},
@@ -276,12 +276,12 @@ def test_what_mindspore_saves_in_slices_and_with_a_checksum_is_read(tmp_path, mo
         {"architecture": {"arch": "convnet", "num_classes": 10**9}},
     ],
 )
-def test_notes_that_cannot_be_are_refused(noted, tmp_path):
+def test_notes_that_cannot_be_are_refused(recorded, tmp_path):
     arrays = {
         parameter.name: parameter.asnumpy() for parameter in mindres.convnet().get_parameters()
     }
     safetensors.numpy.save_file(
-        arrays, tmp_path / "file.safetensors", {"mindres": json.dumps(noted)}
+        arrays, tmp_path / "file.safetensors", {"mindres": json.dumps(recorded)}
     )
     with pytest.raises(UserError, match="damaged"):
         mindres.load_model(tmp_path / "file.safetensors")
@@ -458,7 +458,7 @@ def test_published_weights_come_from_their_publisher(http_server, monkeypatch):
     with pytest.raises(UserError, match="no published weights for convnet: name a file"):
         mindres.convnet(pretrained=True)
     with pytest.raises(
-        UserError, match="of mindcv for googlenet: name a file, or take torchvision's"
+        UserError, match="of mindcv for googlenet: name a file, or use torchvision's"
     ):
         mindres.googlenet(pretrained="mindcv")
 

@@ -1,4 +1,4 @@
-"""What a checkpoint notes: as 0.1.0 wrote it, written and read again, read-only, and refused where it cannot be."""
+"""What a checkpoint records: as 0.1.0 wrote it, written and read again, read-only, and refused where it cannot be."""
 
 import json
 from dataclasses import replace
@@ -7,9 +7,9 @@ import pytest
 
 import mindres
 from mindres import UserError
-from mindres.weights.metadata import NOTED, Metadata
+from mindres.weights.metadata import ENTRIES, Metadata
 
-# As 0.1.0 wrote it, what is noted since, and something that only its user knows.
+# As 0.1.0 wrote it, what is recorded since, and something that only its user knows.
 OLD = {
     "architecture": {"arch": "resnet20", "num_classes": 2, "shortcut": "A", "in_channels": 3},
     "dataset": "imagefolder",
@@ -35,9 +35,9 @@ OLD = {
 
 def test_every_field_is_written_and_read_again():
     metadata = Metadata.from_json(json.dumps(OLD))
-    assert OLD.keys() - NOTED.keys() == {"note"} == set(metadata.other)
-    assert NOTED.keys() <= OLD.keys(), "name the new field here"
-    assert {name: getattr(metadata, name) for name in NOTED} == {n: OLD[n] for n in NOTED}
+    assert OLD.keys() - ENTRIES.keys() == {"note"} == set(metadata.other)
+    assert ENTRIES.keys() <= OLD.keys(), "name the new field here"
+    assert {name: getattr(metadata, name) for name in ENTRIES} == {n: OLD[n] for n in ENTRIES}
     assert json.loads(metadata.to_json()) == OLD == Metadata.from_json(metadata.to_json())
 
 
@@ -85,7 +85,7 @@ def test_what_could_not_be_read_again_is_not_written(name, value, message, tmp_p
     assert message in str(caught.value) and not list(tmp_path.iterdir())
 
 
-def test_a_network_is_noted_as_it_is_and_not_as_its_file_said(tmp_path):
+def test_a_network_is_recorded_as_it_is_and_not_as_its_file_said(tmp_path):
     mindres.save_checkpoint(mindres.convnet(3), tmp_path / "file.ckpt", classes=["a", "b", "c"])
     net, metadata = mindres.load_model(tmp_path / "file.ckpt")
     mindres.reset_head(net, 2)

@@ -84,10 +84,10 @@ def test_the_tutorials_weights_are_fetched_loaded_and_fine_tuned(
     assert path.name.endswith("resnet50_224.ckpt") and path.read_bytes() == checkpoint.read_bytes()
 
     published, _ = read_checkpoint(checkpoint)
-    trained, noted = read_checkpoint(tmp_path / "ckpt" / "best.ckpt")
+    trained, recorded = read_checkpoint(tmp_path / "ckpt" / "best.ckpt")
     assert (
         trained["head.dense.weight"].shape == (10, 2048)
-        and noted["architecture"]["num_classes"] == 10
+        and recorded["architecture"]["num_classes"] == 10
     )
     for name in [
         "backbone.layer1.0.conv1.features.0.weight",

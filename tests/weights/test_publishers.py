@@ -196,11 +196,9 @@ def test_a_new_publisher_is_a_row_and_a_value(http_server, monkeypatch, capsys):
     assert "chenyaofo, moon" in " ".join(run(capsys, "convert", "--help-all")[1].split())
     with pytest.raises(UserError, match=r"cannot download http.*/convnet\.ckpt"):
         mindres.convnet(pretrained="moon")
-    with pytest.raises(UserError, match="convnet: name a file, or take moon's"):
+    with pytest.raises(UserError, match="convnet: name a file, or use moon's"):
         mindres.convnet(pretrained="timm")
-    with pytest.raises(
-        UserError, match=r"name a file or an http.* address, .*chenyaofo, moon, true"
-    ):
+    with pytest.raises(UserError, match=r"name a file or an http.* URL, .*chenyaofo, moon, true"):
         mindres.convnet(pretrained="mars")
 
 
@@ -210,10 +208,8 @@ def test_without_pytorch_its_files_are_not_even_fetched(http_server, monkeypatch
     net = mindres.create_model("resnet20")
     with pytest.raises(UserError) as caught:
         mindres.load_weights(net, True)
-    assert str(caught.value) == ("chenyaofo's weights take PyTorch to be read: pip install torch")
+    assert str(caught.value) == ("chenyaofo's weights need PyTorch to be read: pip install torch")
     net.sources = networks()["resnet18"].weights
-    with pytest.raises(
-        UserError, match="pip install torch, or take mindvision or mindcv or timm's"
-    ):
+    with pytest.raises(UserError, match="pip install torch, or use mindvision or mindcv or timm's"):
         mindres.load_weights(net, "torchvision")
     assert not http_server.requests

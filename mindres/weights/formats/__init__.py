@@ -1,14 +1,14 @@
 """Formats of weight files.
 
-To add one, write its file with `recognizes(start)`, `read(path)` and, if it can be written,
-`write(arrays, metadata, path)`; and add its row. `read_checkpoint` asks the formats in this order
-whether they recognise the first bytes of a file.
+A new format is a row, and a file with `recognizes(start)`, `read(path)` and, if it can be written,
+`write(arrays, metadata, path)`. `read_checkpoint` uses the first format in this order that
+recognises the first bytes of a file.
 """
 
 from mindres.lazy import lazy_names
 
-# The name of each format's file here, and the ending of the weight files that are written in it;
-# None for a format that is only read.
+# The name of each format's file here, and the extension of weight files in that format; None if it
+# is only read.
 FORMATS = {"safetensors": ".safetensors", "pytorch": None, "mindspore": ".ckpt"}
 
 _HOMES = {

@@ -1,4 +1,4 @@
-"""Arrays out of the bytes of a file whose header may lie."""
+"""Arrays from the bytes of a file whose header cannot be trusted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DTYPES = {
 
 
 def array(data: bytes, dtype: str, shape: list[int]) -> np.ndarray:
-    """The array of this `shape` that `data` holds, bfloat16 as float32.
+    """The array of `shape` in `data`; bfloat16 becomes float32.
 
     Raises:
         ValueError, KeyError: `data` does not fill the shape, or the type is unknown.
@@ -41,8 +41,8 @@ def array(data: bytes, dtype: str, shape: list[int]) -> np.ndarray:
 
 
 def damaged(path: Path, format: str, error: Exception) -> UserError:
-    """The error for a file that is not what it seemed to be."""
+    """The error for a file that cannot be read as `format`."""
     return UserError(
-        f"{path} is no {format}, or a damaged one ({type(error).__name__}): "
-        "delete it and fetch or write it again"
+        f"{path} is not a {format}, or is damaged ({type(error).__name__}): "
+        "delete it and download or write it again"
     )

@@ -20,7 +20,7 @@ START = 9  # bytes by which a format is recognised
 
 
 def read_checkpoint(path: Path | str) -> tuple[dict[str, np.ndarray], Metadata]:
-    """The arrays of a weight file by name, and what `save_checkpoint` noted with them.
+    """The arrays of a weight file by name, and what `save_checkpoint` recorded with them.
 
     The contents tell the format, not the name. A PyTorch file is read with `weights_only`, which
     runs no code of it, and without its wrapping (`state_dict`, `model_state_dict`, `model`); that

@@ -29,15 +29,15 @@ DTYPES = {
 
 
 def recognizes(start: bytes) -> bool:
-    return True  # a protocol buffer has no mark: reading it shows whether it is one
+    return True  # a protocol buffer has no signature: only reading it shows whether it is one
 
 
 def read(path: Path) -> tuple[dict, Metadata]:
-    # Not by MindSpore's own reader: it copies as many bytes as the file has into an array of the
-    # size that the file promises, and writes beyond its end.
+    # MindSpore's own reader copies all bytes of the file into an array of the size that the file
+    # states, and may write beyond its end.
     try:
         content = private.without_checksum(path.read_bytes())
-        # MindSpore writes a large array in several, each with the shape of the whole.
+        # MindSpore writes a large array in several parts, each with the shape of the whole.
         slices: dict[str, list] = {}
         for value in private.checkpoint_message().FromString(content).value:
             slices.setdefault(value.tag, []).append(value.tensor)
@@ -49,16 +49,16 @@ def read(path: Path) -> tuple[dict, Metadata]:
 
 
 def _unpacked(slices: dict) -> tuple[dict, Metadata]:
-    """Arrays and metadata out of the messages that each name has."""
-    noted, arrays = "{}", {}
+    """The arrays and metadata in the messages of each name."""
+    recorded, arrays = "{}", {}
     for name, parts in slices.items():
         data = b"".join(part.tensor_content for part in parts)
         kind, shape = parts[0].tensor_type, list(parts[0].dims)
         if kind == "str":
-            noted = data.decode("utf-32-le") if name == "mindres" else noted
+            recorded = data.decode("utf-32-le") if name == "mindres" else recorded
         else:
             arrays[name] = array(data, DTYPES[kind], [] if shape == [0] else shape)
-    return arrays, Metadata.from_json(noted)
+    return arrays, Metadata.from_json(recorded)
 
 
 def write(arrays: dict, metadata: Metadata, path: Path) -> None:

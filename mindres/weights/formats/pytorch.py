@@ -1,4 +1,4 @@
-"""PyTorch's .pth, .pt and .th files, which take PyTorch to be read and are never written."""
+"""PyTorch's .pth, .pt and .th files, which are read by PyTorch and never written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mindres.errors import UserError
 from mindres.weights.formats.arrays import damaged
 from mindres.weights.metadata import Metadata
 
-# Under what training scripts put the weights beside other things.
+# The keys under which training scripts save the weights beside other things.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "state_dict_ema", "model_ema")
 
 
@@ -33,19 +33,19 @@ def _load(path):
         ) from None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it thinks of a file that it goes on to refuse
+            warnings.simplefilter("ignore")  # about files that it then refuses
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zip, pickle and storage errors, each with its own class
         if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise UserError(
                 f"{path} holds more than weights ({found[1]}), and reading it would run its code: "
-                "refused; save model.state_dict() alone where the file comes from"
+                "refused; save only model.state_dict() where the file comes from"
             ) from None
         raise damaged(path, "PyTorch checkpoint", error) from None
 
 
 def _unwrapped(content, path) -> dict:
-    """The arrays by name in `content`, or in what it wraps."""
+    """The arrays by name in `content`, or under one of its `WRAPPERS`."""
     while isinstance(content, dict):
         arrays = {
             str(name): _array(value) for name, value in content.items() if hasattr(value, "detach")

@@ -13,8 +13,7 @@ from mindres.weights.metadata import Metadata
 
 
 def recognizes(start: bytes) -> bool:
-    # Asked first, because the length with which the file begins may look like the start of a
-    # pickle.
+    # Checked before PyTorch's format: the length at the start may look like the start of a pickle.
     return start[8:9] == b"{"
 
 
@@ -27,8 +26,8 @@ def read(path: Path) -> tuple[dict, Metadata]:
             name: array(tensor["data"], tensor["dtype"], tensor["shape"])
             for name, tensor in tensors
         }
-        noted = header.get("__metadata__", {}).get("mindres", "{}")
-        return arrays, Metadata.from_json(noted)
+        recorded = header.get("__metadata__", {}).get("mindres", "{}")
+        return arrays, Metadata.from_json(recorded)
     except (
         safetensors.SafetensorError,
         ValueError,
@@ -45,5 +44,5 @@ def write(arrays: dict, metadata: Metadata, path: Path) -> None:
         name: value.asnumpy() if hasattr(value, "asnumpy") else value
         for name, value in arrays.items()
     }
-    noted = {"format": "pt", "mindres": metadata.to_json()}
-    safetensors.numpy.save_file(plain, path, metadata=noted)
+    recorded = {"format": "pt", "mindres": metadata.to_json()}
+    safetensors.numpy.save_file(plain, path, metadata=recorded)
