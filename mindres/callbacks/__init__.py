@@ -1,8 +1,8 @@
-"""Callbacks for `mindspore.train.Model.train`: a file for each.
+"""Callbacks for `mindspore.train.Model.train`, one file each.
 
-`ValAccMonitor` and `LossMonitor` are for everybody's `Model`; `mindres.train` puts the others
-beside them. A new one is a file here, and a line where `mindres.training.assembly` lists the
-callbacks of a run.
+`ValAccMonitor` and `LossMonitor` can be used with any `Model`; the others are for `mindres.train`.
+A new one is a file here, and a line in the list of a run's callbacks in
+`mindres.training.assembly`.
 """
 
 from mindres.lazy import lazy_names

@@ -1,4 +1,4 @@
-"""Keeps the weights with the best validation metric."""
+"""Keeps the checkpoints with the best validation metric."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ LEAST = -float("inf")
 class BestCheckpoints:
     """The checkpoints of a run's best epochs.
 
-    The best one is `target`, unless an earlier run left a better one there: until this run beats
-    it, this run's best goes to the first free of `best-2.ckpt`, `best-3.ckpt` ... Two runs can be
-    compared when they record the same metric, architecture and data set; otherwise the old file
-    stays, too. The others are called `best-epoch-N.ckpt`.
+    The best one is `target`, unless an earlier run left a better one there. Until this run is
+    better, its best goes to the first free name of `best-2.ckpt`, `best-3.ckpt` and so on. Runs can
+    be compared if they have the same metric, architecture and data set; otherwise the old file
+    stays, too. The other checkpoints are called `best-epoch-N.ckpt`.
 
     Args:
-        target: the best checkpoint's path.
-        keep: how many checkpoints to keep.
-        overwrite: replace an earlier run's `target` whatever it holds.
-        compared: the architecture, data set and metric that a run must record to be compared with
-            this one.
+        target: the path of the best checkpoint.
+        keep: the number of checkpoints to keep.
+        overwrite: replace an earlier run's `target`, whatever it holds.
+        compared: the architecture, data set and metric of this run.
 
     Raises:
-        UserError: `target` is no file, or its folder cannot be written.
+        UserError: `target` is not a file, or its folder cannot be written to.
     """
 
     # The state of a run that keeps nothing.
@@ -41,7 +40,7 @@ class BestCheckpoints:
     def __init__(self, target: Path, keep: int, overwrite: bool, compared: Metadata):
         files.make_folder(target.parent)
         if target.exists() and not target.is_file():
-            raise UserError(f"{target} is no file: move it away, or name another folder")
+            raise UserError(f"{target} is not a file: move it away, or name another folder")
         self.target = target
         self.keep = keep
         self.run: str | None = None
@@ -90,18 +89,18 @@ class BestCheckpoints:
             self._demote(before)
         save(path)
         if before is not None and before != path:
-            before.unlink(missing_ok=True)  # this run's own lesser one
+            before.unlink(missing_ok=True)  # this run's own previous best
         self.path = path
         self.best = metric
         self.best_epoch = epoch
 
     def _demote(self, path: Path) -> None:
-        """Keep the checkpoint that was the best so far among the others."""
+        """Keep the previous best checkpoint under another name."""
         if self.keep > 1:
             demoted = path.with_name(f"best-epoch-{self.best_epoch}.ckpt")
             demoted.unlink(missing_ok=True)
             with contextlib.suppress(FileNotFoundError):  # somebody removed `path`
-                os.link(path, demoted)  # no copy, and `path` is there throughout
+                os.link(path, demoted)  # not renamed, so that `path` exists at all times
                 self._note(self.best, demoted)
 
     def _note(self, metric: float, path: Path) -> None:
@@ -124,7 +123,7 @@ class BestCheckpoints:
         }
 
     def restore(self, best: float, best_epoch: int, state: dict) -> None:
-        """Go on with what `state` recorded: by names, since the folder may have moved."""
+        """Continue from the `state` of another run, by names, since the folder may have moved."""
         self.best = best
         self.best_epoch = best_epoch
         self.others = [(metric, str(self._beside(path))) for metric, path in state["kept"]]
@@ -136,9 +135,9 @@ class BestCheckpoints:
         return self.target.with_name(Path(path).name)
 
     def summary(self, metric_name: str, images: str) -> list[str]:
-        """Where this run's best weights are, in lines for the user; none where there are none.
+        """Lines for the user on where this run's best weights are; none if there are no weights.
 
-        images: on which images the metric was measured, in words; "" where these are not known.
+        images: the images that the metric was measured on, in words, or "".
         """
         if self.path is None:
             return []
@@ -147,6 +146,6 @@ class BestCheckpoints:
         if self.path != self.target:
             why = f"{self.bar:.4f}" if self.bar < float("inf") else "of another network or dataset"
             lines.append(
-                f"{self.target} ({why}) is an earlier run's and was kept; --overwrite replaces it"
+                f"{self.target} ({why}) is an earlier run's and was kept; `overwrite` replaces it"
             )
         return lines

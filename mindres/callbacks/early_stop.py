@@ -1,4 +1,4 @@
-"""Ends training when validation no longer improves."""
+"""Stops training when validation no longer improves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mindres.devices import workers
 
 
 class EarlyStop(Callback):
-    """Ends the run after `patience` epochs without a better validation metric."""
+    """Stops the run after `patience` epochs without a better validation metric."""
 
     def __init__(self, monitor, patience):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What is printed of a training: a line for each epoch, and a progress bar within it."""
+"""The line that is printed after each epoch, and the progress bar of its steps."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from mindres.runs.history import EpochRecord
 def epoch_line(
     record: EpochRecord, epochs: int, metric_name: str, select: str | None, seconds_left: float
 ) -> str:
-    """The epoch in one line, in the tutorial's words.
+    """The line of an epoch, in the format of MindSpore's tutorial.
 
-    metric_name: what `record.metric` is called; `select` is its row in `METRICS`, None where it has
-        none.
+    metric_name: the name of `record.metric`; `select` is its row in `METRICS`, or None.
     """
     width = len(str(epochs))
     parts = [f"Epoch: [{record.epoch:{width}d} / {epochs}]", f"Train Loss: [{record.loss:.4f}]"]
@@ -32,7 +31,7 @@ def epoch_line(
 
 
 def progress_bar(epoch: int, steps: int, shown: bool):
-    """A progress bar over the steps of an epoch, in a terminal or a notebook, where `shown`."""
+    """A progress bar over the steps of an epoch, in a terminal or a notebook, if `shown`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a notebook without ipywidgets gets a bar of text
         from tqdm.auto import tqdm

@@ -1,4 +1,4 @@
-"""Ends training when the loss is no longer finite."""
+"""Stops training when the loss is no longer finite."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mindres.errors import UserError
 
 
 class FiniteLoss(Callback):
-    """Ends the run when the loss is infinite or no number; what was saved before stays."""
+    """Raises `UserError` if the loss is infinite or NaN; checkpoints saved before stay."""
 
     def __init__(self, state):
         super().__init__()
@@ -21,12 +21,12 @@ class FiniteLoss(Callback):
 
     def on_train_step_end(self, run_context):
         state = run_context.original_args()
-        # A loss that is read makes an accelerator wait.
+        # Reading a loss stalls an accelerator.
         if mindspore.get_context("device_target") != "CPU" and self.state.step % 20:
             return
         if not math.isfinite(loss_of(state.net_outputs)):
             rate = last_learning_rate(self.state.monitor.optimizer)
-            # A `last.ckpt` that is there before this run has saved is an earlier run's.
+            # A `last.ckpt` from before this run's first save is an earlier run's.
             saved = self.state.config_is_written and self.state.last.exists()
             kept = f"; the last good state is {self.state.last}" if saved else ""
             raise UserError(

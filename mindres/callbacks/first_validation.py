@@ -1,4 +1,4 @@
-"""Validates the weights that a training begins with."""
+"""Validates the initial weights of a run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from mindres.devices import workers
 
 
 class FirstValidation(Callback):
-    """Lets `monitor` keep the weights to begin with until an epoch is better.
-
-    A run that goes on has done so.
-    """
+    """Lets `monitor` keep the initial weights of a new run until an epoch is better."""
 
     def __init__(self, monitor: ValAccMonitor):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Ends training after the step when Ctrl-C or SIGTERM arrives."""
+"""Stops training after the current step when Ctrl-C or SIGTERM arrives."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mindres.devices import workers
 
 
 class Interrupt(Callback):
-    """Ctrl-C or SIGTERM ends the step, saves, and then interrupts.
+    """After Ctrl-C or SIGTERM, finishes the step, saves, and raises the signal's exception.
 
-    A second one, a second later or more, also cuts a validation short, and then the epoch's
-    steps are lost. Nothing cuts a step short: where MindSpore is stopped while it compiles, it
-    leaves files behind. With several workers all of this is left to Python's handlers, since the
+    A second signal, at least a second later, also interrupts a validation, and then the epoch's
+    steps are lost. Steps are never interrupted, because MindSpore leaves files behind if it is
+    stopped while it compiles. With several workers Python's handlers stay in charge, since the
     workers would not all stop at the same step.
     """
 
@@ -33,7 +33,7 @@ class Interrupt(Callback):
 
     @contextlib.contextmanager
     def listening(self):
-        """In this block the signals come here; afterwards to whoever had them."""
+        """Handle the signals in this block."""
         if not self.listens:
             yield
             return
@@ -42,7 +42,7 @@ class Interrupt(Callback):
 
     def _answer(self) -> None:
         saving = ", saving" if self.state.folder is not None else ""
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it
+        with contextlib.suppress(OSError, ValueError):  # standard output is closed
             print(f"\nstopping after this {self.unit}{saving}", flush=True)
 
     def _request(self, number, _):
@@ -68,7 +68,7 @@ class Interrupt(Callback):
     def on_train_step_end(self, run_context):
         self.has_trained = True
         if self.requested:
-            # Where data sinks the epoch is over, and is validated and counted like any other.
+            # With data sinking the epoch is over, and is validated and counted like any other.
             state = run_context.original_args()
             state["interrupted"] = not state.get("dataset_sink_mode")
             run_context.request_stop()
@@ -77,9 +77,8 @@ class Interrupt(Callback):
         if not self.requested:
             return
         if self.state.folder is not None:
-            print(
+            workers.say(
                 f"\ninterrupted in epoch {self.state.epoch + 1} after step {self.state.step}: "
-                f"saved in {self.state.last}; the same command with --resume goes on",
-                flush=True,
+                f"saved in {self.state.last}; run it again with `resume` to continue"
             )
         raise self.requested

@@ -1,4 +1,4 @@
-"""Keeps `last.ckpt`, from which a run goes on, and the records of the run beside it."""
+"""Keeps `last.ckpt` to resume from, and the records of the run beside it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from mindres.runs.folder import RunFolder
 from mindres.runs.history import EpochRecord, write_history
 from mindres.weights import formats
 
-# Before the names of what is no parameter of the network: the optimizer's, the moving average,
-# counts of steps.
+# The prefix of names that are not the network's: the optimizer's, the moving average's, counters.
 STATE_PREFIX = "optimizer."
 # The moving average of version 0.1.0 did not count its steps, and did not warm up.
 STEPS_OF_OLD_AVERAGES = 10**9
@@ -35,16 +34,16 @@ class LastCheckpoint(Callback):
     `last.ckpt` has the weights, the optimizer's state, the position in the run, and the records.
 
     Args:
-        network: parameters of the network by name.
-        step: parameters of the training step by name: the optimizer's, and the network's once more.
+        network: the parameters of the network by name.
+        step: the parameters of the training step by name: the optimizer's and the network's.
         monitor: the `ValAccMonitor` of the run.
-        folder: where; None keeps nothing.
-        config: what is recorded in `config.json`.
-        defaults: the settings of a run that records none, by name, see `runs.config.difference`.
-        seed: of data order and augmentation.
+        folder: the run's folder; None keeps nothing.
+        config: the settings for `config.json`.
+        defaults: the settings of runs that did not record them, see `runs.config.difference`.
+        seed: the seed of data order and augmentation.
 
     Attributes:
-        epoch, step: how many epochs are done, and how many steps of the next one.
+        epoch, step: the number of finished epochs, and of finished steps of the next one.
         stopped: whether the run was stopped before its last epoch.
     """
 
@@ -62,11 +61,11 @@ class LastCheckpoint(Callback):
         self.stopped = False
         self.config_is_written = False
         self.run_id = secrets.token_hex(8)
-        monitor.note_run(self.run_id)
+        monitor.set_run(self.run_id)
 
     @property
     def folder(self):
-        """The run's folder; None where nothing is kept."""
+        """The run's folder; None if nothing is kept."""
         return self.run_folder and self.run_folder.path
 
     @property
@@ -75,7 +74,7 @@ class LastCheckpoint(Callback):
         return self.run_folder.last
 
     def restore(self) -> None:
-        """Take up the run that left `last.ckpt`, and say so; say it too where there is none."""
+        """Continue the run that left `last.ckpt`; a line says so, or that there is none."""
         if not self.last.exists():
             workers.say(f"{self.last} is not there: starting from the beginning")
             return
@@ -98,7 +97,7 @@ class LastCheckpoint(Callback):
         self.run_id = recorded["run_id"]
         config, _ = read_config(self.run_folder.config)
         self.config_is_written = config.get("run") == self.run_id and not ended
-        self.monitor.note_run(self.run_id)
+        self.monitor.set_run(self.run_id)
         history = [EpochRecord(**record) for record in recorded["history"]]
         self.monitor.restore(history, recorded)
         workers.say(f"going on from {self.last}: epoch {self.epoch + 1}, step {self.step + 1}")
@@ -116,7 +115,7 @@ class LastCheckpoint(Callback):
             )
 
     def _values(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The arrays of `last.ckpt` under the names of this run's parameters."""
+        """The arrays of `last.ckpt` by the names of this run's parameters."""
         if not any(name.startswith(STATE_PREFIX) for name in arrays):
             arrays = self._values_of_0_1_0(arrays)
         unknown = set(self.parameters) ^ set(arrays)
@@ -128,7 +127,7 @@ class LastCheckpoint(Callback):
         return arrays
 
     def _values_of_0_1_0(self, arrays):
-        """Version 0.1.0 wrote the optimizer's parameters without a prefix."""
+        """The arrays of a `last.ckpt` of version 0.1.0, whose optimizer's names had no prefix."""
         names = {name.removeprefix(STATE_PREFIX): name for name in self.parameters}
         renamed = {names.get(name, name): value for name, value in arrays.items()}
         steps = f"{STATE_PREFIX}ema.steps"
@@ -153,7 +152,7 @@ class LastCheckpoint(Callback):
         self.save()
 
     def save(self) -> None:
-        """Write the records and `last.ckpt`; where that fails, the records stay as they were."""
+        """Write the records and `last.ckpt`; if that fails, the records do not change."""
         if self.run_folder is None or not self.monitor.chief:
             return
         records = self.monitor.history

@@ -11,7 +11,7 @@ from mindres.compat.mindspore import last_learning_rate
 class LossMonitor(Callback):
     """Prints the loss of every `per_print_times`-th step.
 
-    `lr_init` is an argument of MindVision's `LossMonitor`, and is not used.
+    `lr_init` is not used; MindVision's `LossMonitor` has it.
     """
 
     def __init__(self, lr_init=None, per_print_times=1):

@@ -24,26 +24,26 @@ from mindres.weights.metadata import Metadata
 class ValAccMonitor(Callback):
     """After each epoch, prints a line and keeps the weights with the best validation metric.
 
-    MindVision's signature and file, with three differences. The loss is the epoch's mean.
-    `best.ckpt` is written beside and renamed over, so that it is whole at every instant. And a
-    better one of an earlier run stays, see `BestCheckpoints`.
+    It has the signature of MindVision's callback, with three differences. The loss is the epoch's
+    mean. `best.ckpt` is replaced atomically, so that it is complete at all times. A better one of
+    an earlier run stays, see `BestCheckpoints`.
 
     Args:
         model: a `mindspore.train.Model` with `metric_name` among its metrics.
         dataset_val: validation batches.
-        num_epochs: for how many epochs the model trains.
-        interval, eval_start_epoch: epochs between two evaluations, and the first with one, from 1.
+        num_epochs: the number of epochs that the model trains for.
+        interval, eval_start_epoch: epochs between validations, and the first validated one, from 1.
         save_best_ckpt, ckpt_directory, best_ckpt_name: whether and where the best weights are kept.
         metric_name: name of the metric; more is better.
         dataset_sink_mode: as in `Model.eval`.
         overwrite: replace an earlier run's `best.ckpt` whatever it holds.
         metadata: saved in the checkpoint, see `mindres.save_checkpoint`; `dataset` names the data
             set.
-        network, optimizer: whose weights are kept, and whose learning rate is printed; the model's
-            where None.
-        keep_best: how many checkpoints to keep by metric; the others are called
+        network, optimizer: the network whose weights are kept, and the optimizer whose learning
+            rate is printed; None for the model's.
+        keep_best: number of checkpoints to keep by metric; the others are called
             `best-epoch-N.ckpt`.
-        select: the row of `METRICS` that `metric_name` is the title of, where the model's metric
+        select: the row of `METRICS` with the title `metric_name`, if the model's metric
             "validation" is a `ValidationMetrics`; None for any other model.
     """
 
@@ -77,7 +77,7 @@ class ValAccMonitor(Callback):
         self.eval_start_epoch = eval_start_epoch
         self.metric_name = metric_name
         self.select = select
-        self.images = ""  # in words, where they are known
+        self.images = ""  # a description of the validation images
         self.dataset_sink_mode = dataset_sink_mode
         self.network = network or model.train_network
         self.optimizer = optimizer
@@ -85,7 +85,7 @@ class ValAccMonitor(Callback):
         self.history: list[EpochRecord] = []
         self.clock = EpochClock()
         self.best_res = LEAST
-        # Of several workers the first one prints and writes.
+        # Only the first of several workers prints and writes.
         self.chief = workers.rank() == 0
         self.metadata = Metadata.of(metadata)
         self.checkpoints: BestCheckpoints | None = None
@@ -95,15 +95,15 @@ class ValAccMonitor(Callback):
             compared = dataclasses.replace(self.metadata, metric_name=metric_name, **own)
             self.checkpoints = BestCheckpoints(target, keep_best, overwrite, compared)
 
-    def note_run(self, run: str) -> None:
-        """Note this name of the run in the checkpoints."""
+    def set_run(self, run: str) -> None:
+        """Save the name of the run in the checkpoints from now on."""
         self.metadata = dataclasses.replace(self.metadata, run=run)
         if self.checkpoints is not None:
             self.checkpoints.run = run
 
     @property
     def best_ckpt_path(self) -> Path | None:
-        """The checkpoint of this run's best weights; None where there is none."""
+        """The checkpoint of this run's best weights; None if there is none."""
         return self.checkpoints.path if self.checkpoints else None
 
     def apply_eval(self) -> float:
@@ -111,7 +111,7 @@ class ValAccMonitor(Callback):
         return self._validate()[0]
 
     def _validate(self) -> tuple[float, float | None, dict[str, float]]:
-        """The metric on the validation data, and the loss and all metrics where they are known."""
+        """The metric on the validation data, and the loss and all metrics if they are measured."""
         found = self.model.eval(
             self.dataset_val,
             callbacks=self.eval_callbacks,
@@ -166,7 +166,7 @@ class ValAccMonitor(Callback):
             self.keep_if_best(metric, record.epoch)
 
     def keep_if_best(self, metric: float, epoch: int) -> None:
-        """Keep the present weights if this metric of theirs is among the best."""
+        """Keep the current weights if their `metric` is among the best."""
         if self.checkpoints is not None:
             self.checkpoints.consider(metric, epoch, partial(self._save, epoch, metric))
         self.best_res = max(self.best_res, metric)
@@ -176,14 +176,14 @@ class ValAccMonitor(Callback):
         save.save_checkpoint(self.network, path, **self.metadata, **recorded)
 
     def state(self) -> dict:
-        """What `restore` needs to go on keeping the best."""
+        """The state for `restore`."""
         kept = self.checkpoints.state() if self.checkpoints else BestCheckpoints.NOTHING
         return {"best": None if self.best_res == LEAST else self.best_res, **kept}
 
     def restore(self, history: list[EpochRecord], state: dict) -> None:
-        """Go on as the run with this history would have.
+        """Continue the run with this history.
 
-        `state` has what `state()` gave, and `losses`, those of the steps of an unfinished epoch.
+        `state` is the result of `state()` with `losses`, those of the steps of an unfinished epoch.
         """
         self.history = history
         self.clock.losses_before = state["losses"]

@@ -1,4 +1,4 @@
-"""Goes on from a finished run with more epochs than it had."""
+"""Continues a finished run with more epochs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 
 
 def ended_after(recorded: dict, config: dict) -> int:
-    """After how many epochs a finished run ended that is to have more; 0 for any other run.
+    """The number of epochs of a finished run that is to have more; 0 for any other run.
 
     Args:
         recorded: the state in the `last.ckpt` of the run.
-        config: what is asked for now.
+        config: the settings of the present run.
     """
     theirs = recorded["config"].get("epochs") or 0
     more = config.get("epochs", 0) > theirs
@@ -18,7 +18,7 @@ def ended_after(recorded: dict, config: dict) -> int:
 
 
 def own_rates(parameters: dict, prefix: str) -> dict[str, np.ndarray]:
-    """The learning rates of the present schedule, which MindSpore keeps as parameters, by name."""
+    """The learning rates of the present schedule by name; MindSpore keeps them as parameters."""
     return {
         name: parameter.asnumpy()
         for name, parameter in parameters.items()
@@ -27,8 +27,8 @@ def own_rates(parameters: dict, prefix: str) -> dict[str, np.ndarray]:
 
 
 def sentence(ended: int, epochs: int) -> str:
-    """How the run goes on, in a line."""
+    """A line on how the run continues."""
     return (
-        f"the run had ended after {ended} epochs; the learning rate is from now on that of a run "
+        f"the run had ended after {ended} epochs; from now on the learning rate is that of a run "
         f"of {epochs}, so that it may rise before it falls to its end"
     )

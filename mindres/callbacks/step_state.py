@@ -1,10 +1,10 @@
-"""What callbacks read from a training step: loss, learning rate, steps."""
+"""Reads the loss and the number of steps from the state of a training step."""
 
 from __future__ import annotations
 
 
 def steps_at_once(state) -> int:
-    """How many steps the callbacks of a step stand for: a whole epoch where data sinks."""
+    """The number of steps per callback of a step: a whole epoch with data sinking."""
     return state.batch_num if state.get("dataset_sink_mode") else 1
 
 

@@ -1,4 +1,4 @@
-"""Ends training after a number of steps."""
+"""Stops training after a number of steps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from mindspore.train import Callback
 
 
 class StopAtStep(Callback):
-    """Ends training after `max_steps` steps; the epoch they fall in is still evaluated."""
+    """Stops training after `max_steps` steps; the epoch is still validated."""
 
     def __init__(self, max_steps):
         super().__init__()

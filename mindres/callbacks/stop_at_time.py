@@ -1,4 +1,4 @@
-"""Ends training when its time is over."""
+"""Stops training when its time is over."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mindres.devices import workers
 
 
 class StopAtTime(Callback):
-    """Ends training `seconds` from now; the epoch it falls in is still evaluated."""
+    """Stops training `seconds` from now; the epoch is still validated."""
 
     def __init__(self, seconds: float):
         super().__init__()

@@ -18,16 +18,15 @@ IMAGES = 24
 
 
 class TensorBoard(Callback):
-    """After each epoch writes the columns of history.csv and a grid of predictions.
+    """After each epoch, writes the columns of history.csv and a grid of predictions.
 
     Args:
         monitor: the `ValAccMonitor` of the run.
-        folder: of TensorBoard's files.
-        data: the validation `ImageDataset`, from which the images are drawn; for any other there is
-            no grid.
+        folder: the folder of TensorBoard's files.
+        data: the validation `ImageDataset` to draw images from; without one there is no grid.
 
     Raises:
-        UserError: tensorboardX is not installed, or the folder cannot be written.
+        UserError: tensorboardX is not installed, or the folder cannot be written to.
     """
 
     def __init__(self, monitor, folder, data=None):
@@ -36,7 +35,7 @@ class TensorBoard(Callback):
             from tensorboardX import SummaryWriter
         except ImportError:
             raise UserError(
-                "--tensorboard needs tensorboardX: pip install 'mindres[tensorboard]'"
+                "`tensorboard` needs tensorboardX: pip install 'mindres[tensorboard]'"
             ) from None
         self.monitor, self.writer = monitor, SummaryWriter(str(files.make_folder(folder)))
         self.data, self.images = None, None

@@ -1,4 +1,4 @@
-"""Says after the first epoch what part of it the network waited for images."""
+"""Reports after the first epoch how long the network waited for images."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from mindspore.train import Callback
 
 from mindres.devices import workers
 
-LEAST_SECONDS = 20  # a shorter epoch need not be faster
-LEAST_SHARE = 0.1  # a shorter wait is not worth a line
+LEAST_SECONDS = 20  # shorter epochs are not reported
+LEAST_SHARE = 0.1  # shorter waits are not reported
 
 
 class Waiting(Callback):
-    """Times what goes by between the end of a step and the beginning of the next one.
+    """Measures the time between the end of a step and the start of the next one.
 
-    It should be the last of the callbacks, so that their time is no waiting. Where the device takes
-    the images of an epoch by itself nothing is known, and nothing said.
+    It must be the last callback, so that the time of the others does not count. With data sinking
+    the time is not known, and nothing is reported.
     """
 
     def __init__(self):

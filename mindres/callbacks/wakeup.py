@@ -1,4 +1,4 @@
-"""Answers a signal at once, in a thread, while the main thread is in MindSpore."""
+"""Reacts to a signal at once, in a thread, while the main thread is in MindSpore."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterator
 
 from mindres.signals import NUMBERS, ctrl_c_is_ignored
 
-CLOSE = b"\0"  # no signal's number
+CLOSE = b"\0"  # not the number of a signal
 
 
 @contextlib.contextmanager
 def answered_at_once(answer: Callable[[], object]) -> Iterator[None]:
-    """In this block `answer` is called, once and in another thread, when Ctrl-C or SIGTERM arrives.
+    """Call `answer`, once and in another thread, when Ctrl-C or SIGTERM arrives in this block.
 
-    Python's own handlers wait until the main thread is back from MindSpore.
+    Python's own handlers wait until the main thread returns from MindSpore.
     """
     inlet, outlet = os.pipe()
     os.set_blocking(outlet, False)
-    # Python's handler in C writes the number of each signal there.
+    # Python's C handler writes the number of each signal to this pipe.
     before = signal.set_wakeup_fd(outlet, warn_on_full_buffer=False)
     _open.add(outlet)
     numbers = {n for n in NUMBERS if n != signal.SIGINT or not ctrl_c_is_ignored()}
@@ -39,7 +39,7 @@ def answered_at_once(answer: Callable[[], object]) -> Iterator[None]:
 
 
 def _listen(inlet: int, numbers: set, answer: Callable[[], object], forward_to: int) -> None:
-    """Pass the numbers of signals on to who had them before, and answer the first of `numbers`."""
+    """Forward signals to the previous descriptor, and answer the first one in `numbers`."""
     answered = False
     while (number := os.read(inlet, 1)) != CLOSE:
         if forward_to >= 0:
@@ -54,7 +54,7 @@ _open: set[int] = set()
 
 
 def _forget() -> None:
-    """A forked process must not write into its parent's pipe."""
+    """Keep a forked process from writing to its parent's pipe."""
     if _open:
         _open.clear()
         signal.set_wakeup_fd(-1)

@@ -101,7 +101,7 @@ def test_a_worse_run_leaves_an_earlier_best(tmp_path, capsys):
     assert kept(tmp_path) == {"best.ckpt": (0.8, 1), "best-2.ckpt": (0.7, 2)}
     assert monitor.best_ckpt_path == tmp_path / "best-2.ckpt"
     out = capsys.readouterr().out
-    assert "best.ckpt (0.8000) is an earlier run's and was kept; --overwrite replaces it" in out
+    assert "best.ckpt (0.8000) is an earlier run's and was kept; `overwrite` replaces it" in out
     play(tmp_path, [0.6])
     assert kept(tmp_path) == {
         "best.ckpt": (0.8, 1),

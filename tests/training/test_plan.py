@@ -279,7 +279,7 @@ def test_a_finished_run_takes_more_epochs(tmp_path, monkeypatch, capsys, finishe
     epochs = json.loads((tmp_path / "ckpt" / "config.json").read_text())["epochs"]
     assert epochs == 4 if longer[0] == "--epochs" else epochs > 2
     assert (
-        f"ended after 2 epochs; the learning rate is from now on that of a run of {epochs}" in out
+        f"ended after 2 epochs; from now on the learning rate is that of a run of {epochs}" in out
     )
     after = read_history("ckpt/history.csv")
     assert after["loss"][:2] == before["loss"] and len(after["epoch"]) == epochs

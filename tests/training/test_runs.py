@@ -209,7 +209,7 @@ def test_a_folder_removed_while_the_records_are_written_is_made_again(tmp_path, 
         history=[EpochRecord(1, 2.0, 0.5, 0.1, 80.0, 3.0)],
         metadata={},
         network=whole.net,
-        note_run=lambda run: None,
+        set_run=lambda run: None,
         state=dict,
     )
     weights = whole.net.parameters_dict()
