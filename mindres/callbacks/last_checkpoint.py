@@ -100,7 +100,7 @@ class LastCheckpoint(Callback):
         self.monitor.set_run(self.run_id)
         history = [EpochRecord(**record) for record in recorded["history"]]
         self.monitor.restore(history, recorded)
-        workers.say(f"going on from {self.last}: epoch {self.epoch + 1}, step {self.step + 1}")
+        workers.say(f"resuming from {self.last}: epoch {self.epoch + 1}, step {self.step + 1}")
         if ended:
             workers.say(more_epochs.sentence(ended, self.config["epochs"]))
 

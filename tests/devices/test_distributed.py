@@ -211,7 +211,7 @@ def test_the_example_counts_every_image_once_goes_on_and_ends_when_a_worker_dies
     # Within half a minute, unless the machine is busy.
     assert time.monotonic() - died < 80 and job.returncode != 0
     epochs = [int(number) for number in re.findall(r"Epoch: \[ *(\d+) / 5000\], Train Loss", out)]
-    assert "going on from" in out and epochs == list(range(1, len(epochs) + 1))
+    assert "resuming from" in out and epochs == list(range(1, len(epochs) + 1))
 
     read_checkpoint(folder / "last.ckpt")
     add_resnet8(monkeypatch)

@@ -349,7 +349,7 @@ def two_runs(attempt) -> None:
             attempt.folder,
             [*LENET, "--epochs", "2000", "--ckpt_dir", "run", "--resume", "--max_steps", "1"],
         )
-        expect(third.returncode == 0 and "going on from" in third.stdout, third.stderr[-500:])
+        expect(third.returncode == 0 and "resuming from" in third.stdout, third.stderr[-500:])
         shutil.rmtree(attempt.folder / "run")
 
 

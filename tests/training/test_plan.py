@@ -228,7 +228,7 @@ def test_train_says_what_it_plans_goes_on_with_it_and_how_to_repeat_it(
     )
     run_command(["train", "digits", "--resume", *LENET])
     out = capsys.readouterr().out
-    assert "planning" not in out and "going on from ckpt/last.ckpt: epoch 1, step 4" in out
+    assert "planning" not in out and "resuming from ckpt/last.ckpt: epoch 1, step 4" in out
     assert "2 epochs" in out and out.splitlines()[-1].startswith("Test accuracy: ")
     again[again.index("--ckpt_dir") + 1] = "again"
     run_command([*again, "--device_target", "CPU", "--max_steps", "1"])

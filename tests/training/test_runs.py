@@ -85,7 +85,7 @@ def test_a_run_goes_on_with_the_same_losses(tmp_path, capsys, whole):
     train(first, max_steps=4, seed=98, resume=True, **PARTS)
     first.rename(second)
     _, result = train(second, seed=99, resume=True, **PARTS)
-    said = re.findall(r"going on from .*ckpt: (epoch \d, step \d)\n", capsys.readouterr().out)
+    said = re.findall(r"resuming from .*ckpt: (epoch \d, step \d)\n", capsys.readouterr().out)
     assert said == ["epoch 1, step 2", "epoch 1, step 9", "epoch 2, step 4"]
     assert history(second) == whole.history
     assert result.best == whole.result.best and result.best_ckpt_path == second / "best.ckpt"

@@ -30,7 +30,7 @@ def test_a_run_of_0_1_0_goes_on(tmp_path, run_example, name):
         "finetune_resnet50.py", *FLAGS, *RECIPES[name], "--ckpt_dir", name, "--resume"
     )
     assert done.returncode == 0, done.stderr
-    assert "going on from" in done.stdout
+    assert "resuming from" in done.stdout
     ours = rows(tmp_path / name / "history.csv")
     theirs = rows(RUNS / name / "history-resumed.csv")
     assert len(ours) == len(theirs) == 3
