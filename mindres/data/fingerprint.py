@@ -11,5 +11,5 @@ def files_and_options(data) -> str:
     plain_types = (str, int, float, bool, tuple, type(None))
     options = {name: value for name, value in vars(data).items() if isinstance(value, plain_types)}
     operations = [(type(op).__name__, str(vars(op))) for op in data.transform or []]
-    told = repr((data.name, stats, sorted(options.items()), operations))
-    return hashlib.sha256(told.encode()).hexdigest()
+    facts = repr((data.name, stats, sorted(options.items()), operations))
+    return hashlib.sha256(facts.encode()).hexdigest()

@@ -55,21 +55,22 @@ def write_report(
         run_dir: folder with any of `best.ckpt`, `history.csv` and `config.json`; the page says
             which are missing.
         out: the file; None for `report.html` in `run_dir`.
-        ckpt: another checkpoint than `best.ckpt`.
-        dataset, dataset_path: as for `open_images`; None for what the checkpoint and `config.json`
-            say.
-        split: the images that are evaluated.
-        skip_broken: leave broken image files out, even where the training did not.
+        ckpt: a checkpoint to use instead of `best.ckpt`.
+        dataset, dataset_path: as for `open_images`; None for those of the checkpoint and
+            `config.json`.
+        split: the split to evaluate.
+        skip_broken: leave broken image files out, even if the run did not.
 
-    Returns the report, which is the path of the file.
+    Returns:
+        The report, which is a path-like object.
 
     Raises:
-        UserError: the folder has nothing to report, what it has is damaged, or the data set is not
-            there.
+        UserError: the folder has nothing to report, its files are damaged, or the data set is
+            missing.
     """
     run = RunFolder(run_dir)
     if not run.path.is_dir():
-        raise UserError(f"there is no run in {run_dir}: name the `ckpt_dir` of a training")
+        raise UserError(f"there is no run in {run_dir}: name the `ckpt_dir` of a training run")
     contents = _contents(run, Path(ckpt) if ckpt else run.best)
     page = _Page(contents.missing)
     if contents.checkpoint:
@@ -92,7 +93,7 @@ def write_report(
 
 @dataclass
 class _Page:
-    """What the page is made of."""
+    """The parts of the page."""
 
     missing: list[str]
     title: str = ""
@@ -109,7 +110,7 @@ class _Page:
 
 @dataclass
 class _Contents:
-    """What a run's folder has: sentences on what is missing, and None or {} in its place."""
+    """The contents of a run's folder; `missing` has sentences on what is None or {}."""
 
     config: dict
     history: dict | None
@@ -135,7 +136,7 @@ def _contents(run, checkpoint) -> _Contents:
         if history is None and not config:
             raise UserError(
                 f"{run} holds no best.ckpt, no history.csv and no config.json: name the `ckpt_dir` "
-                "of a training"
+                "of a training run"
             )
         missing.append("best.ckpt is not in the folder, so nothing could be evaluated.")
         checkpoint = None
@@ -143,7 +144,7 @@ def _contents(run, checkpoint) -> _Contents:
 
 
 def _add_network(page, contents, dataset, dataset_path, split, **options) -> None:
-    """Evaluate the checkpoint, and put what it says on the page."""
+    """Evaluate the checkpoint, and add the results to the page."""
     checkpoint = contents.checkpoint
     config = contents.config
     net, metadata = load_model(checkpoint)
@@ -154,14 +155,14 @@ def _add_network(page, contents, dataset, dataset_path, split, **options) -> Non
         )
     data = images.open_images(checkpoint, metadata, dataset, dataset_path, split, **options)
     data = data.plain()
-    told = images.described(data, images.use_of(data, checkpoint, metadata))
+    described = images.described(data, images.use_of(data, checkpoint, metadata))
     found = examine(net, data, bool(metadata.tta))
     found.trained = images.trained_on(checkpoint, metadata, found.result.classes)
     page.title = f"{net.architecture['arch']} on {metadata.dataset or data.name.lower()}"
     page.about = checkpoint.name
     if metadata.epoch is not None:
         page.about += f" of epoch {metadata.epoch}"
-    page.about += f", evaluated on the {told}"
+    page.about += f", evaluated on the {described}"
     selected = images.selected_by(checkpoint, metadata)
     page.about += f"; {selected}" if selected else ""
     page.tiles = sections.tiles(found)

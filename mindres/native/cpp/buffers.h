@@ -1,5 +1,4 @@
-// Scratch memory that is kept for the next call: a fresh allocation would cost its page faults
-// each time.
+// Scratch memory that is reused by the next call, which saves the page faults of a new allocation.
 
 #pragma once
 
@@ -12,7 +11,7 @@
 
 inline size_t round_up_to_pages(size_t size) { return (size + 4095) / 4096 * 4096; }
 
-// Memory for one call. The destructor returns it to the spare ones, from which the next call takes.
+// Memory for one call. The destructor returns it to the spare blocks, which later calls reuse.
 class Buffer {
  public:
   explicit Buffer(size_t size) {

@@ -1,4 +1,4 @@
-// A call of an operator by MindSpore: its tensors, its status, and what it took.
+// A call of an operator by MindSpore: its tensors, its status, and its time.
 
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <exception>
 
-// What MindSpore hands to an operator: its inputs, then its outputs.
+// The arguments that MindSpore passes to an operator: its inputs, then its outputs.
 struct Call {
   int n;
   void **data;
@@ -25,7 +25,7 @@ struct Call {
   const Settings &settings(int i) const { return *static_cast<const Settings *>(data[i]); }
 };
 
-// MindSpore takes a status; an exception must not reach it.
+// Returns a status to MindSpore, which must not get exceptions.
 template <typename F>
 int guarded(const F &function) {
   try {
@@ -37,7 +37,7 @@ int guarded(const F &function) {
   }
 }
 
-// Prints what an operator took, as oneDNN does for its primitives, if ONEDNN_VERBOSE is set.
+// Prints the time of an operator if ONEDNN_VERBOSE is set, as oneDNN does for its primitives.
 struct Timer {
   explicit Timer(const char *name) : name(name) {}
   ~Timer() {
@@ -50,7 +50,7 @@ struct Timer {
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 };
 
-// An operator's function as MindSpore calls it.
+// Defines an operator's function with the signature that MindSpore calls.
 #define OPERATOR(name)                                                                      \
   static void run_##name(const Call &c);                                                    \
   int name(int n, void **data, int *, int64_t **shapes, const char **types, void *, void *) { \

@@ -1,5 +1,5 @@
-// Weights in the layouts that primitives want, kept from call to call for the operators whose
-// weights are said not to change (inference).
+// Weights in the layouts of primitives, kept between calls for operators whose weights do not change
+// (inference).
 
 #pragma once
 
@@ -14,7 +14,7 @@
 
 class KeptWeights {
  public:
-  // From here to `end` the weights of the operators with this `id` do not change.
+  // From here to `end`, the weights of the operators with this `id` do not change.
   static void begin(int64_t id) {
     std::lock_guard<std::mutex> lock(mutex_);
     kept_[id];
@@ -23,7 +23,7 @@ class KeptWeights {
     std::lock_guard<std::mutex> lock(mutex_);
     kept_.erase(id);
   }
-  // What `fill` makes of `weights` for `plan`, in `size` bytes.
+  // The `size` bytes that `fill` makes of `weights` for `plan`.
   // Null if the weights of the operators with this `id` may change.
   static std::shared_ptr<char> get(int64_t id, const void *plan, const void *weights, size_t size,
                                    const std::function<void(char *)> &fill) {

@@ -4,8 +4,8 @@
 
 #include "element_types.h"
 
-// Of `block` channels one after the other for a pixel: (N, C / block, H, W, block); or of all of
-// them, (N, H, W, C), where C is a multiple of `block`.
+// Either blocks of `block` channels per pixel, (N, C / block, H, W, block), or all channels per
+// pixel, (N, H, W, C), where C is a multiple of `block`.
 struct Layout {
   int block = 0;  // 0 if oneDNN prefers another layout
   bool channels_last = false;

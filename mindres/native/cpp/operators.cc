@@ -1,10 +1,10 @@
 // Convolution, batch normalisation and ReLU for MindSpore on CPU: ahead-of-time custom operators
 // over the oneDNN that MindSpore ships.
 //
-// MindSpore hands oneDNN plain (NCHW) layouts, for which oneDNN has few fast kernels. Here a
-// tensor is either plain, and reordered on its way in or out, or "blocked": in oneDNN's own order,
-// by blocks of 16 or 8 channels. MindSpore knows nothing of it, since neither shape nor size
-// differ. What oneDNN prepares is kept by shape.
+// MindSpore passes plain (NCHW) layouts to oneDNN, which has few fast kernels for them. Here a tensor
+// is either plain, and reordered on its way in or out, or "blocked": in oneDNN's own order, in blocks
+// of 16 or 8 channels. MindSpore does not see the difference, since shape and size are the same. What
+// oneDNN prepares is kept by shape.
 
 #include "batch_norm.h"
 #include "call.h"

@@ -1,4 +1,4 @@
-// A plan is a oneDNN primitive that is kept ready, with the reorders that its tensors need.
+// A plan is a prepared oneDNN primitive with the reorders that its tensors need.
 
 #pragma once
 
@@ -7,12 +7,12 @@
 #include "merged_groups.h"
 #include "onednn.h"
 
-// The tensors that are handed over in another layout than the primitive's are reordered on their
-// way in or out. A plan does not change once it is made, so that threads can share it.
+// Tensors whose layout differs from the primitive's are reordered on their way in or out. A finished
+// plan does not change, so that threads can share it.
 class Plan {
  public:
-  // The tensor `name` of the primitive is handed over as `outer`, or with `groups` as the weights
-  // that become `outer` when groups are merged.
+  // Adds the tensor `name` of the primitive, which is passed in the layout `outer`, or with `groups`
+  // as weights that get the layout `outer` when their groups are merged.
   void add(Handle primitive_desc, int name, Handle outer, bool output = false,
            const MergedGroups &groups = {}) {
     Handle inner = dnnl.primitive_desc_query_md(primitive_desc, QUERY_ARGUMENT, name);
@@ -31,8 +31,8 @@ class Plan {
     scratch_offset_ = reserve(scratch_size_);
   }
 
-  // Runs the primitive; `data` are the tensors in the order in which they were added.
-  // `id` is the operator's, under which its reordered weights may be kept.
+  // Runs the primitive on the tensors `data`, in the order in which they were added.
+  // `id` identifies the operator, whose reordered weights may be kept.
   void run(const std::vector<const void *> &data, int64_t id = 0) const {
     Run run(*this);
     std::vector<Argument> arguments;
@@ -78,7 +78,7 @@ class Plan {
     size_t offset = 0, merged_offset = 0;
   };
 
-  // A stream, scratch memory and memory objects for one run.
+  // The stream, scratch memory and memory objects of a run.
   struct Run {
     explicit Run(const Plan &plan) : plan(plan), buffer(plan.size_) {
       CALL(threadpool_interop_stream_create, &stream, engine, pool);
@@ -96,7 +96,7 @@ class Plan {
     float *merged(const Tensor &t) const {
       return reinterpret_cast<float *>(buffer.at(t.merged_offset));
     }
-    // The tensor `t` as it is handed over, with its groups merged.
+    // The tensor `t` as it is passed, with its groups merged.
     Handle outer(const Tensor &t, const void *data) {
       if (t.groups.count == 1) return memory(t.outer, data);
       if (!t.output) t.groups.merge(static_cast<const float *>(data), merged(t));
@@ -132,8 +132,8 @@ class Plan {
   size_t size_ = 0, scratch_size_ = 0, scratch_offset_ = 0;
 };
 
-// The plan kept under `key`, made by `make` when it is first asked for. Plans are never freed:
-// MindSpore's threads outlive static objects.
+// The plan for `key`, made by `make` on first use. Plans are never freed, because MindSpore's
+// threads outlive static objects.
 template <typename Make>
 const Plan &kept_plan(const std::vector<Dims> &key, const Make &make) {
   static auto &mutex = *new std::mutex;

@@ -1,14 +1,14 @@
-// Tells a SIGTERM that the process sent to itself from one that came from outside.
+// Distinguishes a SIGTERM that the process sent to itself from one that came from outside.
 //
-// MindSpore installs a handler for Ctrl-C (SIGINT) whenever it runs a graph, and all that handler
-// does is to send SIGTERM to its own process. Here such a SIGTERM becomes the SIGINT that it was.
+// MindSpore installs a handler for Ctrl-C (SIGINT) whenever it runs a graph. That handler only sends
+// SIGTERM to its own process. Here such a SIGTERM becomes SIGINT again.
 
 #include <csignal>
 #include <unistd.h>
 
 namespace {
 
-// Python's handler in C: it notes the signal for the interpreter.
+// Python's C handler, which records the signal for the interpreter.
 void (*pythons_handler)(int) = nullptr;
 
 void handle_sigterm(int, siginfo_t *info, void *) {
@@ -21,7 +21,7 @@ void handle_sigterm(int, siginfo_t *info, void *) {
 
 }  // namespace
 
-// To be called when Python has installed its handler of SIGTERM: puts the one above before it.
+// Installs the handler above in front of Python's, which must be the handler of SIGTERM.
 extern "C" void mindres_see_senders() {
   struct sigaction action;
   sigaction(SIGTERM, nullptr, &action);
