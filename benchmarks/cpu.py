@@ -6,10 +6,12 @@
 The sides are rows of benchmarks/sides.py. OpenVINO is left out if it is not installed, and bfloat16
 if the processor does not have it.
 Weights and images are random. Each side of a case is a process of its own. All of them start and
-warm up first, and then run by turns, round by round, so that changes of the machine's speed affect
-all alike. The table has the median images/s, the range, the ratios (mindres's images/s divided by
-the side's, the median and range of the rounds), and the peak memory of the process. A second table
-names the best of PyTorch and of the runtimes for each case, beside the limit that oneDNN sets.
+warm up first, two at a time, and then run by turns, round by round, so that changes of the
+machine's speed affect all alike. The table has the median images/s, the range, the ratios
+(mindres's images/s divided by the side's, the median and range of the rounds), and the peak memory
+of the process. A table before it names the best of PyTorch and of the runtimes for each case,
+beside the limit that oneDNN sets, and another one has the steps from MindSpore to mindres. The file
+is written after each case.
 """
 
 from __future__ import annotations
@@ -51,6 +53,10 @@ HEAD = (
     "| case | side | images/s | mindres is faster by | peak memory, MiB |\n"
     "| --- | --- | --- | --- | --- |"
 )
+# From MindSpore to mindres.
+STEPS = ("MindSpore", "capped", "convolutions", "fused", "chained", "mindres")
+# Sides that start and compile, most of it in one thread, at a time.
+SIDE_BY_SIDE = 2
 PACKAGES = ("mindspore", "mindcv", "mindvision", "torch", "onnxruntime", "openvino", "numpy")
 
 
@@ -68,11 +74,14 @@ def worker(side: str, folder: str, case) -> None:
     """
     what, network, size, batch = case[0], case[1], int(case[2]), int(case[3])
     with contextlib.ExitStack() as stack:
+        warm_up = 1
         if what == "load":
             step = pipelines.pipeline(side, size, batch, folder)
         else:
+            warm_up = 1 if SIDES[side].most_images else 3
+            batch = min(batch, SIDES[side].most_images or batch)
             step = SIDES[side].step(what, network, size, batch, stack, folder)
-        for _ in range(1 if what == "load" else 3):
+        for _ in range(warm_up):
             step()
         print("BENCH 0", flush=True)
         for line in sys.stdin:
@@ -85,7 +94,7 @@ def worker(side: str, folder: str, case) -> None:
 
 
 class Worker:
-    """A worker process that has warmed up and waits for its turns."""
+    """A worker process. Its first answer says that it has warmed up and waits for its turn."""
 
     def __init__(self, name: str, case, folder: str):
         environment = {
@@ -102,7 +111,6 @@ class Worker:
             stderr=self.noise,
             env={**environment, **(SIDES[name].environment if name in SIDES else {})},
         )
-        self.answer()
 
     def answer(self) -> float:
         while line := self.process.stdout.readline():
@@ -124,9 +132,14 @@ class Worker:
         return peak
 
 
-def measure(case, names, args, folder: str) -> tuple[list[str], str]:
-    """The rows of a case, and its row in the second table."""
-    workers = {name: Worker(name, case, folder) for name in names}
+def measure(case, names, args, folder: str) -> tuple[list[str], str, dict[str, float]]:
+    """The rows of a case, its title, and the median images/s of each side."""
+    workers = {}
+    for i in range(0, len(names), SIDE_BY_SIDE):
+        starting = {name: Worker(name, case, folder) for name in names[i : i + SIDE_BY_SIDE]}
+        for worker in starting.values():
+            worker.answer()
+        workers |= starting
     results = {name: [] for name in workers}
     for _ in range(args.rounds):
         for name, worker in workers.items():
@@ -141,7 +154,7 @@ def measure(case, names, args, folder: str) -> tuple[list[str], str]:
             f"| {title} | {name} | {show(results[name])} | {faster} | {worker.close():,.0f} |"
         )
         print(rows[-1], flush=True)
-    return rows, "" if what == "load" else row_of_best(title, results)
+    return rows, title, {name: statistics.median(values) for name, values in results.items()}
 
 
 def groups() -> list[str]:
@@ -149,21 +162,44 @@ def groups() -> list[str]:
     return list(dict.fromkeys(side.group for side in SIDES.values() if side.group))
 
 
-def row_of_best(title: str, results) -> str:
-    """The medians of mindres and of the best side of each group, with its name."""
-    medians = {name: statistics.median(values) for name, values in results.items()}
-    cells = [title, f"{medians['mindres']:,.5g}"]
-    for group in groups():
-        members = [name for name in medians if SIDES[name].group == group]
-        best = max(members, key=medians.get, default=None)
-        cells.append(f"{medians[best]:,.5g} ({best})" if best else "")
-    return f"| {' | '.join(cells)} |"
+def table_of_best(medians) -> str:
+    """mindres and the best of each group, by case; with its name, where a group has several."""
+    rows = []
+    for title, case in medians.items():
+        cells = [number(case["mindres"])]
+        for group in groups():
+            members = [name for name, side in SIDES.items() if side.group == group]
+            best = max(case.keys() & members, key=case.get, default=None)
+            name = f" ({best})" if len(members) > 1 else ""
+            cells.append(number(case[best]) + name if best else "")
+        rows.append([title, *cells])
+    return table(["case", "mindres", *groups()], rows)
+
+
+def table_of_steps(medians) -> str:
+    """What each step from plain MindSpore to mindres gave, by case."""
+    rows = [
+        [title, *(number(case[step]) if step in case else "" for step in STEPS)]
+        for title, case in medians.items()
+    ]
+    return table(["case", *STEPS], rows)
+
+
+def table(head, rows) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def show(values) -> str:
-    digits = max(0, 2 - math.floor(math.log10(statistics.median(values))))
-    median, least, most = statistics.median(values), min(values), max(values)
-    return f"{median:,.{digits}f} ({least:,.{digits}f} to {most:,.{digits}f})"
+    """The median and, in brackets, the range, to three digits of the median."""
+    median = statistics.median(values)
+    return f"{number(median)} ({number(min(values), median)} to {number(max(values), median)})"
+
+
+def number(value, precise=None) -> str:
+    """`value` to three digits, or to as many places as those of `precise` have."""
+    digits = max(0, 2 - math.floor(math.log10(precise or value)))
+    return f"{value:,.{digits}f}"
 
 
 def machine() -> str:
@@ -220,7 +256,8 @@ def main() -> None:
     turns = f"{args.rounds} turns of {args.seconds:g} s"
     about = f"Command: `{command}`, {date.today()}, {turns}. {machine()}."
     print(f"{about}\n\n{HEAD}", flush=True)
-    rows, best = [], []
+    out = args.out or (None if args.quick else OUT)
+    rows, medians = [], {}
     with tempfile.TemporaryDirectory() as folder:
         for case in cases:
             if case[0] == "load":
@@ -231,31 +268,25 @@ def main() -> None:
                 for name in names_of_sides(case[0])
                 if name == "mindres" or not wanted or name in wanted
             ]
-            rows_of_case, best_of_case = measure(case, names, args, folder)
+            rows_of_case, title, medians_of_case = measure(case, names, args, folder)
             rows += rows_of_case
-            best += [best_of_case] if best_of_case else []
-    print(f"\n{table_of_best(best)}")
-    out = args.out or (None if args.quick else OUT)
-    if out:
-        write(out, about, rows, best)
+            if case[0] != "load":
+                medians[title] = medians_of_case
+            if out:
+                write(out, about, rows, medians)
+    print(f"\n{table_of_best(medians)}")
 
 
-def table_of_best(rows) -> str:
-    """The table of mindres and the best of each group."""
-    columns = ["case", "mindres", *groups()]
-    head = f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}"
-    return "\n".join([head, *rows])
-
-
-def write(out: Path, about: str, rows, best) -> None:
-    """Write both tables, and what the sides are, to the file `out`."""
+def write(out: Path, about: str, rows, medians) -> None:
+    """Write the tables, and what the sides are, to the file `out`."""
     sides = "\n".join(f"- {name}: {side.about}" for name, side in SIDES.items())
     parts = [
         "# Speed and memory on CPU",
         about,
         __doc__.partition("printed")[2].strip(),
         sides,
-        table_of_best(best),
+        table_of_best(medians),
+        table_of_steps(medians),
         "\n".join([HEAD, *rows]),
     ]
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -14,10 +14,16 @@ enum { X, W, Y, Z, STATISTICS, TENSORS };
 std::vector<float> tensors[TENSORS];
 float *tensor(int i) { return tensors[i].data(); }
 
-void reserve(int i, const Dims &dims) {
-  size_t size = 1;
-  for (int64_t length : dims) size *= length;
+void reserve(int i, Handle md) {
+  size_t size = dnnl.memory_desc_get_size(md) / sizeof(float) + 1;
   tensors[i].resize(std::max(tensors[i].size(), size), 1.f);
+}
+
+// Hands x and y over in the layouts that a primitive prefers, in which its tensors `x` and `y` are.
+void choose_layouts(Geometry &g, Handle primitive_desc, int x, int y) {
+  g.x_outer = g.x_wanted = dnnl.primitive_desc_query_md(primitive_desc, QUERY_ARGUMENT, x);
+  g.y_outer = g.y_wanted = dnnl.primitive_desc_query_md(primitive_desc, QUERY_ARGUMENT, y);
+  reserve(X, g.x_outer), reserve(Y, g.y_outer), reserve(Z, g.y_outer);
 }
 
 // Both ways, as far as the operators have a layout for it.
@@ -50,12 +56,10 @@ int limit_add(const int64_t *x, const int64_t *w, const int64_t *y, const Settin
               int training, int normalised) {
   return guarded([&] {
     DataType type = DataType(settings->compute);
-    Geometry g({x, x + 4}, {w, w + 4}, {y, y + 4}, *settings, {type, type, type});
-    reserve(X, g.x), reserve(W, g.w), reserve(Y, g.y), reserve(Z, g.y);
-    reserve(STATISTICS, {8, g.y[1]});
-    Handle pd = g.forward(FORWARD_TRAINING, nullptr, attributes);
-    g.x_outer = g.x_wanted = dnnl.primitive_desc_query_md(pd, QUERY_ARGUMENT, SRC);
-    g.y_outer = g.y_wanted = dnnl.primitive_desc_query_md(pd, QUERY_ARGUMENT, DST);
+    const Geometry any({x, x + 4}, {w, w + 4}, {y, y + 4}, *settings, {type, type, type});
+    reserve(W, plain(any.w)), reserve(STATISTICS, plain({8, any.y[1]}));
+    Geometry g = any;
+    choose_layouts(g, g.forward(FORWARD_TRAINING, nullptr, attributes), SRC, DST);
     int64_t id = settings->id;
     if (!training) {
       KeptWeights::begin(id);
@@ -65,14 +69,20 @@ int limit_add(const int64_t *x, const int64_t *w, const int64_t *y, const Settin
       });
       return;
     }
-    auto add = [&](Operation operation, int a, int b, int c) {
+    auto add = [&](Operation operation, const Geometry &g, int a, int b, int c) {
       parts.push_back([=, plan = std::shared_ptr<Plan>(make_convolution(operation, g, false))] {
         plan->run({tensor(a), tensor(b), tensor(c)});
       });
     };
-    add(FORWARD, X, W, Y);
-    if (x[1] > 3) add(BACKWARD_DATA, Y, W, X);  // of images nobody wants the gradient
-    add(BACKWARD_WEIGHTS, Y, X, W);
+    add(FORWARD, g, X, W, Y);
+    if (x[1] > 3) {  // of images nobody wants the gradient
+      Geometry data = any;
+      choose_layouts(data, data.backward_data(), DIFF_SRC, DIFF_DST);
+      add(BACKWARD_DATA, data, Y, W, X);
+    }
+    Geometry weights = any;
+    choose_layouts(weights, weights.backward_weights(nullptr), SRC, DIFF_DST);
+    add(BACKWARD_WEIGHTS, weights, Y, X, W);
     if (Layout layout = layout_of(g.y_outer, g.y, type); normalised && layout.block)
       parts.push_back([=, y = g.y] {
         layouts[type] = layout;
