@@ -26,7 +26,7 @@ def pipeline(data: ImageDataset):
         if not on_batches:
             images = _map_images(data, images)
     images = _map_labels(data, images, one_hot=mixing is not None)
-    _check_batch_size(data, images)
+    check_batch_size(data, images)
     images = images.batch(data.batch_size, drop_remainder=data.drop_remainder)
     if on_batches:
         images = images.map(on_batches, "image", num_parallel_workers=1)
@@ -66,7 +66,8 @@ def _map_labels(data, images: ds.Dataset, one_hot: bool) -> ds.Dataset:
     return images
 
 
-def _check_batch_size(data, images: ds.Dataset) -> None:
+def check_batch_size(data, images: ds.Dataset) -> None:
+    """Refuse batches that are larger than the data set, of which not one would be whole."""
     count = images.get_dataset_size()
     if data.drop_remainder and count < data.batch_size:
         raise UserError(

@@ -13,6 +13,7 @@ from mindspore import dataset as ds, nn
 from tqdm import tqdm
 
 from mindres import files
+from mindres.data.pipeline import check_batch_size
 from mindres.data.sampling import balanced_weights
 from mindres.devices import workers
 from mindres.evaluation.inference import inference, logits
@@ -53,9 +54,9 @@ def feature_batches(net, data, shuffle: bool, balanced: bool = False, amp_level=
     if balanced:
         weights = balanced_weights(labels).tolist()
         order = {"sampler": ds.WeightedRandomSampler(weights, len(weights))}
-    return ds.NumpySlicesDataset((features, labels), ["image", "label"], **order).batch(
-        data.batch_size, drop_remainder=data.drop_remainder
-    )
+    images = ds.NumpySlicesDataset((features, labels), ["image", "label"], **order)
+    check_batch_size(data, images)
+    return images.batch(data.batch_size, drop_remainder=data.drop_remainder)
 
 
 def warn_of_augmentation(data) -> None:

@@ -51,6 +51,9 @@ def test_features_are_drawn_so_too(monkeypatch):
         [found for _, found in batches.create_tuple_iterator(output_numpy=True)]
     )
     assert np.bincount(labels, minlength=10)[3] > len(labels) / 20
+    data.batch_size = len(data) + 1
+    with pytest.raises(UserError, match="is larger than the"):
+        feature_batches(None, data, shuffle=True)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
