@@ -1,25 +1,34 @@
 """The index of data sets: a row is all that help, lists, suggestions and errors need."""
 
+import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, clean_environment
+from conftest import ROOT
 
 from mindres.data import BUILT_IN, DATASETS, OWN, create_dataset, dataset_class
 from mindres.data.build import checked_name, name_of
 from mindres.data.digits import Digits
 from mindres.errors import UserError
 
+# Runs command lines one after the other, and prints the status, output and errors of each.
 FAKE = """
-import sys
+import contextlib, io, json, sys
 import mindres.data
 mindres.data.DATASETS["flowers"] = "fake_flowers:Flowers"
 mindres.data.BUILT_IN.append("flowers")
 from mindres.cli.program import main
-sys.exit(main(sys.argv[1:]))
+done = []
+for arguments in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = main(arguments)
+        except SystemExit as end:
+            status = end.code
+    done.append((status, out.getvalue(), err.getvalue()))
+print(json.dumps(done))
 """
 FLOWERS = """
 from mindres.data.digits import Digits
@@ -28,32 +37,18 @@ class Flowers(Digits):
 """
 
 
-@pytest.fixture
-def with_flowers(tmp_path):
-    """Runs the command line with one more row in the index."""
+def test_a_new_row_is_in_help_lists_suggestions_and_errors(tmp_path, run_python):
     (tmp_path / "fake_flowers.py").write_text(FLOWERS)
+    helps = [[command, "--help-all"] for command in ("train", "eval", "report")]
+    near = ["train", "flower"]
+    far = ["eval", "--ckpt", "none.ckpt", "--dataset", "zebra"]
     path = os.pathsep.join([str(ROOT), str(tmp_path)])
-    environment = {**clean_environment(), "PYTHONPATH": path}
-
-    def command(*arguments):
-        return subprocess.run(
-            [sys.executable, "-c", FAKE, *map(str, arguments)],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
-
-    return command
-
-
-def test_a_new_row_is_in_help_lists_suggestions_and_errors(with_flowers):
-    for arguments in (["train", "--help-all"], ["eval", "--help-all"], ["report", "--help-all"]):
-        assert "flowers" in with_flowers(*arguments).stdout
-    near = with_flowers("train", "flower")
-    assert near.returncode == 2 and "did you mean flowers?" in near.stderr
-    far = with_flowers("eval", "--ckpt", "none.ckpt", "--dataset", "zebra")
-    assert far.returncode == 2 and "flowers" in far.stderr
+    done = run_python("-c", FAKE, json.dumps([*helps, near, far]), PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    *shown, near, far = json.loads(done.stdout)
+    assert all(status in (0, None) and "flowers" in out for status, out, _ in shown)
+    assert near[0] == 2 and "did you mean flowers?" in near[2]
+    assert far[0] == 2 and "flowers" in far[2]
 
 
 def test_a_new_row_is_built_and_recorded(monkeypatch, tmp_path):

@@ -86,6 +86,8 @@ def test_a_new_metric_is_a_row(monkeypatch):
     parser = training_flags.training_parser("trains", "train.py")
     assert parser.parse_args(["--select", "kappa"]).select == "kappa"
     assert "kappa" in parser.format_everything()
+    with pytest.raises(UserError, match=r"unknown value 'kapa': did you mean kappa\?"):
+        parser.parse_args(["--select", "kapa"])
 
 
 def test_misclassified_images_are_named():
