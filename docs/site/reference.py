@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Iterable
 
 import mindres
@@ -22,8 +23,14 @@ from mindres.weights.publishers import PUBLISHERS
 def table(head: Iterable[str], rows: Iterable[Iterable]) -> str:
     """A table in Markdown."""
     lines = [list(head), ["---"] * len(list(head)), *rows]
-    cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
+    cells = [[_cell(str(cell)) for cell in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def _cell(text: str) -> str:
+    """`text` in one line, with the strokes escaped that are not in code."""
+    text = text.replace("\n", " ")
+    return re.sub(r"(`[^`]*`)|\|", lambda found: found[1] or "\\|", text)
 
 
 def code(text) -> str:
@@ -59,7 +66,7 @@ def _flags(parser):
         groups.setdefault(title, []).extend(actions)
     for title, actions in groups.items():
         if actions:
-            yield from [f"### {title} of {parser.prog}"] if title else []
+            yield from [f"### {parser.prog}: {title}"] if title else []
             yield table(("argument", "meaning"), map(_flag, actions))
 
 
