@@ -36,6 +36,7 @@ _HOMES = {
         "evaluation.comparison": ["compare"],
         "evaluation.evaluator": ["evaluate"],
         "evaluation.predictor": ["predict"],
+        "evaluation.robustness": ["robustness"],
         "export.exporter": ["export_model"],
     }.items()
     for name in names

@@ -36,6 +36,7 @@ FUNCTIONS = [
     "train",
     "evaluate",
     "compare",
+    "robustness",
     "predict",
     "export_model",
     "fold_batch_norm",

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mindres.check.neighbours import normalised
+
 FOLDS = 5
 LEAST_IMAGES = 5  # images of a class, so that each fold has one
-STRENGTH = 0.1  # scikit-learn's C of the logistic regression
+WIDTH = 0.5  # of the kernel: by its inverse, times the variance of the features
+COMPONENTS = 500  # of the kernel
 
 
 @dataclass
@@ -29,8 +32,10 @@ class LabelIssues:
 def out_of_sample(features: NDArray, labels: NDArray, groups: NDArray) -> NDArray | None:
     """The class probabilities of each image by a model that was fitted to other images.
 
-    This is five-fold cross-validation of a logistic regression, with the images of a group in the
-    same fold. Classes with fewer than five groups are left out: their rows and columns are 0.
+    This is five-fold cross-validation of a logistic regression on the directions of the features,
+    through a Gaussian kernel (Williams and Seeger, 2001): on features of a network about as good as
+    one without, and far better on pixels. The images of a group are in the same fold. Classes with
+    fewer than five groups are left out: their rows and columns are 0.
 
     Args:
         features: float (N, D).
@@ -40,22 +45,33 @@ def out_of_sample(features: NDArray, labels: NDArray, groups: NDArray) -> NDArra
     Returns:
         float (N, classes), or None if fewer than two classes are left.
     """
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     enough = [k for k in np.unique(labels) if len(set(groups[labels == k])) >= LEAST_IMAGES]
     if len(enough) < 2:
         return None
     used = np.flatnonzero(np.isin(labels, enough))
+    directions = normalised(features)
     found = np.zeros((len(labels), labels.max() + 1))
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     for others, held in folds.split(used, labels[used], groups[used]):
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=300))
-        model.fit(features[used[others]], labels[used[others]])
-        found[np.ix_(used[held], model.classes_)] = model.predict_proba(features[used[held]])
+        model = _model(directions[used[others]])
+        model.fit(directions[used[others]], labels[used[others]])
+        found[np.ix_(used[held], model.classes_)] = model.predict_proba(directions[used[held]])
     return found
+
+
+def _model(directions: NDArray):
+    from sklearn.kernel_approximation import Nystroem
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    kernel = Nystroem(
+        gamma=WIDTH / max(float(directions.var(axis=0).sum()), 1e-9),
+        n_components=min(COMPONENTS, len(directions)),
+        random_state=0,
+    )
+    return make_pipeline(kernel, LogisticRegression(max_iter=300, tol=1e-3))
 
 
 def find_label_issues(probabilities: NDArray, labels: NDArray) -> LabelIssues:

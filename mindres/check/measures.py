@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +47,12 @@ def measure(images: CheckedImages) -> Measures:
         disable=None,
         leave=False,
     )
-    rows = list(zip(*(_measured(image) for image in bar)))
+    return measures_of(bar)
+
+
+def measures_of(images: Iterable[NDArray]) -> Measures:
+    """The measures of images, uint8 (H, W, C)."""
+    rows = list(zip(*(_measured(image) for image in images)))
     sizes, brightness, contrast, sharpness, digests, thumbnails = rows
     return Measures(
         np.array(sizes),

@@ -34,14 +34,24 @@ def add_flags(parser) -> None:
         help="average the logits of each image and its mirror image (default: as in training)",
     )
     parser.add_argument(
-        "--plots", metavar="DIR", help="folder for confusion.png, mistakes.png and predictions.png"
+        "--corruptions",
+        action="store_true",
+        help="also measure on noisy, blurred, pale and otherwise corrupted images, which takes 25 "
+        "times as long",
+    )
+    parser.add_argument(
+        "--plots",
+        metavar="DIR",
+        help="folder for confusion.png, mistakes.png and predictions.png, and corruptions.png",
     )
     add_json_flag(parser)
 
 
 def run(args) -> None:
-    from mindres import files
+    from mindres import files, pictures
     from mindres.evaluation.evaluator import evaluate
+    from mindres.evaluation.robustness import robustness
+    from mindres.pictures import drawing
     from mindres.runs import images
 
     folder = files.make_folder(args.plots) if args.plots else None
@@ -50,8 +60,10 @@ def run(args) -> None:
     data = open_images(args, metadata, batch_size=args.batch_size, **resize)
     tta = bool(metadata.tta) if args.tta is None else args.tta
     result = evaluate(net, data, tta=tta, amp_level=args.amp_level)
+    corrupted = robustness(net, data, tta, args.amp_level) if args.corruptions else None
     use = images.use_of(data, args.ckpt, metadata)
     if args.json:
+        further = {"robustness": corrupted.to_json()} if corrupted else {}
         print_json(
             {
                 "checkpoint": args.ckpt,
@@ -60,13 +72,18 @@ def run(args) -> None:
                 "split": data.split,
                 "used_for": use or None,
                 **result.to_json(),
+                **further,
             }
         )
     else:
         print(f"{net.architecture['arch']} on the {images.described(data, use)}")
         print(result)
+        if corrupted:
+            print(f"\n{corrupted}")
     if folder:
         _draw(net, data, result, folder)
+        if corrupted:
+            drawing.save(pictures.corruptions(corrupted), folder / "corruptions.png")
 
 
 def _draw(net, data, result, folder) -> None:

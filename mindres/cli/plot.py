@@ -164,6 +164,12 @@ class Inputs:
         return evaluate(self.net, self.evaluated_images)
 
     @property
+    def robustness(self):
+        from mindres.evaluation.robustness import robustness
+
+        return robustness(self.net, self.evaluated_images)
+
+    @property
     def samples(self):
         """Some images of --images or of the data set."""
         from mindres import pictures

@@ -37,6 +37,11 @@ def add_flags(parser) -> None:
         "thresholds from the validation images",
     )
     parser.add_argument(
+        "--none_of_these",
+        action="store_true",
+        help="mark images whose features are unlike those of all classes",
+    )
+    parser.add_argument(
         "--gradcam", metavar="DIR", help="folder for Grad-CAM pictures, one per image"
     )
     add_json_flag(parser)
@@ -54,11 +59,15 @@ def run(args) -> int:
     errors: list[str] = []
     for batch in _batches(args.images, metadata, drawer is not None, errors):
         names, inputs, visible = batch
-        found = predictor.predict(net, inputs, metadata, args.amp_level, args.precision)
+        found = predictor.predict(
+            net, inputs, metadata, args.amp_level, args.precision, args.none_of_these
+        )
         for i, (name, probabilities) in enumerate(zip(names, found.probabilities)):
             answer = {"image": name, "predictions": _best(probabilities, classes, args.top_k)}
             if args.precision:
                 answer["sure"] = bool(found.sure[i])
+            if found.unlike is not None:
+                answer["none_of_these"] = bool(found.unlike[i])
             if drawer:
                 best = answer["predictions"][0]
                 answer["gradcam"] = drawer.draw(inputs[i], visible[i], name, best)
@@ -83,6 +92,8 @@ def _best(probabilities, classes, count) -> list[dict]:
 def _line(answer) -> str:
     shares = [f"{best['class']} {best['probability']:.1%}" for best in answer["predictions"]]
     unsure = "" if answer.get("sure", True) else "not sure; perhaps "
+    if answer.get("none_of_these"):
+        unsure = "none of these; most like "
     return f"{answer['image']}: {unsure}{', '.join(shares)}"
 
 

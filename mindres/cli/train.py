@@ -6,6 +6,7 @@ import time
 
 from mindres.cli.arguments import duration
 from mindres.cli.training_data import (
+    CHECKED,
     balance_line,
     find_data,
     parts_line,
@@ -79,6 +80,12 @@ def _add_image_flags(group) -> None:
         help="do not train on the images that this check.csv of mindres check lists; broken "
         "images are left out of validation and test, too, which otherwise stay the same",
     )
+    add(
+        "--relabel",
+        metavar="FILE",
+        help="train on the labels that were corrected in the column label of a check.csv of "
+        "mindres check; the files stay as they are",
+    )
     add("--image_column", metavar="NAME", help="column of a table with the paths")
     add("--label_column", metavar="NAME", help="column of a table with the labels")
 
@@ -112,6 +119,8 @@ def train_on(args, parts, device: str, planned: bool, started: float) -> tuple:
         planned: whether to plan what was not given for `args.time`, which began at `started`.
     """
     import mindres
+    from mindres.devices import workers
+    from mindres.evaluation.likeness import note_likeness
     from mindres.training.test_figure import best_on_test
 
     train_data, val_data, test_data = parts
@@ -142,6 +151,8 @@ def train_on(args, parts, device: str, planned: bool, started: float) -> tuple:
     )
     result = best_on_test(net, history, test_data, recipe.tta)
     mindres.say(result)
+    if test_data is not None and history.best_ckpt_path is not None and workers.rank() == 0:
+        note_likeness(net, history.best_ckpt_path, val_data)
     return net, history, result
 
 
@@ -151,8 +162,7 @@ def _open(args, recipe, val_split: str, has_test: bool) -> list:
 
     images = image_options(args, recipe)
     augmented = {**images, **augmentation_options(args, recipe)}
-    if args.without:
-        augmented["without"] = args.without
+    augmented |= {name: getattr(args, name) for name in CHECKED if getattr(args, name)}
     place = (args.dataset, args.dataset_path)
     opened = [
         create_dataset(*place, "train", **augmented),

@@ -11,6 +11,7 @@ from mindres.training import balance
 # Fractions of the training images that are held out if the data has no such split.
 OWN_IMAGES = 0.15
 BUILT_IN_IMAGES = 0.1
+CHECKED = ("without", "relabel")  # flags that take a check.csv of mindres check
 SMALL_IMAGES = 32  # pixels: the default side of the images of built-in data sets
 
 
@@ -84,14 +85,13 @@ def _take(args, recorded: dict) -> None:
 
 def resolve_left_out(args) -> None:
     """Leave broken images out if --without names images to leave out."""
-    if not args.without:
-        return
-    if args.dataset in BUILT_IN:
+    given = [f"`{name}`" for name in CHECKED if getattr(args, name)]
+    if given and args.dataset in BUILT_IN:
         raise UserError(
-            f"`without` is for images of your own, and {args.dataset} is a built-in data set: "
-            "leave `without` out"
+            f"{given[0]} is for images of your own, and {args.dataset} is a built-in data set: "
+            f"leave {given[0]} out"
         )
-    args.skip_broken = True
+    args.skip_broken |= bool(args.without)
 
 
 def resolve_size(args) -> None:
@@ -122,6 +122,8 @@ def balance_line(args, train_data) -> str:
 def parts_line(train_data, val_data, test_data) -> str:
     """How many images train, validate and test, in one line."""
     parts = [f"{len(train_data):,} images to train on"]
+    if changed := getattr(train_data, "relabelled", ()):
+        parts[0] += f" ({len(changed):,} relabelled)"
     parts.append(f"{len(val_data):,} ({val_data.split}) to choose the best weights")
     if test_data is not None:
         parts.append(f"{len(test_data):,} (test) to measure them at the end")

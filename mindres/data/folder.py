@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import functools
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +11,13 @@ from mindspore.dataset import vision
 
 from mindres.data import splits
 from mindres.data.dataset import ImageDataset
-from mindres.data.folder_check import broken_images, find_broken
+from mindres.data.folder_check import broken_images, find_broken, warn_once
 from mindres.data.folder_source import folder_source, random_crops
 from mindres.data.folder_tree import find_tree, missing_splits
 from mindres.data.groups import check_class_sizes, check_fractions, group_keys
 from mindres.data.left_out import listed_files, without_listed
 from mindres.data.random_crop import SCALE
+from mindres.data.relabelled import relabel_images
 from mindres.errors import UserError
 
 
@@ -44,6 +43,7 @@ class ImageFolder(ImageDataset):
             first group, in their paths relative to the folder of the class folders.
         without: a CSV file whose column `path` names images to leave out of "train", such as
             check.csv of `mindres check`; the other images stay in their splits.
+        relabel: a CSV file, such as check.csv, with labels for images of "train" (`path`, `label`).
         others: arguments of `ImageDataset`.
     """
 
@@ -56,14 +56,20 @@ class ImageFolder(ImageDataset):
     splits = ("train", "val", "test", "all")
     further_options: tuple[str, ...] = ("test_fraction", "group")
     _parts: dict[str, np.ndarray] | None = None  # the result of `parts`
+    left_out: tuple[str, ...] = ()  # tuples, which the fingerprint includes
+    relabelled: tuple[tuple[str, str], ...] = ()
 
-    def __init__(self, *arguments, test_fraction=0.0, group=None, without=None, **others):
+    def __init__(
+        self, *arguments, test_fraction=0.0, group=None, without=None, relabel=None, **others
+    ):
         self.test_fraction = test_fraction
         self.group = group
         self.without = without
-        # A tuple, which the fingerprint includes.
-        self.left_out = tuple(sorted(listed_files(without))) if without else ()
         super().__init__(*arguments, **others)
+        if relabel and self.split == "train":
+            relabel_images(self, relabel)
+        if without:
+            self.left_out = tuple(sorted(listed_files(without) - set(dict(self.relabelled))))
 
     @classmethod
     def missing_splits(cls, path, **options):
@@ -87,7 +93,7 @@ class ImageFolder(ImageDataset):
         # Whether the images are training images of which some are held out.
         self.divided = one_tree or (bool(self.fractions()) and tree.root.name == "train")
         for sentence in tree.left_out:
-            _warn(sentence)
+            warn_once(sentence)
         self.images = tree.images
         self._leave_broken_out()
 
@@ -103,7 +109,7 @@ class ImageFolder(ImageDataset):
                 f"{described}; delete it, or leave broken images out with `skip_broken`"
             )
         counted = "1 broken image" if len(broken) == 1 else f"{len(broken)} broken images"
-        _warn(f"left out of {count} images: {counted}: {described}")
+        warn_once(f"left out of {count} images: {counted}: {described}")
         self.images.keep(~np.isin(np.arange(count), list(broken)))
 
     def use_classes(self, names) -> None:
@@ -192,9 +198,3 @@ class ImageFolder(ImageDataset):
             return []  # RandomResizedCrop has resized it
         edge = round(min(self.resize) / self.crop_fraction)
         return [vision.Resize(edge, vision.Inter.BICUBIC), vision.CenterCrop(self.resize)]
-
-
-@functools.cache
-def _warn(sentence: str) -> None:
-    """Print a warning once, for all splits, on standard error: the output may be JSON."""
-    print(f"mindres: warning: {sentence}", file=sys.stderr, flush=True)

@@ -6,8 +6,10 @@ damage is found only when the image is decoded; to leave such images out, all ar
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
+import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -106,3 +108,9 @@ def broken_images(labelled: LabelledImages, broken: dict[int, str]) -> str:
     with files.atomic_write(target) as part:
         part.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return f"{lines[0]} (and {len(lines) - 1} more, listed in {target})"
+
+
+@functools.cache
+def warn_once(sentence: str) -> None:
+    """Say it once, for all the splits that are opened; standard output may be a JSON document."""
+    print(f"mindres: warning: {sentence}", file=sys.stderr, flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,27 @@ def listed_files(table) -> set[str]:
     Raises:
         UserError: the file cannot be read, or has no such column.
     """
+    return {path for _, path, _ in listed_rows(table)}
+
+
+def listed_rows(table, *columns: str) -> Iterator[tuple[str, str, dict]]:
+    """The rows of a CSV file: what each is called in messages, its absolute path, its values.
+
+    Raises:
+        UserError: the file cannot be read, or has no column `path` or none of the `columns`.
+    """
     path = Path(os.path.expanduser(table))
     try:
-        rows = [values for _, values in READERS[".csv"](path)]
+        rows = READERS[".csv"](path)
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{path} cannot be read as a table: {error}") from None
-    if rows and "path" not in rows[0]:
-        raise UserError(f"{path} has no column path: name the check.csv that mindres check wrote")
-    return {os.path.abspath(row["path"]) for row in rows}
+    for name in ("path", *columns):
+        if rows and name not in rows[0][1]:
+            raise UserError(
+                f"{path} has no column {name}: name the check.csv that mindres check wrote"
+            )
+    for number, values in rows:
+        yield f"{path}, row {number}", os.path.abspath(values["path"]), values
 
 
 def without_listed(data, chosen: NDArray, listed: set[str]) -> NDArray:

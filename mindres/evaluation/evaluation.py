@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mindres.evaluation.confidence import calibration_error
-from mindres.evaluation.interval import wilson
+from mindres.evaluation.interval import interval_text, wilson
 from mindres.evaluation.metrics import METRICS, confusion_matrix, measure
 from mindres.evaluation.probabilities import log_softmax, softmax
 
@@ -58,11 +58,17 @@ class Evaluation:
         """The 95% interval of the accuracy, from the number of images alone."""
         return wilson(int(self.confusion_matrix.trace()), self.num_images)
 
+    def without_temperature(self) -> np.ndarray:
+        """The probabilities of the logits as they are, (N, classes)."""
+        with np.errstate(divide="ignore"):
+            return softmax(self.temperature * np.log(self.probabilities.astype(np.float64)))
+
     def per_class(self) -> list[dict]:
         """A dict per class: its name `class`, `precision`, `recall`, `f1` and `support`.
 
         The scores are fractions, and 0 where they are undefined, like scikit-learn's with
-        `zero_division=0`; `support` is the number of images.
+        `zero_division=0`; `support` is the number of images, and
+        `recall_interval` the 95% interval of `recall`, None where there are no images.
         """
         right = self.confusion_matrix.diagonal()
         said = self.confusion_matrix.sum(0)
@@ -77,6 +83,7 @@ class Evaluation:
                 "recall": float(recall[k]),
                 "f1": float(f1[k]),
                 "support": int(support[k]),
+                "recall_interval": wilson(int(right[k]), int(support[k])) if support[k] else None,
             }
             for k, name in enumerate(self.classes)
         ]
@@ -132,10 +139,11 @@ class Evaluation:
 
     def __str__(self):
         width = max(5, *(len(name) for name in self.classes))
-        lines = [self._summary(), "", f"{'class':{width}}  precision  recall      f1  images"]
+        head = f"{'class':{width}}  precision  recall      f1  images  recall's 95% interval"
+        lines = [self._summary(), "", head]
         lines += [
             f"{row['class']:{width}}  {row['precision']:9.2%} {row['recall']:7.2%} "
-            f"{row['f1']:7.2%} {row['support']:7,}"
+            f"{row['f1']:7.2%} {row['support']:7,}  {interval_text(row['recall_interval'])}"
             for row in self.per_class()
         ]
         if len(self.classes) <= MOST_CLASSES_IN_TEXT:
@@ -153,12 +161,15 @@ class Evaluation:
         return f"Evaluation({self._summary()})"
 
     def _repr_html_(self) -> str:
-        cells = [f"<th>{name}</th>" for name in ("class", "precision", "recall", "f1", "images")]
+        heads = ("class", "precision", "recall", "f1", "images", "recall's 95% interval")
+        cells = [f"<th>{name}</th>" for name in heads]
         lines = [f"<tr>{''.join(cells)}</tr>"]
         for row in self.per_class():
             shares = [f"<td>{row[name]:.2%}</td>" for name in ("precision", "recall", "f1")]
             name = f"<td>{html.escape(row['class'])}</td>"
-            lines.append(f"<tr>{name}{''.join(shares)}<td>{row['support']:,}</td></tr>")
+            shares.append(f"<td>{row['support']:,}</td>")
+            shares.append(f"<td>{interval_text(row['recall_interval'])}</td>")
+            lines.append(f"<tr>{name}{''.join(shares)}</tr>")
         return f"<p>{self._summary()}</p><table>{''.join(lines)}</table>"
 
 

@@ -53,10 +53,7 @@ def _answers(net, loader, tta: bool, amp_level: str) -> tuple[np.ndarray, np.nda
         ):
             check_images(net, images.shape[1:])
             size = max(size, len(images))
-            answer = logits(inferring, images, size)
-            if tta:
-                answer = (answer + logits(inferring, images[..., ::-1], size)) / 2
-            answers.append(answer)
+            answers.append(logits(inferring, images, size, tta))
             labels.append(batch_labels)
     if not labels:
         raise UserError("there are no images to evaluate")

@@ -17,12 +17,14 @@ from mindres.signals import deferred_signals, signal_handler
 one_at_a_time = threading.RLock()
 
 
-def logits(net, images: np.ndarray, size: int = 0) -> np.ndarray:
+def logits(net, images: np.ndarray, size: int = 0, tta: bool = False) -> np.ndarray:
     """The logits, float (N, num_classes), of normalised images (N, C, H, W), inside `inference`.
 
     Fewer than `size` images are padded to `size`, because compiling a network for a new shape takes
-    seconds.
+    seconds. With `tta` they are averaged with the logits of the mirror images.
     """
+    if tta:
+        return (logits(net, images, size) + logits(net, images[..., ::-1], size)) / 2
     count = len(images)
     if count < size:
         images = np.concatenate(

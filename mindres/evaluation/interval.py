@@ -17,3 +17,8 @@ def wilson(right: int, count: int) -> tuple[float, float]:
     half = Z * math.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
     whole = 1 + Z**2 / count
     return max(0.0, (centre - half) / whole), min(1.0, (centre + half) / whole)
+
+
+def interval_text(interval: tuple[float, float] | None) -> str:
+    """An interval in words; "" where there is none."""
+    return f"{interval[0]:.1%} to {interval[1]:.1%}" if interval else ""

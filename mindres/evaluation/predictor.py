@@ -13,6 +13,7 @@ from mindres.data.images import read_image
 from mindres.errors import UserError
 from mindres.evaluation.confidence import PRECISIONS
 from mindres.evaluation.inference import inference, logits
+from mindres.evaluation.likeness import unlike
 from mindres.evaluation.probabilities import softmax
 from mindres.models.build import check_images
 from mindres.weights.metadata import Metadata
@@ -28,16 +29,23 @@ class Prediction:
     probabilities: float (N, num_classes).
     names: the name of each image's class, or its number if names are not known.
     sure: whether the prediction reaches the threshold of `precision`, bool (N,); True without one.
+    unlike: whether the features are unlike those of all classes, bool (N,); None if not asked for.
     """
 
     classes: np.ndarray
     probabilities: np.ndarray
     names: list[str]
     sure: np.ndarray
+    unlike: np.ndarray | None = None
 
 
 def predict(
-    net, images, metadata: Mapping | None = None, amp_level="O0", precision: float | None = None
+    net,
+    images,
+    metadata: Mapping | None = None,
+    amp_level="O0",
+    precision: float | None = None,
+    none_of_these: bool = False,
 ) -> Prediction:
     """Classify images.
 
@@ -55,6 +63,7 @@ def predict(
             1e-4.
         precision: the fraction of `sure` predictions that are correct, one of `PRECISIONS`, by the
             checkpoint's thresholds; None calls all of them sure.
+        none_of_these: find the images that are `unlike` all classes, too.
 
     Returns:
         The classes and probabilities; the logits are divided by the checkpoint's temperature.
@@ -62,7 +71,8 @@ def predict(
     Raises:
         UserError: a file cannot be read, the metadata do not say how images are prepared, the
             network cannot take images of their shape, the checkpoint has no threshold for
-            `precision`, or the device does not support `amp_level`.
+            `precision` or no class means for `none_of_these`, or the device does not support
+            `amp_level`.
     """
     if metadata is None:
         metadata = getattr(net, "metadata", None)
@@ -84,7 +94,8 @@ def predict(
     known = Metadata.of(metadata).classes or []
     if len(known) != probabilities.shape[1]:
         known = [str(k) for k in range(probabilities.shape[1])]
-    return Prediction(classes, probabilities, [known[k] for k in classes], sure)
+    far = unlike(net, images, Metadata.of(metadata)) if none_of_these else None
+    return Prediction(classes, probabilities, [known[k] for k in classes], sure, far)
 
 
 def threshold_of(metadata: Mapping | None, precision: float) -> float:

@@ -97,6 +97,14 @@ def _align_classes(name: str, data, metadata: Metadata) -> None:
         )
 
 
+def part_of(data, places):
+    """The images at these places among those of the split of an `ImageDataset`, as they are."""
+    other, every = data.plain(), data.indices()
+    chosen = places if every is None else np.asarray(every)[places]
+    other.indices = lambda: chosen
+    return other
+
+
 def visit(data, positions):
     """Yield (position, normalised image (C, H, W)) for each of `positions`, in ascending order.
 

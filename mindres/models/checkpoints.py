@@ -63,8 +63,9 @@ def open_weights(source, **options):
     report = put_weights(net, arrays, metadata, shown)
     # The recorded confidence is that of the file's classifier, not of a new one.
     same = net.architecture == metadata.architecture
-    confidence = metadata.confidence if same else None
-    return net, replace(metadata, architecture=net.architecture, confidence=confidence), report
+    if not same:
+        metadata = replace(metadata, confidence=None, likeness=None)
+    return net, replace(metadata, architecture=net.architecture), report
 
 
 def _open_published(publisher, arch=None, **options):

@@ -54,6 +54,11 @@ PICTURES = {
         "how often predictions are correct, by their probability",
         ("evaluation",),
     ),
+    "corruptions": Picture(
+        "mindres.pictures.corruption_curves",
+        "the accuracy on noisy, blurred and other corrupted images",
+        ("robustness",),
+    ),
     "curves": Picture(
         "mindres.pictures.learning_curves", "the learning curves of runs", ("run_dirs",)
     ),

@@ -6,7 +6,6 @@ import numpy as np
 
 from mindres.evaluation.confidence import BINS, calibration_bins, calibration_error
 from mindres.evaluation.evaluation import Evaluation
-from mindres.evaluation.probabilities import softmax
 from mindres.pictures.drawing import Figure
 
 
@@ -21,10 +20,8 @@ def reliability(evaluation: Evaluation):
     right = evaluation.predicted == evaluation.labels
     drawn = {"": evaluation.probabilities}
     if evaluation.temperature != 1:
-        with np.errstate(divide="ignore"):
-            logits = evaluation.temperature * np.log(evaluation.probabilities.astype(np.float64))
         drawn = {
-            "without temperature": softmax(logits),
+            "without temperature": evaluation.without_temperature(),
             f"with temperature {evaluation.temperature:.2f}": evaluation.probabilities,
         }
     for color, (name, probabilities) in zip(("tab:orange", "tab:blue"), drawn.items()):

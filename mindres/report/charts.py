@@ -92,3 +92,35 @@ def _dots(points, x, y, form) -> str:
         f"<circle cx={x(e)} cy={y(v)} r={radius}><title>epoch {e:.0f}: {v:{form}}</title></circle>"
         for e, v in points
     )
+
+
+def reliability(lines) -> str:
+    """The share of right answers by their probability, with the diagonal.
+
+    lines: what `calibration_bins` returns, by the CSS class of its line.
+    """
+    side = HEIGHT
+
+    def at(probability, share):
+        return round(LEFT + probability * side, 1), round(TOP + (1 - share) * side, 1)
+
+    ticks = [0, 0.2, 0.4, 0.6, 0.8, 1]
+    marks = "".join(
+        f"<line class=grid x1={LEFT} x2={LEFT + side} y1={at(0, t)[1]} y2={at(0, t)[1]} />"
+        f"<text x={LEFT - 6} y={at(0, t)[1] + 4} text-anchor=end>{t:.0%}</text>"
+        f"<text x={at(t, 0)[0]} y={TOP + side + 18} text-anchor=middle>{t:.0%}</text>"
+        for t in ticks
+    )
+    marks += f'<polyline class=diagonal points="{LEFT},{TOP + side} {LEFT + side},{TOP}" />'
+    for kind, bins in reversed(lines.items()):
+        there = [row for row in bins if row[0]]
+        points = [at(probability, share) for _, probability, share in there]
+        marks += f'<polyline class="{kind}" points="{" ".join(f"{x},{y}" for x, y in points)}" />'
+        marks += "".join(
+            f'<circle class="{kind}" cx={x} cy={y} r=3><title>{count:,.0f} images: probability '
+            f"{probability:.1%}, {share:.1%} right</title></circle>"
+            for (x, y), (count, probability, share) in zip(points, there)
+        )
+    size = f"{LEFT + side + 2 * RIGHT} {TOP + side + BOTTOM}"
+    told = "Share of right answers by the probability of the answer"
+    return f'<svg class=square viewBox="0 0 {size}" role=img aria-label="{told}">{marks}</svg>'

@@ -15,6 +15,7 @@ from mindres.pictures.drawing import denormalize
 from mindres.pictures.heat_map import overlay
 from mindres.report.confusion import cells_of_interest, positions_behind
 from mindres.report.image_grids import LARGEST_IMAGE, Answer, data_uri
+from mindres.report.lookalikes import find_lookalikes
 
 IMAGES_IN_GRIDS = 24
 IMAGES_WITH_GRADCAM = 8
@@ -26,6 +27,7 @@ class Findings:
 
     Images are identified by their position in the data set.
 
+    net: the network.
     some: random images.
     worst: the most confident mistakes, the most confident first.
     classes: the classes that the confusion matrix shows.
@@ -34,8 +36,10 @@ class Findings:
     uris: the images as data URIs.
     gradcams: data URIs of the worst mistakes' heat maps for the predicted and the true class.
     stage: the stage of the network that the heat maps explain.
+    lookalikes: for the worst mistakes, the nearest training images and their classes.
     """
 
+    net: Any
     data: Any
     result: Evaluation
     summary: Summary
@@ -47,6 +51,7 @@ class Findings:
     uris: dict[int, str]
     gradcams: dict[int, tuple[str, str]]
     stage: str
+    lookalikes: dict[int, list[tuple[str, str]]]
     trained: list[int] | None = None  # number of training images per class, if it is known
 
     def answer(self, position) -> Answer:
@@ -61,8 +66,11 @@ class Findings:
         )
 
 
-def examine(net, data, tta=False) -> Findings:
-    """Evaluate `net` on the images of `data`, and choose the images to show."""
+def examine(net, data, tta=False, train=None) -> Findings:
+    """Evaluate `net` on the images of `data`, and choose the images to show.
+
+    train: the data set of its training images, if it is known.
+    """
     result = evaluate(net, data, tta=tta)
     order = np.random.default_rng(0).permutation(result.num_images)
     some = np.sort(order[:IMAGES_IN_GRIDS])
@@ -81,10 +89,17 @@ def examine(net, data, tta=False) -> Findings:
         if position in explained:
             inputs[position] = image
     gradcams, stage = _explain(net, data, result, explained, inputs)
+    summary = summarize(net, (len(data.mean), *data.resize))
+    lookalikes = {}
+    if train is not None and inputs:
+        theirs = np.union1d(result.labels[explained], result.predicted[explained])
+        ordered = {int(i): inputs[i] for i in explained}
+        lookalikes = find_lookalikes(net, train, ordered, theirs, summary.multiply_adds)
     return Findings(
+        net=net,
         data=data,
         result=result,
-        summary=summarize(net, (len(data.mean), *data.resize)),
+        summary=summary,
         some=some,
         worst=worst,
         classes=shown,
@@ -93,6 +108,7 @@ def examine(net, data, tta=False) -> Findings:
         uris=uris,
         gradcams=gradcams,
         stage=stage,
+        lookalikes=lookalikes,
     )
 
 

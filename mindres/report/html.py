@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+from mindres.evaluation.interval import interval_text
+
 escape = html.escape
 
 
@@ -116,7 +118,7 @@ def scores(rows, trained: list[int] | None = None) -> str:
 
     trained: the number of training images of each class; None if it is not known.
     """
-    names = ["images", "precision", "recall", "F1"]
+    names = ["images", "precision", "recall", "F1", "recall's 95% interval"]
     if trained is not None:
         names.insert(0, "training images")
     heads = "".join(f"<th><button type=button>{name}</button></th>" for name in names)
@@ -129,6 +131,8 @@ def scores(rows, trained: list[int] | None = None) -> str:
             cells += (
                 f'<td class=bar style="--share:{share:.4f}" data-value={share:.6f}>{share:.1%}</td>'
             )
+        interval = row["recall_interval"]
+        cells += f"<td data-value={interval[0] if interval else -1}>{interval_text(interval)}</td>"
         lines.append(f"<tr><th scope=row>{escape(row['class'])}</th>{cells}</tr>")
     head = f"<thead><tr><th scope=col>class</th>{heads}</tr></thead>"
     return table("named", head, lines)

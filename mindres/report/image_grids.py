@@ -67,6 +67,23 @@ def gradcams(rows) -> str:
     return f"<div class='grid wide'>{''.join(figures)}</div>"
 
 
+def lookalikes(rows) -> str:
+    """For each `Answer`: its image, the training images most like it, and their classes.
+
+    `rows` are (answer, list of (data URI, class)).
+    """
+    figures = []
+    for answer, near in rows:
+        pictures = image(answer.source, answer.truth)
+        pictures += "".join(image(uri, f"Training image: {name}") for uri, name in near)
+        names = ", ".join(escape(name) for _, name in near)
+        figures.append(
+            f"<figure><div class='trio four'>{pictures}</div><figcaption>{verdict(answer)}<br>"
+            f"looks like these, labelled {names}</figcaption></figure>"
+        )
+    return f"<div class='grid wide'>{''.join(figures)}</div>"
+
+
 def files_of(images) -> str:
     """A list of `Answer`s by their files."""
     lines = "".join(

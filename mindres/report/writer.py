@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html as escaping
 import os
 import time
@@ -156,7 +157,12 @@ def _add_network(page, contents, dataset, dataset_path, split, **options) -> Non
     data = images.open_images(checkpoint, metadata, dataset, dataset_path, split, **options)
     data = data.plain()
     described = images.described(data, images.use_of(data, checkpoint, metadata))
-    found = examine(net, data, bool(metadata.tta))
+    train = None
+    if data.split != "train":
+        with contextlib.suppress(UserError):  # the page is as good without
+            place = (dataset, dataset_path, "train")
+            train = images.open_images(checkpoint, metadata, *place, **options).plain()
+    found = examine(net, data, bool(metadata.tta), train)
     found.trained = images.trained_on(checkpoint, metadata, found.result.classes)
     page.title = f"{net.architecture['arch']} on {metadata.dataset or data.name.lower()}"
     page.about = checkpoint.name

@@ -8,10 +8,13 @@ from mindres.evaluation.evaluator import evaluate
 from mindres.models.load import load_weights
 from mindres.training.balance import is_uneven
 from mindres.training.history import History
+from mindres.weights.formats import read_checkpoint
 
 
 def best_on_test(net, history: History, test_data: ImageDataset | None, tta: bool = False) -> str:
     """Load the best weights of a run into `net` and measure them.
+
+    `net.metadata` is then what their checkpoint notes.
 
     Args:
         net: the trained network, which has the weights of the last epoch.
@@ -31,6 +34,7 @@ def best_on_test(net, history: History, test_data: ImageDataset | None, tta: boo
         return ""  # the first of several workers measures
     if history.best_ckpt_path is not None:
         load_weights(net, history.best_ckpt_path)
+        net.metadata = read_checkpoint(history.best_ckpt_path)[1]
     result = evaluate(net, test_data.plain(), tta=tta and test_data.mirrored)
     low, high = result.interval
     balanced = result.metrics["balanced_accuracy"]

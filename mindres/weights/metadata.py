@@ -51,6 +51,16 @@ def _confidence(value) -> bool:
     )
 
 
+def _likeness(value) -> bool:
+    """Whether `value` is as `mindres.evaluation.likeness.likeness_of` writes it."""
+    return (
+        isinstance(value, dict)
+        and _number(value.get("least"), -1, 1)
+        and _each(_each(lambda x: _number(x, -1.01, 1.01)))(value.get("means"))
+        and len({len(row) for row in value["means"]}) == 1
+    )
+
+
 # The checks of `net.architecture`, the options of `create_model` with the name as `arch`.
 ARCHITECTURE = {
     "arch": _text,
@@ -120,6 +130,7 @@ class Metadata(Mapping):
     confidence: dict | None = entry(
         "a temperature and thresholds of probability", _confidence, use=True
     )
+    likeness: dict | None = entry("mean features of classes and a least similarity", _likeness)
     epoch: int | None = entry("a number", _number)
     metric_name: str | None = entry("a name", _text)
     metric: float | None = entry("a number", lambda value: isinstance(value, (int, float)))

@@ -164,7 +164,7 @@ def clusters(flipped, count=300):
 def test_flipped_labels_are_ranked_first_with_the_right_suggestion():
     features, given, truth, wrong = clusters(flipped=15)
     probabilities = labels.out_of_sample(features, given, np.arange(300))
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
     found = labels.find_label_issues(probabilities, given)
     flipped = np.isin(np.arange(300), wrong)
     own = probabilities[np.arange(300), given]
@@ -259,3 +259,50 @@ def test_training_takes_the_table(planted, table, tmp_path, monkeypatch, capsys)
     with pytest.raises(SystemExit) as left:
         program.main(["train", "digits", "--without", str(out / "check.csv"), *flags])
     assert left.value.code == 2 and "--without is for images of your own" in capsys.readouterr().err
+
+
+def corrected(out, tmp_path, **labels):
+    """A check.csv in which images have other labels, by the names of their files."""
+    rows = list(csv.DictReader((out / "check.csv").open()))
+    for row in rows:
+        row["label"] = labels.get(row["path"].rpartition("/")[2].partition(".")[0], row["label"])
+    with (tmp_path / "corrected.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return tmp_path / "corrected.csv"
+
+
+def test_labels_that_check_csv_corrects_are_trained_on(planted, table, tmp_path):
+    mended = corrected(table[1], tmp_path, wrong="red")
+    wrong = str(planted / "train/green/wrong.jpg")
+    plain = open_folder(planted, "train", validation_fraction=0.2)
+    found = open_folder(planted, "train", validation_fraction=0.2, relabel=mended)
+    assert found.relabelled == ((wrong, "red"),) and found.image_names() == plain.image_names()
+    changed = np.flatnonzero(found.split_labels() != plain.split_labels())
+    assert [found.image_names()[i] for i in changed] == [wrong]
+    assert found.classes[found.split_labels()[changed[0]]] == "red"
+    assert found.plain().fingerprint() != plain.plain().fingerprint()
+    labels = [labels for _, labels in found.plain().run().create_tuple_iterator(output_numpy=True)]
+    assert np.concatenate(labels).tolist() == found.split_labels().tolist()
+    held_out = open_folder(planted, "val", validation_fraction=0.2, relabel=mended)
+    assert held_out.relabelled == ()
+    both = open_folder(planted, "train", without=mended, relabel=mended)
+    assert (
+        wrong in both.image_names()
+        and str(planted / "train/red/blank.png") not in both.image_names()
+    )
+
+
+def test_labels_that_cannot_be_taken(planted, table, tmp_path):
+    with pytest.raises(UserError, match=r"row \d+: there is no class 'rad': .*red"):
+        open_folder(planted, "train", relabel=corrected(table[1], tmp_path, wrong="rad"))
+    (tmp_path / "twice.csv").write_text(
+        "path,label\n"
+        + "".join(f"{planted}/train/green/wrong.jpg,{name}\n" for name in ("red", "blue"))
+    )
+    with pytest.raises(UserError, match=r"row 3 says that .* 'blue', an earlier row .* 'red'"):
+        open_folder(planted, "train", relabel=tmp_path / "twice.csv")
+    (tmp_path / "none.csv").write_text("path\nx\n")
+    with pytest.raises(UserError, match="has no column label"):
+        open_folder(planted, "train", relabel=tmp_path / "none.csv")

@@ -1,4 +1,4 @@
-"""The page of a run in a real browser: `make test-browser`. Screenshots stay in build/browser."""
+"""The pages of a run and of a check in a real browser: `make test-browser`. Screenshots stay in build/browser."""
 
 import json
 
@@ -11,6 +11,7 @@ from PIL import Image
 from test_report import HOSTILE
 
 import mindres
+from mindres.cli.program import run_command
 from mindres.data.digits import Digits
 from mindres.data.folder import ImageFolder
 from mindres.report import confusion, writer
@@ -31,7 +32,12 @@ def browser(tmp_path_factory):
 def digits(tmp_path_factory):
     """A page of a run on the digits, as a file."""
     return writer.write_report(
-        write_run(tmp_path_factory.mktemp("run"), network(), Digits(split="test"))
+        write_run(
+            tmp_path_factory.mktemp("run"),
+            network(),
+            Digits(split="test"),
+            confidence={"temperature": 1.6, "thresholds": [[0.9, 0.45, 0.75], [0.95, 0.6, 0.5]]},
+        )
     ).path
 
 
@@ -50,6 +56,29 @@ def hostile(tmp_path_factory):
         root, mindres.reset_head(network(), 3), ImageFolder(root / "data", "test", resize=32)
     )
     return writer.write_report(folder, dataset="folder", dataset_path=root / "data").path
+
+
+@pytest.fixture(scope="session")
+def checked(tmp_path_factory):
+    """The page of a check of a folder with copies, a wrong label, a blank and a broken image."""
+    root = tmp_path_factory.mktemp("checked")
+    rng = np.random.default_rng(0)
+    for name, tint in (("blue", (0, 0, 90)), ('"><img src=x onerror=alert(2)>', (90, 0, 0))):
+        for split, count in (("train", 30), ("test", 8)):
+            (root / "data" / split / name).mkdir(parents=True)
+            for i in range(count):
+                coarse = Image.fromarray(rng.integers(20, 150, (6, 6, 3), np.uint8))
+                smooth = np.asarray(coarse.resize((90, 60), Image.Resampling.BICUBIC), int)
+                pixels = np.clip(smooth + tint + rng.normal(0, 9, (60, 90, 3)), 0, 255)
+                Image.fromarray(pixels.astype(np.uint8)).save(
+                    root / "data" / split / name / f"{i}.png"
+                )
+    blue = root / "data/train/blue"
+    (blue / "copy.png").write_bytes((root / "data/test/blue/0.png").read_bytes())
+    (blue / "broken.png").write_bytes((blue / "2.png").read_bytes()[:500])
+    Image.new("RGB", (90, 60), (99, 99, 99)).save(blue / "blank.png")
+    run_command(["check", str(root / "data"), "--arch", "none", "--out", str(root / "out")])
+    return root / "out" / "check.html"
 
 
 @pytest.fixture
@@ -129,6 +158,20 @@ def test_the_page_in_each_size_and_colour_scheme(quiet, digits, size, scheme):
     picture = Image.open(SHOTS / f"{size}-{scheme}.png")
     assert picture.width == width and picture.height > 2000
     assert len(picture.convert("RGB").getcolors(1 << 24)) > 100
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_page_of_a_check(quiet, checked, size, scheme):
+    width, height = SIZES[size]
+    quiet.open(checked.as_uri(), width, height, dark=scheme == "dark", touch=size == "phone")
+    assert quiet.run("document.documentElement.scrollWidth") == width
+    assert quiet.run("document.images.length") >= 5
+    assert quiet.run("[...document.images].every(i => i.complete && i.naturalWidth)")
+    heads = quiet.run("[...document.querySelectorAll('h2')].map(h => h.textContent)")
+    assert {"Broken files", "Blank images", "Copies between splits"} <= {*heads}
+    assert quiet.run("document.querySelectorAll('img[onerror]').length") == 0
+    quiet.screenshot(SHOTS / f"check-{size}-{scheme}.png")
 
 
 def test_a_mouse_over_a_cell_shows_its_images_and_a_click_keeps_them(quiet, digits):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from a_run import network, write_run
 from PIL import Image
+from sklearn.neighbors import NearestNeighbors
 
 import mindres
 from mindres.cli.program import run_command
@@ -18,10 +19,14 @@ from mindres.data.digits import Digits
 from mindres.data.folder import ImageFolder
 from mindres.errors import UserError
 from mindres.evaluation import evaluator, trained_data
+from mindres.evaluation.confidence import calibration_bins
+from mindres.evaluation.interval import interval_text
+from mindres.evaluation.likeness import image_features
 from mindres.evaluation.metrics import METRICS
 from mindres.pictures import drawing
 from mindres.pictures.learning_curves import learning_curves
 from mindres.report import charts, confusion, findings, image_grids, sections, writer
+from mindres.report.lookalikes import find_lookalikes
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 HOSTILE = ["<script>alert(1)<", '"><img src=x onerror=alert(2)>', "cat & dog"]
@@ -73,7 +78,9 @@ def decoded(uri):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return write_run(tmp_path_factory.mktemp("run"), network(), Digits(split="test"))
+    noted = {"temperature": 2.0, "thresholds": [[0.9, 0.45, 0.75]]}
+    folder = tmp_path_factory.mktemp("run")
+    return write_run(folder, network(), Digits(split="test"), confidence=noted)
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +114,11 @@ def test_the_page_has_every_part(written, result):
         "Command",
         "Learning curves",
         "Classes",
+        "Confidence",
         "Confusion matrix",
         "Predictions",
         "Most confident mistakes",
+        "Training images like the worst mistakes",
         "Grad-CAM of the worst mistakes",
         "Network",
     ]
@@ -127,6 +136,27 @@ def test_the_page_has_every_part(written, result):
     facts = [t for _, t in written.all("table", **{"class": "facts"})]
     assert "lr0.1" in facts[0] and "deviceCPU" in facts[1]
     assert not written.all("div", **{"class": "missing"})
+
+
+def test_how_far_answers_can_be_believed(written, result):
+    low, high = result.interval
+    tiles = dict(zip([t for _, t in written.all("dt")], [t for _, t in written.all("dd")]))
+    assert tiles["Accuracy, 95% interval"] == f"{low:.1%} to {high:.1%}"
+    [(_, told)] = [each for each in written.all("p") if "honest ones" in each[1]]
+    assert f"by {result.calibration_error:.1%} on average" in told and "temperature 2.00" in told
+    [(_, promised)] = written.all("table", **{"class": "thresholds"})
+    assert promised.endswith("90.0%45.0%25.0%")
+    sure = result.probabilities.max(axis=1)
+    for kind, confidence in (("", sure), ("before", result.without_temperature().max(axis=1))):
+        points = written.all("circle", **{"class": kind})
+        bins = [row for row in calibration_bins(confidence, result.predicted == result.labels)]
+        expected = [row for row in bins if row[0]]
+        assert [text.split(" ")[0] for _, text in points] == [f"{n:,.0f}" for n, _, _ in expected]
+        shares = [(10 + 170 - float(a["cy"])) / 170 for a, _ in points]
+        np.testing.assert_allclose(shares, [share for _, _, share in expected], atol=1e-3)
+    row = next(row for row in result.per_class() if row["recall"])
+    assert row["recall_interval"][0] < row["recall"] < row["recall_interval"][1]
+    assert interval_text(row["recall_interval"]) in written.all("table", **{"class": "named"})[0][1]
 
 
 def test_the_tables_have_the_figures(written, result):
@@ -179,14 +209,34 @@ def test_predictions_are_right_or_wrong_in_words_too(written, result):
     assert len(written.all("div", **{"class": "trio"})) == findings.IMAGES_WITH_GRADCAM
 
 
+def test_training_images_like_the_mistakes_are_the_nearest(run, written, result):
+    net = mindres.load_model(run / "best.ckpt")[0]
+    train, test = Digits(split="train").plain(), Digits(split="test")
+    worst = result.mistakes()[0]
+    inputs = trained_data.pick(test, [worst])
+    classes = [int(result.labels[worst]), int(result.predicted[worst])]
+    places = np.flatnonzero(np.isin(train.split_labels(), classes))
+    all_of_them = image_features(net, trained_data.pick(train, places))
+    nearest = NearestNeighbors(n_neighbors=3, metric="cosine").fit(all_of_them)
+    expected = places[nearest.kneighbors(image_features(net, inputs))[1][0]]
+    [found] = find_lookalikes(net, train, {worst: inputs[0]}, classes, 1).values()
+    assert [name for _, name in found] == [train.classes[train.split_labels()[i]] for i in expected]
+    shown = drawing.denormalize(trained_data.pick(train, expected), train.mean, train.std)
+    for (uri, _), image in zip(found, shown):
+        np.testing.assert_allclose(decoded(uri) / 255, image, atol=0.003)
+    assert len(written.all("div", **{"class": "trio four"})) == findings.IMAGES_WITH_GRADCAM
+    told = [text for _, text in written.all("figcaption") if "looks like these" in text]
+    assert len(told) == findings.IMAGES_WITH_GRADCAM
+
+
 def test_the_curves_have_each_epoch(written):
-    charts = written.all("svg")
+    charts = written.all("svg")[:3]
     assert [a["aria-label"] for a, _ in charts] == [
         "Training loss: 2.3000 in epoch 1, 0.6000 in epoch 3",
         "Validation accuracy: 25.00% in epoch 1, 50.00% in epoch 3",
         "Learning rate: 1.00e-01 in epoch 1, 1.00e-02 in epoch 3",
     ]
-    assert [t for _, t in written.all("title")][1:] == [
+    assert [t for _, t in written.all("title")][1:9] == [
         "epoch 1: 2.3000",
         "epoch 2: 1.1000",
         "epoch 3: 0.6000",
@@ -392,6 +442,7 @@ def test_a_perfect_network_has_no_mistakes_to_show(monkeypatch, run):
     assert len(sections.cells(found)) == 10
     assert [section.anchor for section in sections.of_network(found)] == [
         "classes",
+        "confidence",
         "confusion",
         "predictions",
         "network",

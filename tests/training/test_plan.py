@@ -326,7 +326,8 @@ def test_fit_is_the_command_and_its_result_shows_itself(tmp_path, monkeypatch, c
     assert "<details><summary>2 epochs</summary><table>" in shown
     assert "<details><summary>the plan</summary><ul><li>data: " in shown
     assert repr(run) == f"Run({run.result})"
-    best = mindres.load_model(run.folder / "best.ckpt")[0]
+    best, noted = mindres.load_model(run.folder / "best.ckpt")
+    assert run.net.metadata.confidence == noted.confidence and noted.likeness
     for mine, theirs in zip(run.net.get_parameters(), best.get_parameters()):
         np.testing.assert_array_equal(mine.asnumpy(), theirs.asnumpy())
     with pytest.raises(UserError, match="unrecognized arguments: `learning_rate`"):

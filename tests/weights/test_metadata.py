@@ -28,6 +28,7 @@ OLD = {
     "metric_name": "Accuracy",
     "metric": 0.75,
     "confidence": {"temperature": 1.5, "thresholds": [[0.9, 0.4, 0.95]]},
+    "likeness": {"means": [[0.6, 0.8], [1.0, 0.0]], "least": 0.7},
     "state": {"epoch": 3, "config": {"lr": 0.1}},
     "note": ["the user's own", None],
 }
@@ -74,6 +75,11 @@ def test_an_exported_file_carries_what_using_it_takes():
         ("input_size", (32, 5000), "input_size must be a height and a width of 1 to 4096 pixels"),
         ("std", [0.0], "std must be a number from 1e-6 to 1e6 for each channel, not [0.0]"),
         ("crop_fraction", 1.5, "crop_fraction must be the part of an image's shorter side"),
+        (
+            "likeness",
+            {"means": [[0.6], [1.0, 0.0]], "least": 0.7},
+            "likeness must be mean features",
+        ),
         ("confidence", {"temperature": 0, "thresholds": []}, "confidence must be a temperature"),
         ("confidence", {"temperature": 1, "thresholds": [[2, 0.5, 1]]}, "confidence must be"),
         ("tta", "yes", "tta must be true or false, not yes"),
