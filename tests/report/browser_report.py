@@ -166,7 +166,7 @@ def test_the_page_of_a_check(quiet, checked, size, scheme):
     width, height = SIZES[size]
     quiet.open(checked.as_uri(), width, height, dark=scheme == "dark", touch=size == "phone")
     assert quiet.run("document.documentElement.scrollWidth") == width
-    assert quiet.run("document.images.length") >= 5
+    assert quiet.run("document.images.length") >= 4
     assert quiet.run("[...document.images].every(i => i.complete && i.naturalWidth)")
     heads = quiet.run("[...document.querySelectorAll('h2')].map(h => h.textContent)")
     assert {"Broken files", "Blank images", "Copies between splits"} <= {*heads}
