@@ -108,8 +108,8 @@ def _sizes(facts: dict) -> Section:
         "median": html.times(facts["median_size"]),
         "smallest": html.times(facts["smallest_size"]),
         "largest": html.times(facts["largest_size"]),
-        "kept by the crop, on average": f"{facts['kept_by_crop']['mean']:.0%}",
-        "kept by the crop, at the least": f"{facts['kept_by_crop']['least']:.0%}",
+        "kept, on average": f"{facts['kept_by_crop']['mean']:.0%}",
+        "kept, at the least": f"{facts['kept_by_crop']['least']:.0%}",
     }
     lines = [f"<tr><th scope=row>{name}</th><td>{value}</td></tr>" for name, value in rows.items()]
     told = html.about("Height and width in pixels, and how much of an image a network sees.")
