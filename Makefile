@@ -6,7 +6,8 @@
 # make docs   the documentation as pages in build/docs/, which work from disk; links that lead nowhere are errors
 # make test-docs   run every command of the documentation, small, and both notebooks
 # make test-browser   open the pages of a run and of the server in Chromium, which apt-get installs where it is missing
-# make test-long   kill a training run twenty times and compare; train every family in bfloat16 beside PyTorch
+# make test-long   kill a training run twenty times and compare; train every family in bfloat16 beside PyTorch;
+#                  the answers to 2,000 images by five ways
 # make test-faults   attack it: kills, full disks, hostile files and servers; prints the table (TRIES=10: ten times as long)
 # make test-oldest   make test with the oldest dependencies that setup.py allows, in .venv-oldest
 # make test-gpu   on a machine with an NVIDIA driver: what only a GPU can show, and the benchmark against PyTorch
@@ -62,7 +63,7 @@ test-browser: $(VENV)/.installed-test
 
 test-long: $(VENV)/.installed-test
 	TEST_KILLS=20 $(BIN)/python -m pytest tests/training/test_runs.py
-	TEST_LONG=1 $(BIN)/python -m pytest -s tests/native/test_bfloat16_parity.py
+	TEST_LONG=1 $(BIN)/python -m pytest -s tests/native/test_bfloat16_parity.py tests/export/test_five_ways.py
 
 test-faults: $(VENV)/.installed-test
 	$(BIN)/python tests/faults --scale $(TRIES)

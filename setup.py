@@ -33,6 +33,7 @@ DOCS = [
     "nbclient",
 ]
 ONNX = ["onnx>=1.16.0", "onnxruntime>=1.17.0"]
+OPENVINO = ["openvino>=2024.4.0"]
 # The first with `weights_only`. Not tested: PyPI's older Linux wheels bring gigabytes of CUDA libraries.
 TORCH = ["torch>=1.13.0"]
 LINUX = "sys_platform == 'linux' and platform_machine == 'x86_64'"
@@ -94,11 +95,12 @@ setup(
         "docs": DOCS,
         "gpu": GPU,
         "onnx": ONNX,
+        "openvino": [*OPENVINO, *ONNX],
         "serve": [*ONNX, *SERVE],
         "torch": TORCH,
         "tensorboard": TENSORBOARD,
         "parquet": PARQUET,
-        "benchmark": ["openvino", *ONNX, *TORCH],  # what benchmarks/cpu.py compares with
+        "benchmark": [*OPENVINO, *ONNX, *TORCH],  # what benchmarks/cpu.py compares with
         # The releases that parity was measured with; PyPI's newer PyTorch brings gigabytes of CUDA libraries.
         "test": [
             "pytest",
@@ -113,6 +115,7 @@ setup(
             "torch==2.13.0",
             *DOCS,
             *ONNX,
+            *OPENVINO,
             *SERVE,
             "httpx",  # with which Starlette's test client asks
             *TENSORBOARD,

@@ -54,7 +54,7 @@ def add_flags(parser) -> None:
 
 def run(args) -> None:
     format = format_of(args.out, args.format)
-    from mindres.export.exporter import export
+    from mindres.export.exporter import export_model
     from mindres.models.checkpoints import load_model
 
     net, metadata = load_model(args.ckpt, **model_options(args))
@@ -68,10 +68,20 @@ def run(args) -> None:
     if args.int8 and data is not None:
         args.split = "train"
         calibration = open_images(args, metadata)
-    exported = export(
-        net, args.out, format, metadata, args.end_to_end, data, args.int8, calibration
+    found: list = []
+    export_model(
+        net,
+        args.out,
+        format,
+        metadata,
+        args.end_to_end,
+        data,
+        args.int8,
+        calibration,
+        report=found.append,
     )
-    size = exported.path.stat().st_size
+    (exported,) = found
+    size = exported.bytes
     if args.json:
         document = {"out": str(exported.path), "bytes": size, "architecture": net.architecture}
         print_json({**document, **(exported.to_json() if args.end_to_end else {})})

@@ -1,4 +1,4 @@
-"""`mindres serve`: serves an exported network over HTTP, with a web page."""
+"""`mindres serve`: serves an exported network or a checkpoint over HTTP, with a web page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from mindres.errors import UserError
 
 
 def add_flags(parser) -> None:
-    parser.add_argument("file", metavar="FILE", help="ONNX file of mindres export --end_to_end")
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        help="ONNX file of mindres export --end_to_end; or a checkpoint (.ckpt), of which the page "
+        "also shows what spoke for each answer",
+    )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -23,6 +28,11 @@ def add_flags(parser) -> None:
         default=32,
         help="most images in a batch for the network (default: 32)",
     )
+    parser.add_argument(
+        "--precision",
+        type=float,
+        help="as of mindres predict: what is not sure enough is shown as none of the classes",
+    )
 
 
 def run(args) -> None:
@@ -34,11 +44,25 @@ def run(args) -> None:
         raise UserError(
             f"the server needs the package {error.name}: pip install 'mindres[serve]'"
         ) from None
-    from mindres.export.runtime import EndToEndFile
+    from mindres.evaluation.confidence import threshold_of
+    from mindres.serve.app import application
     from mindres.serve.server import serve
 
-    file = EndToEndFile(args.file)
-    serve(file, args.host, args.port, args.batch_size, _say)
+    file = _network(args.file)
+    threshold = threshold_of(file.metadata, args.precision) if args.precision else None
+    serve(application(file, args.batch_size, threshold), args.host, args.port, _say)
+
+
+def _network(path: str):
+    if not path.endswith(".ckpt"):
+        from mindres.export.runtime import EndToEndFile
+
+        return EndToEndFile(path)
+    from mindres.devices.set_device import set_device
+    from mindres.serve.checkpoint import Checkpoint
+
+    set_device("auto")
+    return Checkpoint(path)
 
 
 def _say(address: str) -> None:

@@ -7,11 +7,14 @@ prediction is accepted, so that a given fraction of the accepted ones is correct
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mindres.errors import UserError
 from mindres.evaluation.probabilities import log_softmax, softmax
+from mindres.weights.metadata import Metadata
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +24,30 @@ BINS = 15
 PRECISIONS = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 STEPS = 16  # fractions of accepted images that are tried
 RISK = 0.05  # the probability that a guarantee does not hold on other images
+
+
+def threshold_of(metadata: Mapping | None, precision: float) -> float:
+    """The checkpoint's threshold of probability for `precision`.
+
+    Raises:
+        UserError: the checkpoint has none.
+    """
+    if precision not in PRECISIONS:
+        shown = ", ".join(map(str, PRECISIONS))
+        raise UserError(f"`precision` must be one of {shown}, not {precision}")
+    recorded = Metadata.of(metadata).confidence
+    if recorded is None:
+        raise UserError(
+            "the checkpoint records no thresholds for `precision`: train the network with this "
+            "version of mindres, which finds them on the validation images"
+        )
+    thresholds = {row[0]: row[1] for row in recorded["thresholds"]}
+    if precision not in thresholds:
+        most = f"at most {max(thresholds)}" if thresholds else "none"
+        raise UserError(
+            f"the validation images cannot guarantee `precision={precision}`: they guarantee {most}"
+        )
+    return thresholds[precision]
 
 
 def confidence_of(logits: NDArray, labels: NDArray) -> dict:

@@ -11,7 +11,7 @@ import numpy as np
 from mindres.data.as_trained import preprocess
 from mindres.data.images import read_image
 from mindres.errors import UserError
-from mindres.evaluation.confidence import PRECISIONS
+from mindres.evaluation.confidence import threshold_of
 from mindres.evaluation.inference import inference, logits
 from mindres.evaluation.likeness import unlike
 from mindres.evaluation.probabilities import softmax
@@ -96,30 +96,6 @@ def predict(
         known = [str(k) for k in range(probabilities.shape[1])]
     far = unlike(net, images, Metadata.of(metadata)) if none_of_these else None
     return Prediction(classes, probabilities, [known[k] for k in classes], sure, far)
-
-
-def threshold_of(metadata: Mapping | None, precision: float) -> float:
-    """The checkpoint's threshold of probability for `precision`.
-
-    Raises:
-        UserError: the checkpoint has none.
-    """
-    if precision not in PRECISIONS:
-        shown = ", ".join(map(str, PRECISIONS))
-        raise UserError(f"`precision` must be one of {shown}, not {precision}")
-    recorded = Metadata.of(metadata).confidence
-    if recorded is None:
-        raise UserError(
-            "the checkpoint records no thresholds for `precision`: train the network with this "
-            "version of mindres, which finds them on the validation images"
-        )
-    thresholds = {row[0]: row[1] for row in recorded["thresholds"]}
-    if precision not in thresholds:
-        most = f"at most {max(thresholds)}" if thresholds else "none"
-        raise UserError(
-            f"the validation images cannot guarantee `precision={precision}`: they guarantee {most}"
-        )
-    return thresholds[precision]
 
 
 def _file_names(images) -> list | None:

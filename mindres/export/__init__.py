@@ -16,15 +16,22 @@ from mindres.lazy import lazy_names
 
 
 class Format(NamedTuple):
-    """A row: the module of a format, the extension of its files, and what reads them."""
+    """A row: the module of a format, the extension of its files, and what reads them.
+
+    `beside`: the extensions of further files that belong to one.
+    """
 
     module: str
     ending: str
     read_by: str
+    beside: tuple[str, ...] = ()
 
 
 FORMATS = {
     "onnx": Format("mindres.export.onnx", ".onnx", "ONNX Runtime and many others"),
+    "openvino": Format(
+        "mindres.export.openvino", ".xml", "OpenVINO, which is fastest on Intel", (".bin",)
+    ),
     "mindir": Format("mindres.export.mindir", ".mindir", "MindSpore"),
 }
 
@@ -50,6 +57,8 @@ def format_of(path, format=None) -> str:
             f"{path} has the extension of the format {by_ending}, not {found}: end its name in "
             f"{FORMATS[found].ending}"
         )
+    if FORMATS[found].beside and by_ending is None:
+        raise UserError(f"{path} must end in {FORMATS[found].ending}: a second file goes by it")
     return found
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,14 +46,15 @@ def export_model(
     data=None,
     int8=False,
     calibration=None,
+    report=None,
 ) -> Path:
     """Write `net` for inference to `path`, with batch normalisation folded into the convolutions.
 
     The input is `input`, normalised float32 images (N, C, H, W) of any batch size, the output
     `logits`, float32 (N, num_classes). An ONNX file has `metadata` as JSON values in its
     `metadata_props`, so that it can be used without the checkpoint. The file is loaded again by
-    ONNX Runtime or MindSpore, and is written only if it has the logits of `net` for several batch
-    sizes.
+    a reader of its format, and is written only if it has the logits of `net` for several batch
+    sizes. An OpenVINO file has its weights in a file beside it, which ends in .bin.
 
     With `end_to_end` the file takes whole images: the input is `image`, uint8 RGB (H, W, 3) of any
     size, upright, and the output `probabilities`, float32 (num_classes). Resizing, cropping,
@@ -73,6 +76,7 @@ def export_model(
         int8: whether to quantise the file.
         calibration: an `ImageDataset` of training images, of which 256 determine the ranges of
             activations; None for synthetic images.
+        report: called at the end with the `Exported`: how the file was verified, and its speed.
 
     Returns:
         The path of the file.
@@ -82,20 +86,6 @@ def export_model(
             metadata do not say how images are prepared, the file cannot be written, or `int8` is
             slower here than float32 or loses too much accuracy.
     """
-    return export(net, path, format, metadata, end_to_end, data, int8, calibration).path
-
-
-def export(
-    net,
-    path,
-    format=None,
-    metadata=None,
-    end_to_end=False,
-    data=None,
-    int8=False,
-    calibration=None,
-) -> Exported:
-    """As `export_model`, but returns what was measured of the file."""
     path = Path(path)
     format = format_of(path, format)
     kind = importlib.import_module(FORMATS[format].module)
@@ -107,12 +97,12 @@ def export(
         check_says_how(metadata)
         if not hasattr(kind, "from_onnx"):
             raise UserError(
-                f"{format} files take prepared images only: export to ONNX, or leave out "
-                "`end_to_end`"
+                f"{format} files take prepared images only: export to ONNX or OpenVINO, or leave "
+                "out `end_to_end`"
             )
     shape = _input_shape(net, metadata)
     # MindSpore accepts no names with spaces and leaves other files beside, so it gets a folder.
-    with in_mode(), tempfile.TemporaryDirectory() as folder, files.atomic_write(path) as part:
+    with in_mode(), tempfile.TemporaryDirectory() as folder, _published(path, format) as publish:
         draft = Path(folder) / f"network{FORMATS[format].ending}"
         if end_to_end:
             core = draft.with_name("core.onnx")
@@ -124,8 +114,26 @@ def export(
         else:
             _write_checked(kind, net, shape, draft, metadata, path)
             exported = Exported(path)
-        shutil.copyfile(draft, part)
-    return exported
+        exported.bytes = publish(draft)
+    if report:
+        report(exported)
+    return exported.path
+
+
+@contextlib.contextmanager
+def _published(path: Path, format: str) -> Iterator[Callable[[Path], int]]:
+    """A function that copies a draft and what lies beside it to `path`, and counts the bytes."""
+    row = FORMATS[format]
+    with contextlib.ExitStack() as stack:
+        paths = [path, *(path.with_suffix(ending) for ending in row.beside)]
+        parts = [stack.enter_context(files.atomic_write(each)) for each in paths]
+
+        def publish(draft: Path) -> int:
+            for ending, part in zip((row.ending, *row.beside), parts):
+                shutil.copyfile(draft.with_suffix(ending), part)
+            return sum(part.stat().st_size for part in parts)
+
+        yield publish
 
 
 def _write_checked(kind, net, shape, draft: Path, metadata: Metadata, path: Path) -> None:

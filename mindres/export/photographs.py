@@ -23,6 +23,7 @@ MOST_LOST = 0.005  # largest loss of accuracy by int8, a fraction
 class Exported:
     """A file that was written; all fields but `path` are of end-to-end files only.
 
+    bytes: the size of the file, and of those beside it.
     images: the number of images on which it was compared with the network.
     same_top: for how many of them the predicted class is the same.
     difference: the largest difference of a probability.
@@ -31,6 +32,7 @@ class Exported:
     """
 
     path: Path
+    bytes: int = 0
     images: int = 0
     same_top: int = 0
     difference: float = 0.0
@@ -88,7 +90,7 @@ class Writer:
             proof.measure(file.name, file.bytes, file.answer_all, self.some, self.answers),
         ]
         same, difference = self.answers.same_top(ours), self.answers.difference(ours)
-        return Exported(self.path, len(ours.probabilities), same, difference, rows)
+        return Exported(self.path, 0, len(ours.probabilities), same, difference, rows)
 
     def write_int8(self, calibration, exported: Exported) -> None:
         """Replace the file by one in int8, and add its measurements to `exported`.

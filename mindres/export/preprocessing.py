@@ -15,9 +15,7 @@ from mindres.export.graph_builder import GraphBuilder, Value
 from mindres.export.tensors import IMAGE, INPUT
 from mindres.weights.metadata import Metadata
 
-TAPS = np.array(
-    [[-1], [0], [1], [2]], np.float32
-)  # the pixels that count, from the one before the position
+TAPS = np.array([[-1], [0], [1], [2]])  # the pixels that count, from the one before the position
 # Their weights: polynomials of the distance from the pixel before the position.
 CUBIC = np.array(
     [[0, -0.75, 1.5, -0.75], [1, 0, -2.25, 1.25], [0, 0.75, 1.5, -1.25], [0, 0, -0.75, 0.75]],
@@ -29,11 +27,11 @@ GREY = np.array([[19595], [38470], [7471]], np.float32)
 
 
 class Axis(NamedTuple):
-    """The pixels of one axis that are read, and how: all scalars of the graph.
+    """The pixels of one axis that are read, and how: all int64 scalars of the graph.
 
-    first: the first pixel that is read, int64.
-    side: how many pixels from there on are resized, float32.
-    resized: to how many, float32.
+    first: the first pixel that is read.
+    side: how many pixels from there on are resized.
+    resized: to how many.
     """
 
     first: Value
@@ -73,8 +71,8 @@ def _axes(image: Value, h: int, w: int, edge: int | None) -> tuple[Axis, Axis]:
     sides = [shape.take(np.int64(axis), axis=0) for axis in (0, 1)]
     if edge is None:
         none = image.graph.constant(np.int64(0))
-        lengths = [image.graph.constant(n) for n in (h, w)]
-        return tuple(Axis(none, side.to("float32"), n) for side, n in zip(sides, lengths))  # type: ignore[return-value]
+        lengths = [image.graph.constant(np.int64(n)) for n in (h, w)]
+        return tuple(Axis(none, side, n) for side, n in zip(sides, lengths))  # type: ignore[return-value]
     shorter = sides[0].op("Min", sides[1])
     return tuple(_cropped(side, shorter, edge, (h, w)) for side in sides)  # type: ignore[return-value]
 
@@ -84,11 +82,24 @@ def _cropped(side: Value, shorter: Value, edge: int, size) -> Axis:
 
     Of a very long one only the middle is resized, as `preprocess` does.
     """
-    longest = shorter * np.int64(8 * -(-max(size) // min(size)))
-    first = ((side - longest) / np.int64(2)).op("Max", np.int64(0))
-    rest = (side - first * np.int64(2)).to("float32")
-    resized = (rest / shorter.to("float32") * edge).op("Floor")
-    return Axis(first, rest, resized)
+    ratio = 8 * -(-max(size) // min(size))
+    first = ((side - shorter * np.int64(ratio)) / np.int64(2)).op("Max", np.int64(0))
+    rest = side - first * np.int64(2)
+    return Axis(first, rest, _floor_of_share(rest, shorter, edge, edge * ratio + 2))
+
+
+def _floor_of_share(rest: Value, shorter: Value, edge: int, most: int) -> Value:
+    """`floor(rest / shorter * edge)` as MindSpore computes it, in float32; `most` at most.
+
+    Whole numbers are divided, since some runtimes multiply by a reciprocal instead, and are then
+    one less where there is no remainder. Where there is none the float32 may be one less, too.
+    """
+    product = rest * np.int64(edge)
+    whole = product / shorter
+    counted = np.arange(most + 1, dtype=np.float32)
+    in_float32 = np.floor(counted / np.float32(edge) * np.float32(edge)).astype(np.int64)
+    remains = (product - whole * shorter).op("Greater", np.int64(0))
+    return remains.op("Where", whole, rest.graph.constant(in_float32).op("Gather", whole, axis=0))
 
 
 def _resized(image: Value, rows: Axis, columns: Axis, h: int, w: int, grey: bool) -> Value:
@@ -112,17 +123,23 @@ def _taps(axis: Axis, kept: int) -> tuple[Value, Value]:
 
     The weights, (4, kept), are whole 2048ths; places outside of the image have none, and are black.
     """
-    start = ((axis.resized - kept) * 0.5).op("Floor")
-    place = start + np.arange(kept, dtype=np.float32)
-    # In float64, as OpenCV computes it.
-    step = axis.side.to("float64") / axis.resized.to("float64")
-    centre = (place.to("float64") + np.float64(0.5)) * step - np.float64(0.5)
-    position = centre.to("float32")
+    # Rounded down, as ONNX does not say how it rounds quotients of negative whole numbers.
+    start = (axis.resized + np.int64(kept % 2)) / np.int64(2) - np.int64(-(-kept // 2))
+    place = start + np.arange(kept)
+    # Whole numbers as far as they go: some runtimes compute float64 as float32.
+    double = axis.resized * np.int64(2)
+    centre = (place * np.int64(2) + np.int64(1)) * axis.side - axis.resized  # of `double`
+    whole = centre / double
+    rest = (centre - whole * double).to("float32") / double.to("float32")
+    position = whole.to("float32") + rest
     before = position.op("Floor")
     beside = (position - before).reshape(1, kept)
-    powers = beside ** np.array([[0], [1], [2], [3]], np.float32)
+    square = beside * beside
+    ones = np.ones((1, kept), np.float32)
+    powers = beside.graph.op("Concat", ones, beside, square, square * beside, axis=0)
     weights = (powers.graph.constant(CUBIC).op("MatMul", powers) * SCALE).op("Round")
-    from_start = place.op("GreaterOrEqual", 0)
+    from_start = place.op("GreaterOrEqual", np.int64(0))
     inside = from_start.op("And", place.op("Less", axis.resized)).to("float32")
-    nearest = (before.reshape(1, kept) + TAPS).op("Clip", 0, axis.side - 1)
-    return (nearest.to("int64") + axis.first).reshape(4 * kept), weights * inside
+    nearest = (before.reshape(1, kept).to("int64") + TAPS).op("Max", np.int64(0))
+    last = axis.side - np.int64(1)
+    return (nearest.op("Min", last) + axis.first).reshape(4 * kept), weights * inside

@@ -1,4 +1,4 @@
-"""The routes of the server: the page, `POST /predict`, `GET /healthz`."""
+"""The routes of the server: the page, `POST /predict`, `POST /explain`, `GET /healthz`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import re
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,10 +29,14 @@ MOST_WAITING = 512  # images
 
 
 class Predictions:
-    """Handles `POST /predict` with the network of an `EndToEndFile`."""
+    """Handles requests with the network of an `EndToEndFile` or a `Checkpoint`.
 
-    def __init__(self, file, batch_size: int):
+    An answer is sure where its probability reaches the `threshold`; with None nothing is said.
+    """
+
+    def __init__(self, file, batch_size: int, threshold: float | None = None):
         self.file = file
+        self.threshold = threshold
         self.batches = Batches(file.probabilities, batch_size)
         self.uploads = Uploads()
         self.decoders = ThreadPoolExecutor(os.cpu_count(), "decode")
@@ -40,6 +45,27 @@ class Predictions:
     async def predict(self, request: Request) -> Response:
         """The response: for each image its name, and its most probable classes or an error."""
         top_k = _top_k(request, len(self.file.classes))
+        async with self._images(request) as images:
+            answers = await asyncio.gather(*(self._answer(*each, top_k) for each in images))
+        if all("error" in answer for answer in answers):
+            return JSONResponse({"error": answers[0]["error"], "images": answers}, 422)
+        return JSONResponse(answers)
+
+    async def explain(self, request: Request) -> Response:
+        """A picture of what spoke for the likeliest class of an image."""
+        loop = asyncio.get_running_loop()
+        async with self._images(request) as images:
+            content = images[0][1]
+            try:
+                image = await loop.run_in_executor(self.decoders, self._decode, content)
+            except UserError as error:
+                raise HTTPException(422, str(error)) from None
+            picture = await loop.run_in_executor(self.batches.thread, self.file.explain, image)
+        return Response(picture, media_type="image/png")
+
+    @contextlib.asynccontextmanager
+    async def _images(self, request: Request) -> AsyncIterator[list[tuple[str, bytes]]]:
+        """The images of a request, which count as waiting meanwhile."""
         body = await self.uploads.body(request)
         try:
             images = await images_of(request, body)
@@ -48,14 +74,11 @@ class Predictions:
                 raise HTTPException(503, "too many images are waiting: try again", headers=busy)
             self.waiting += len(images)
             try:
-                answers = await asyncio.gather(*(self._answer(*each, top_k) for each in images))
+                yield images
             finally:
                 self.waiting -= len(images)
         finally:
             self.uploads.release(body)
-        if all("error" in answer for answer in answers):
-            return JSONResponse({"error": answers[0]["error"], "images": answers}, 422)
-        return JSONResponse(answers)
 
     async def _answer(self, name: str, content: bytes, top_k: int) -> dict:
         loop = asyncio.get_running_loop()
@@ -69,16 +92,24 @@ class Predictions:
         found = [
             {"class": classes[k], "index": int(k), "probability": float(shares[k])} for k in best
         ]
-        return {"image": shown(name), "predictions": found}
+        answer: dict = {"image": shown(name), "predictions": found}
+        if self.threshold is not None:
+            answer["sure"] = bool(shares.max() >= self.threshold)
+        return answer
 
     def _prepare(self, content: bytes) -> np.ndarray:
         with room_for(content):
             return self.file.prepare(decode(content))
 
+    def _decode(self, content: bytes) -> np.ndarray:
+        with room_for(content):
+            return decode(content)
 
-def application(file, batch_size: int) -> Starlette:
-    """The web application for the network of an `EndToEndFile`."""
-    predictions = Predictions(file, batch_size)
+
+def application(file, batch_size: int, threshold: float | None = None) -> Starlette:
+    """The web application for the network of an `EndToEndFile` or a `Checkpoint`."""
+    predictions = Predictions(file, batch_size, threshold)
+    explains = hasattr(file, "explain")
     page = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
     headers = _page_headers(page)
 
@@ -92,7 +123,11 @@ def application(file, batch_size: int) -> Starlette:
 
     async def health(_) -> Response:
         architecture = file.metadata.get("architecture")
-        facts = {"architecture": architecture, "classes": len(file.classes)}
+        facts = {
+            "architecture": architecture,
+            "classes": len(file.classes),
+            "explains": explains,
+        }
         return JSONResponse({"status": "ok", **facts})
 
     routes = [
@@ -100,6 +135,8 @@ def application(file, batch_size: int) -> Starlette:
         Route("/healthz", health),
         Route("/predict", predictions.predict, methods=["POST"]),
     ]
+    if explains:
+        routes.append(Route("/explain", predictions.explain, methods=["POST"]))
     handlers = {HTTPException: _error}
     return Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)  # type: ignore[arg-type]
 

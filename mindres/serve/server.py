@@ -15,7 +15,6 @@ from PIL import Image
 
 from mindres.errors import UserError
 from mindres.files import reason
-from mindres.serve.app import application
 from mindres.serve.connections import Connection
 from mindres.signals import NUMBERS
 
@@ -52,14 +51,13 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def serve(file, host: str, port: int, batch_size: int, say: Callable[[str], None]) -> None:
-    """Serve the network of an `EndToEndFile` until Ctrl-C or SIGTERM.
+def serve(app, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Serve an `application` until Ctrl-C or SIGTERM.
 
     Args:
-        file: the network.
+        app: as returned by `mindres.serve.app.application`.
         host: the address to listen on; 127.0.0.1 can be reached from this machine only.
         port: the port, or 0 for any free one.
-        batch_size: the most images in a batch for the network.
         say: called with the server's URL once it accepts connections.
 
     Raises:
@@ -68,7 +66,7 @@ def serve(file, host: str, port: int, batch_size: int, say: Callable[[str], None
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there are stricter limits
     listener = _listener(host, port)
     config = uvicorn.Config(
-        application(file, batch_size),
+        app,
         http=Connection,
         ws="none",
         log_config=None,

@@ -1,6 +1,7 @@
 """Files that take photographs: what they answer, and how an export proves it."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from mindres import UserError
 from mindres.cli import program
 from mindres.data.as_trained import preprocess, shorter_side
 from mindres.data.images import read_image
-from mindres.export import exporter, proof
+from mindres.export import proof
 from mindres.export.preprocessing import preprocessing
 from mindres.export.runtime import EndToEndFile
 from mindres.weights.metadata import Metadata
@@ -163,6 +164,15 @@ def test_what_a_user_can_put_right(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def export(net, out, **options):
+    """Export a file that takes photographs, and return what was found."""
+    found = []
+    mindres.export_model(
+        net, out, metadata=METADATA, end_to_end=True, report=found.append, **options
+    )
+    return found[0]
+
+
 def int8_export(out, monkeypatch, milliseconds):
     """Export a network in int8, with these times in the table, and return what was found."""
     times = iter(milliseconds)
@@ -171,7 +181,7 @@ def int8_export(out, monkeypatch, milliseconds):
         return proof.Row(format, size, 1.0, next(times), answers.accuracy)
 
     monkeypatch.setattr(proof, "measure", measure)
-    return exporter.export(network(), out, metadata=METADATA, end_to_end=True, int8=True)
+    return export(network(), out, int8=True)
 
 
 def test_int8(tmp_path, monkeypatch):
@@ -214,3 +224,32 @@ def test_accuracy_lost_is_counted_by_labels_or_by_other_answers():
     assert proof.lost(wrong, right) == 0.5 and proof.lost(right, wrong) == -0.5
     unknown = proof.Answers(right.probabilities, None)
     assert proof.lost(wrong, unknown) == 0.5
+
+
+def test_openvino(tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    from mindres.export import openvino
+
+    net, out = network(), tmp_path / "net.xml"
+    found = export(net, out)
+    assert found.images == found.same_top == 24 and found.difference < 1e-5
+    assert found.rows[1].format == "OpenVINO float32"
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["net.bin", "net.xml"]
+    assert found.bytes == found.rows[1].bytes == sum(file.stat().st_size for file in files)
+    loaded = openvino.EndToEndFile(out)
+    assert loaded.metadata["classes"] == CLASSES and loaded.metadata["confidence"]
+    # Sizes at which another runtime's division would cut one pixel less, or more.
+    images = [random.integers(0, 256, (*size, 3), np.uint8) for size in [(575, 425), (55, 555)]]
+    expected = proof.network_answer(net, METADATA)(images)
+    for answers in (loaded.answer_all(images), [loaded.answer(image) for image in images]):
+        assert np.abs(answers - expected).max() < 1e-3
+    int8_out = tmp_path / "int8.xml"
+    monkeypatch.setattr(proof, "lost", lambda *_: 0.0)
+    assert int8_export(int8_out, monkeypatch, [9.0, 9.0, 4.0]).rows[2].format == "OpenVINO int8"
+    assert np.abs(openvino.EndToEndFile(int8_out).answer_all(images) - expected).max() < 0.2
+    with pytest.raises(UserError, match=r"must end in \.xml"):
+        mindres.export_model(net, tmp_path / "net", "openvino", metadata=METADATA)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(UserError, match=r"pip install 'mindres\[openvino\]'"):
+        mindres.export_model(net, tmp_path / "other.xml", metadata=METADATA)

@@ -151,7 +151,7 @@ def test_what_a_user_can_put_right(tmp_path, monkeypatch):
     net = network("convnet")
     with pytest.raises(
         UserError,
-        match=r"cannot tell the format of .*net\.pb: end its name in \.onnx or \.mindir",
+        match=r"cannot tell the format of .*net\.pb: end its name in \.onnx or \.xml or \.mindir",
     ):
         exporter.export_model(net, tmp_path / "net.pb")
     with pytest.raises(UserError, match="cannot write"):
@@ -185,7 +185,7 @@ def test_the_command(tmp_path, capsys):
     status, out, err = run("--out", tmp_path / "net.onnx")
     assert (status, err) == (0, "") and "arch convnet" in out
     status, out, err = run("--out", tmp_path / "net.pth")
-    assert (status, out) == (2, "") and "end its name in .onnx or .mindir" in err
+    assert (status, out) == (2, "") and "end its name in .onnx or .xml or .mindir" in err
     status, out, err = run("--out", tmp_path / "net.onnx", "--resize", 1_000_000)
     assert (status, out) == (2, "") and "--resize 1000000 is out of range" in err
     status, out, err = run("--out", tmp_path / "net.mindir", "--format", "onnx")
@@ -219,7 +219,7 @@ def test_a_row_is_a_format(tmp_path, capsys, monkeypatch):
     assert format_of("net", "shape") == format_of("net.shape") == "shape"
     with pytest.raises(UserError, match="unknown format 'shap': did you mean shape"):
         format_of("net", "shap")
-    with pytest.raises(UserError, match=r"end its name in \.onnx or \.mindir or \.shape"):
+    with pytest.raises(UserError, match=r"end its name in \.onnx or \.xml or \.mindir or \.shape"):
         format_of("net.pb")
     with pytest.raises(SystemExit):
         program.main(["export", "--help-all"])

@@ -30,14 +30,29 @@ DROPPED = "new DragEvent('drop', {dataTransfer: files, bubbles: true, cancelable
 PASTED = "new ClipboardEvent('paste', {clipboardData: files, bubbles: true})"
 
 
+NOTED = {"mean": [0.5] * 3, "std": [0.2] * 3, "input_size": [32, 32], "classes": CLASSES}
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     path = tmp_path_factory.mktemp("exported") / "net.onnx"
-    recorded = {"mean": [0.5] * 3, "std": [0.2] * 3, "input_size": [32, 32], "classes": CLASSES}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(proof, "SECONDS", 0.01)
-        mindres.export_model(network(), path, metadata=recorded, end_to_end=True)
-    command = [sys.executable, "-m", "mindres", "serve", str(path), "--port", "0"]
+        mindres.export_model(network(), path, metadata=NOTED, end_to_end=True)
+    yield from listening(path)
+
+
+@pytest.fixture(scope="module")
+def explaining(tmp_path_factory):
+    """The address of a server before a checkpoint, which can say what spoke for an answer."""
+    path = tmp_path_factory.mktemp("served") / "net.ckpt"
+    noted = {"temperature": 1.0, "thresholds": [[0.99, 1.0, 0.0]]}
+    mindres.save_checkpoint(network(), path, **NOTED, confidence=noted)
+    yield from listening(path, "--precision", "0.99")
+
+
+def listening(path, *flags):
+    command = [sys.executable, "-m", "mindres", "serve", str(path), "--port", "0", *flags]
     server = subprocess.Popen(command, env=clean_environment(), stdout=subprocess.PIPE, text=True)
     yield server.stdout.readline().split()[2]
     server.terminate()
@@ -96,6 +111,24 @@ def test_the_page_in_each_size_and_colour_scheme(browser, address, size, scheme)
         assert browser.of(kind) == [], kind
     asked = {event["request"]["url"] for event in browser.of("Network.requestWillBeSent")}
     assert all(url.startswith((address, "blob:", "data:")) for url in asked)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_what_spoke_for_an_answer_stands_beside_it(browser, explaining, size, scheme):
+    width, height = SIZES[size]
+    browser.open(explaining, width, height, dark=scheme == "dark", touch=size == "phone")
+    assert "None of these is sure enough." in give(browser, picture(), "photo.jpg", DROPPED)
+    heat = "document.querySelectorAll('.answer figure')[1]"
+    for _ in range(100):
+        if browser.run(f"{heat}?.querySelector('img').naturalWidth > 0"):
+            break
+        time.sleep(0.1)
+    assert browser.run(f"{heat}.querySelector('img').naturalWidth") > 0
+    assert "what spoke for" in browser.run(f"{heat}.innerText")
+    assert "what spoke for" in browser.run(f"{heat}.querySelector('img').alt")
+    assert browser.run("document.documentElement.scrollWidth") == width
+    browser.screenshot(SHOTS / f"serve-explained-{size}-{scheme}.png")
 
 
 def test_a_file_that_is_no_image_is_told_so(browser, address):

@@ -19,13 +19,15 @@ import mindres
 from mindres import UserError
 from mindres.cli import program
 
+onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 testclient = pytest.importorskip("starlette.testclient")
 
+from mindres.data.as_trained import visible  # noqa: E402
 from mindres.data.images import read_image  # noqa: E402
 from mindres.export import proof  # noqa: E402
 from mindres.export.runtime import EndToEndFile  # noqa: E402
-from mindres.serve import app, uploads  # noqa: E402
+from mindres.serve import app, checkpoint, uploads  # noqa: E402
 
 METADATA = {"mean": [0.5] * 3, "std": [0.2] * 3, "input_size": [32, 32], "crop_fraction": 0.875}
 CLASSES = ["<b>ant</b>", *"bcdefghij"]
@@ -98,6 +100,48 @@ def test_images_of_many_requests_meet_in_a_batch(exported):
     for content, answer in zip(images, answers, strict=True):
         expected = file.answer(read_image(io.BytesIO(content))).argmax()
         assert answer["predictions"][0]["index"] == expected
+
+
+def test_an_answer_that_is_not_sure_enough_says_so(exported, tmp_path, monkeypatch, capsys):
+    content = picture()
+    share = EndToEndFile(exported).answer(read_image(io.BytesIO(content))).max()
+    noted = {"temperature": 1.0, "thresholds": [[0.9, float(share) * 0.99, 1.0]]}
+    noted["thresholds"] += [[0.95, float(share) * 1.01, 0.0]]
+    path = tmp_path / "net.onnx"
+    model = onnx.load(exported)
+    onnx.helper.set_model_props(model, {"confidence": json.dumps(noted)})
+    onnx.save(model, path)
+
+    def answer(application, *_):
+        with testclient.TestClient(application) as client:
+            found.extend(client.post("/predict", content=content).json())
+
+    found: list = []
+    monkeypatch.setattr("mindres.serve.server.serve", answer)
+    for precision in ("0.9", "0.95", "0.99"):
+        with pytest.raises(SystemExit):
+            program.main(["serve", str(path), "--precision", precision])
+    assert [each["sure"] for each in found] == [True, False]
+    assert "they guarantee at most 0.95" in capsys.readouterr().err
+
+
+def test_a_checkpoint_says_what_spoke_for_an_answer(net, tmp_path, client):
+    path, content = tmp_path / "net.ckpt", picture((64, 48))
+    mindres.save_checkpoint(net, path, **METADATA, classes=CLASSES)
+    with testclient.TestClient(app.application(checkpoint.Checkpoint(path), 8)) as served:
+        assert served.get("/healthz").json()["explains"]
+        (ours,), (theirs,) = (
+            each.post("/predict?top_k=10", content=content).json() for each in (served, client)
+        )
+        answer = served.post("/explain", content=content)
+        assert served.post("/explain", content=b"no image").status_code == 422
+    for a, b in zip(ours["predictions"], theirs["predictions"], strict=True):
+        assert a["class"] == b["class"] and abs(a["probability"] - b["probability"]) < 1e-3
+    shown = np.asarray(Image.open(io.BytesIO(answer.content)))
+    seen = visible(read_image(io.BytesIO(content)), METADATA)
+    assert shown.shape == seen.shape and (shown != seen).any()
+    assert client.get("/healthz").json()["explains"] is False
+    assert client.post("/explain", content=content).status_code == 404
 
 
 def test_one_bad_image_spoils_no_other(client):

@@ -1,0 +1,47 @@
+"""A checkpoint before which the server is put; MindSpore runs it."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from mindres.data import as_trained
+from mindres.evaluation.grad_cam import grad_cam
+from mindres.evaluation.predictor import class_names, predict
+from mindres.models.checkpoints import load_model
+from mindres.pictures.heat_map import overlay
+
+
+class Checkpoint:
+    """The network of a checkpoint, as `EndToEndFile`; it can also say what spoke for an answer.
+
+    Raises:
+        UserError: the checkpoint cannot be read, or does not say how its images are prepared.
+    """
+
+    def __init__(self, path):
+        self.net, self.metadata = load_model(path)
+        as_trained.check_says_how(self.metadata)
+        self.classes = class_names(self.net, self.metadata)
+        self._preparing = threading.Lock()
+
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """What the network takes for a uint8 RGB image (H, W, 3): float32 (C, h, w)."""
+        with self._preparing:
+            return as_trained.preprocess(image, self.metadata)
+
+    def probabilities(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
+        """Float32 (N, classes) for N prepared images."""
+        return predict(self.net, np.stack(prepared), self.metadata).probabilities
+
+    def explain(self, image: np.ndarray) -> bytes:
+        """A PNG file: the part of the image that is seen, under Grad-CAM of its likeliest class."""
+        found = grad_cam(self.net, self.prepare(image)[None])
+        picture = overlay(as_trained.visible(image, self.metadata), found.heat[0])
+        out = io.BytesIO()
+        Image.fromarray((picture * 255).round().astype(np.uint8)).save(out, "PNG")
+        return out.getvalue()
