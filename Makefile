@@ -33,7 +33,7 @@ demo: $(VENV)/.installed
 
 # Types are checked beside the tests: that takes one core for a quarter of a minute in a fresh copy.
 test: lint
-	@$(MAKE) --no-print-directory types & types=$$!; \
+	@$(BIN)/mypy & types=$$!; \
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(if $(T),-k "$(T)"); tests=$$?; \
 	wait $$types && exit $$tests
 

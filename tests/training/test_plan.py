@@ -370,7 +370,7 @@ def test_plot_draws_the_range_test(tmp_path, monkeypatch, capsys):
 def test_a_resumed_run_keeps_its_shortcut(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     add_resnet8(monkeypatch)
-    short = "--pretrained false --device_target CPU --epochs 1 --max_steps 1"
+    short = "--pretrained false --device_target CPU --epochs 1 --max_steps 1 --freeze backbone"
     command = ["train", "digits", "--arch", "resnet8", *short.split()]
     run_command([*command, "--shortcut", "A"])
     run_command([*command, "--resume"])
