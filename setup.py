@@ -106,11 +106,11 @@ setup(
             "pytest",
             "pytest-cov",
             "pytest-xdist",
-            "coverage>=7.10",  # measures processes that a test starts
+            "coverage>=7.10.6",  # which pytest-cov asks for; 7.10 is the first that measures processes
             "mypy",
             "pre-commit",
             "ruff",
-            "setuptools>=70.1",
+            "setuptools>=77.0.3",  # which torch 2.13 asks for; 70.1 is the first to build the wheel
             "mindcv==0.3.0",
             "torch==2.13.0",
             *DOCS,
