@@ -249,7 +249,7 @@ def test_train_has_every_flag_of_the_scripts():
     commands = next(a for a in build_parser()._actions if isinstance(a.choices, dict)).choices
     commands["train"].add_flags()
     own = {"--time", "--test_fraction", "--group", "--image_column", "--label_column", "--shortcut"}
-    own.add("--without")
+    own |= {"--without", "--relabel"}
     assert flags(training_parser("", "")) - {"--dataset"} == flags(commands["train"]) - own
 
 
