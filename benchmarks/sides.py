@@ -169,7 +169,9 @@ def _has_openvino() -> bool:
 
 
 _NO_OPERATORS = {"MINDRES_NATIVE": "0"}
-_AS_IT_COMES = {**_NO_OPERATORS, "ONEDNN_MAX_CPU_ISA": "DEFAULT"}
+# The limit that mindres sets when MindSpore is imported would bind PyTorch's oneDNN, too.
+_NO_LIMIT = {"ONEDNN_MAX_CPU_ISA": "DEFAULT"}
+_AS_IT_COMES = {**_NO_OPERATORS, **_NO_LIMIT}
 _torch = functools.partial(functools.partial, torch_step)
 _native = functools.partial(functools.partial, mindspore_step)
 # The first is compared with the others.
@@ -213,29 +215,33 @@ SIDES = {
         TRAIN,
         _native(native="chained"),
     ),
-    "PyTorch": Side("eager, float32", TRAIN_AND_INFER, torch_step, group="PyTorch"),
+    "PyTorch": Side("eager, float32", TRAIN_AND_INFER, torch_step, _NO_LIMIT, group="PyTorch"),
     "channels last": Side(
         "PyTorch eager, channels last",
         TRAIN_AND_INFER,
         _torch(channels_last=True),
+        _NO_LIMIT,
         group="PyTorch",
     ),
     "compiled": Side(
         "torch.compile, in inference frozen",
         TRAIN_AND_INFER,
         _torch(compiled=True),
+        _NO_LIMIT,
         group="PyTorch",
     ),
     "PyTorch bf16": Side(
         "bfloat16 by autocast, channels last",
         TRAIN_AND_INFER,
         _torch(channels_last=True, bf16=True),
+        _NO_LIMIT,
         group="PyTorch, bfloat16",
     ),
     "compiled bf16": Side(
         "the same with torch.compile, in inference frozen",
         TRAIN_AND_INFER,
         _torch(compiled=True, channels_last=True, bf16=True),
+        _NO_LIMIT,
         group="PyTorch, bfloat16",
     ),
     "ONNX Runtime": Side(

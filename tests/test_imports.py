@@ -9,6 +9,7 @@ from itertools import permutations
 import pytest
 from conftest import ROOT, clean_environment
 
+from mindres.compat import module_names
 from mindres.devices import cpu
 
 SPELLINGS = {
@@ -83,6 +84,14 @@ def test_a_name_that_is_not_there():
     with pytest.raises(ImportError, match="resnet51"):
         from mindres import resnet51  # noqa: F401
     assert {"resnet50", "train", "UserError"} <= {*dir(mindres)}
+
+
+def test_who_looks_through_all_modules_imports_nothing():
+    # `inspect` does, also while PyTorch is imported.
+    module = module_names.StandInModule("mindres.resnet", "mindres.no_such_module")
+    assert not hasattr(module, "__file__")
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        module.resnet50  # noqa: B018
 
 
 def test_every_public_name_can_be_had():

@@ -20,6 +20,9 @@ class StandInModule(types.ModuleType):
         self.__home = home
 
     def __getattr__(self, name):
+        # `inspect` asks every module for its `__file__`, when PyTorch is imported for example.
+        if name.startswith("__") and name != "__all__":
+            raise AttributeError(f"module {self.__name__} has no attribute {name}")
         return getattr(importlib.import_module(self.__home), name)
 
 
