@@ -399,7 +399,7 @@ def test_a_redirect_from_https_to_http_is_refused(http_server, tmp_path, monkeyp
     http_server.files["/a.bin"] = BODY
 
     class Secure(urllib.request.HTTPSHandler):
-        """Answers every https request with a redirect to the unprotected server."""
+        """Answers every https request with a redirect to the unencrypted server."""
 
         def https_open(self, request):
             headers = email.message.Message()
@@ -414,7 +414,7 @@ def test_a_redirect_from_https_to_http_is_refused(http_server, tmp_path, monkeyp
         if type(handler).__module__ == "mindres.transfer"
     ]
     monkeypatch.setattr(transfer, "_OPENER", urllib.request.build_opener(Secure, *handlers))
-    with pytest.raises(UserError, match="unprotected") as error:
+    with pytest.raises(UserError, match="unencrypted") as error:
         download.download("https://user:password@example.org/a.bin?key=secret", tmp_path / "a.bin")
     assert "secret" not in one_line(error) and "password" not in str(error.value)
     assert http_server.requests == [] and left_in(tmp_path) == NOTHING

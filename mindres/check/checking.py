@@ -28,7 +28,7 @@ def check_data(images: CheckedImages, net=None) -> CheckResult:
     measures = measure(images)
     features = pixel_features(measures) if net is None else network_features(net, images)
     copies = duplicates.find_copies(measures)
-    wrong, told = _labels(images, features, copies)
+    wrong, note = _labels(images, features, copies)
     rows = [
         *_broken(images),
         *_single(images, "blank", quality.blank(measures), "nearly one colour"),
@@ -38,7 +38,7 @@ def check_data(images: CheckedImages, net=None) -> CheckResult:
         *wrong,
         *_single(images, "outlier", outliers.find_outliers(features), "unlike all others"),
     ]
-    return CheckResult(images, rows, _facts(images, measures), [*_notes(images, net), told])
+    return CheckResult(images, rows, _facts(images, measures), [*_notes(images, net), note])
 
 
 def _finding(images, position, kind, score, suggestion, *others) -> Finding:
@@ -87,14 +87,14 @@ def _labels(images: CheckedImages, features: NDArray, copies) -> tuple[list[Find
         return [], "There are too few images of each class to doubt labels."
     judged = probabilities.any(axis=1)
     agreed = float((probabilities.argmax(axis=1) == images.labels)[judged].mean())
-    told = f"The model that doubts labels agrees with {agreed:.0%} of them"
+    note = f"The model that doubts labels agrees with {agreed:.0%} of them"
     if agreed < LEAST_AGREEMENT:
-        return [], f"{told}, too few to believe it: compare by a network that suits the images."
+        return [], f"{note}, too few to believe it: compare by a network that suits the images."
     found = labels.find_label_issues(probabilities, images.labels)
     return [
         _finding(images, i, "label", score, images.classes[k])
         for i, score, k in zip(found.positions, found.scores, found.suggestions)
-    ], f"{told}."
+    ], f"{note}."
 
 
 def _facts(images: CheckedImages, measures: Measures) -> dict:
@@ -115,11 +115,11 @@ def _facts(images: CheckedImages, measures: Measures) -> dict:
 
 
 def _notes(images: CheckedImages, net) -> list[str]:
-    told = []
+    notes = []
     if net is None:
-        told.append("Images were compared by their pixels, which says little of photographs.")
+        notes.append("Images were compared by their pixels, which says little of photographs.")
     counts = np.bincount(images.labels, minlength=len(images.classes))
     few = [f"{images.classes[k]} ({counts[k]})" for k in np.flatnonzero(counts < FEW)]
     if few:
-        told.append(f"Classes of fewer than {FEW} images: {', '.join(few)}.")
-    return told
+        notes.append(f"Classes of fewer than {FEW} images: {', '.join(few)}.")
+    return notes

@@ -58,14 +58,14 @@ def _small(pixels: NDArray) -> NDArray:
 def _section(kind: str, found: list[Finding], uris) -> Section:
     heading, meaning = KINDS[kind]
     shown = found[:SHOWN]
-    told = html.about(f"{len(found):,} {meaning}" + _more(found, SHOWN, "shown"))
+    intro = html.about(f"{len(found):,} {meaning}" + _more(found, SHOWN, "shown"))
     if kind == "broken":
         lines = [f"<li>{escape(f'{each.path}: {each.suggestion}')}</li>" for each in found[:LISTED]]
         content = f"<ol class=files>{''.join(lines)}</ol>"
     else:
         wide = " wide" if len(shown[0].positions) > 1 else ""
         content = f"<div class='grid{wide}'>{''.join(_figure(each, uris) for each in shown)}</div>"
-    return Section(kind, heading, told + content)
+    return Section(kind, heading, intro + content)
 
 
 def _more(found: list, most: int, what: str) -> str:
@@ -112,5 +112,5 @@ def _sizes(facts: dict) -> Section:
         "kept, at the least": f"{facts['kept_by_crop']['least']:.0%}",
     }
     lines = [f"<tr><th scope=row>{name}</th><td>{value}</td></tr>" for name, value in rows.items()]
-    told = html.about("Height and width in pixels, and how much of an image a network sees.")
-    return Section("sizes", "Sizes", told + html.table("named", "", lines))
+    intro = html.about("Height and width in pixels, and how much of an image a network sees.")
+    return Section("sizes", "Sizes", intro + html.table("named", "", lines))

@@ -46,13 +46,13 @@ def curve(epochs, values, label, form) -> str:
 
     epoch_ticks = MaxNLocator(6, integer=True).tick_values(first, points[-1][0])
     line = " ".join(f"{x(e)},{y(v)}" for e, v in points)
-    told = (
+    label = (
         f"{label}: {points[0][1]:{form}} in epoch {first:.0f}, "
         f"{points[-1][1]:{form}} in epoch {last:.0f}"
     )
     size = f"{LEFT + WIDTH + RIGHT} {TOP + HEIGHT + BOTTOM}"
     return (
-        f'<svg viewBox="0 0 {size}" role=img aria-label="{escape(told)}">'
+        f'<svg viewBox="0 0 {size}" role=img aria-label="{escape(label)}">'
         + _grid(ticks, y, form)
         + _epochs([tick for tick in epoch_ticks if first <= tick <= last], x)
         + f'<polyline points="{line}" />'

@@ -40,12 +40,14 @@ def verdict(answer) -> str:
     """The prediction in its colour, and a sign for readers who cannot see colours."""
     right = answer.predicted == answer.truth
     kind, sign = ("right", "&check;") if right else ("wrong", "&cross;")
-    told = f"<span class={kind}>{sign} {escape(answer.predicted)}</span> {answer.probability:.0%}"
+    caption = (
+        f"<span class={kind}>{sign} {escape(answer.predicted)}</span> {answer.probability:.0%}"
+    )
     if not right:
-        told += f"<br>is {escape(answer.truth)}"
+        caption += f"<br>is {escape(answer.truth)}"
     if answer.file:
-        told += f'<span class=file title="{escape(answer.file)}">{escape(answer.file)}</span>'
-    return told
+        caption += f'<span class=file title="{escape(answer.file)}">{escape(answer.file)}</span>'
+    return caption
 
 
 def gradcams(rows) -> str:
