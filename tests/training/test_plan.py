@@ -324,7 +324,7 @@ def test_fit_is_the_command_and_its_result_shows_itself(tmp_path, monkeypatch, c
     shown = run._repr_html_()
     assert "data:image/png;base64,iVBOR" in shown and "<table>" in shown and run.result in shown
     assert "<details><summary>2 epochs</summary><table>" in shown
-    assert "<details><summary>the plan</summary><ul><li>data: " in shown
+    assert "<details><summary>the plan</summary><ul><li>images: " in shown
     assert repr(run) == f"Run({run.result})"
     best, noted = mindres.load_model(run.folder / "best.ckpt")
     assert run.net.metadata.confidence == noted.confidence and noted.likeness
