@@ -415,8 +415,8 @@ def tls(attempt: Try) -> None:
             certificate(folder, "down"),
         ) as site,
     ):
-        one_line_error(download(f"{site.url}/a"), "unprotected")
-        expect(not plain.asked, "the unprotected server was asked")
+        one_line_error(download(f"{site.url}/a"), "unencrypted")
+        expect(not plain.asked, "the unencrypted server was asked")
         one_line_error(download(plain.url.replace("http:", "https:") + "/a"), "cannot download")
     attempt.tries += 2
 
