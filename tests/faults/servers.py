@@ -235,7 +235,7 @@ def wrong_answers(attempt: Try) -> None:
         "file:///etc/passwd",
         "http://a b/",
     ):
-        refused(attempt, url, url, "address|cannot download")
+        refused(attempt, url, url, "not a URL|not an http|cannot download")
 
 
 def drip(parts, seconds):
