@@ -146,6 +146,7 @@ def test_cifar10_with_published_weights(tmp_path, capsys):
     mindres.load_weights(net, weights)
     checkpoint = tmp_path / "resnet20.ckpt"
     classes = sorted(folder.name for folder in (data / "test").iterdir())
-    mindres.save_checkpoint(net, checkpoint, **COLOUR, dataset="folder", classes=classes)
+    noted = {**COLOUR, "crop_fraction": 1.0, "dataset": "folder", "classes": classes}
+    mindres.save_checkpoint(net, checkpoint, **noted)
     accuracy, count = compare_five_ways(checkpoint, data, "test", capsys)
     assert count == 2000 and accuracy > 0.8
