@@ -24,7 +24,7 @@ from mindres.weights.formats import read_checkpoint
 from mindres.weights.metadata import Metadata
 
 MOST_IMAGES = 256  # that a likeness is found by
-MOST_NUMBERS = 200_000  # of all class means, which a checkpoint notes as text
+MOST_NUMBERS = 200_000  # of all class means, which a checkpoint records as text
 UNLIKE = 0.05  # share of the network's own images that are called unlike
 
 
@@ -71,13 +71,13 @@ def unlike(net, images: NDArray, metadata: Metadata) -> NDArray:
     Raises:
         UserError: the checkpoint does not say what it knows.
     """
-    noted = metadata.likeness
-    if noted is None:
+    recorded = metadata.likeness
+    if recorded is None:
         raise UserError(
             "the checkpoint does not note what the features of its classes are: train the network "
             "with mindres train of this version, on images of which some judge it"
         )
-    return likeness(image_features(net, images), noted["means"]) < noted["least"]
+    return likeness(image_features(net, images), recorded["means"]) < recorded["least"]
 
 
 def note_likeness(net, path: Path, data) -> None:
@@ -95,9 +95,9 @@ def note_likeness(net, path: Path, data) -> None:
     for images, those in batches(some).create_tuple_iterator(num_epochs=1, output_numpy=True):
         parts.append(image_features(net, images))
         labels.append(those)
-    noted = likeness_of(np.concatenate(parts), np.concatenate(labels))
-    if noted is not None:
-        metadata = dataclasses.replace(read_checkpoint(path)[1], likeness=noted)
+    recorded = likeness_of(np.concatenate(parts), np.concatenate(labels))
+    if recorded is not None:
+        metadata = dataclasses.replace(read_checkpoint(path)[1], likeness=recorded)
         save_checkpoint(net, path, **metadata)
         net.metadata = metadata
 

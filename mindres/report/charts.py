@@ -122,5 +122,5 @@ def reliability(lines) -> str:
             for (x, y), (count, probability, share) in zip(points, there)
         )
     size = f"{LEFT + side + 2 * RIGHT} {TOP + side + BOTTOM}"
-    told = "Share of right answers by the probability of the answer"
-    return f'<svg class=square viewBox="0 0 {size}" role=img aria-label="{told}">{marks}</svg>'
+    label = "Share of right answers by the probability of the answer"
+    return f'<svg class=square viewBox="0 0 {size}" role=img aria-label="{label}">{marks}</svg>'

@@ -57,7 +57,7 @@ def classes(found) -> Section:
 
 def confidence(found) -> Section:
     result = found.result
-    told = (
+    text = (
         f"How often answers are right, by their probability: honest ones lie on the diagonal. They "
         f"miss it by {result.calibration_error:.1%} on average"
     )
@@ -66,15 +66,15 @@ def confidence(found) -> Section:
     if result.temperature != 1:
         plain = result.without_temperature().max(axis=1)
         lines["before"] = calibration_bins(plain, right)
-        told += (
+        text += (
             f", and by {calibration_error(plain, right):.1%} (grey) before the logits were divided "
             f"by the temperature {result.temperature:.2f}"
         )
-    content = html.about(f"{told}.") + charts.reliability(lines)
-    noted = Metadata.of(getattr(found.net, "metadata", None)).confidence or {}
+    content = html.about(f"{text}.") + charts.reliability(lines)
+    recorded = Metadata.of(getattr(found.net, "metadata", None)).confidence or {}
     rows = [
         f"<tr><th scope=row>{precision:.1%}</th><td>{least:.1%}</td><td>{1 - share:.1%}</td></tr>"
-        for precision, least, share in noted.get("thresholds", [])
+        for precision, least, share in recorded.get("thresholds", [])
     ]
     if rows:
         heads = ("right of the answers given", "least probability", "images without an answer")

@@ -52,7 +52,7 @@ class Predictions:
         return JSONResponse(answers)
 
     async def explain(self, request: Request) -> Response:
-        """A picture of what spoke for the likeliest class of an image."""
+        """The Grad-CAM picture of the most probable class of an image."""
         loop = asyncio.get_running_loop()
         async with self._images(request) as images:
             content = images[0][1]

@@ -17,7 +17,7 @@ from mindres.pictures.heat_map import overlay
 
 
 class Checkpoint:
-    """The network of a checkpoint, as `EndToEndFile`; it can also say what spoke for an answer.
+    """The network of a checkpoint, as `EndToEndFile`; it can also show a Grad-CAM.
 
     Raises:
         UserError: the checkpoint cannot be read, or does not say how its images are prepared.
@@ -39,7 +39,7 @@ class Checkpoint:
         return predict(self.net, np.stack(prepared), self.metadata).probabilities
 
     def explain(self, image: np.ndarray) -> bytes:
-        """A PNG file: the part of the image that is seen, under Grad-CAM of its likeliest class."""
+        """A PNG file: the Grad-CAM of the most probable class over the cropped image."""
         found = grad_cam(self.net, self.prepare(image)[None])
         picture = overlay(as_trained.visible(image, self.metadata), found.heat[0])
         out = io.BytesIO()
