@@ -64,8 +64,11 @@ def photographs(folder):
             picture.save(next(folders) / f"turned-{orientation}-{size[0]}.jpg", exif=turned)
 
 
-def compare_five_ways(checkpoint, data, split, capsys):
-    """Compare the answers to all images of an image folder; returns the accuracy."""
+def compare_five_ways(checkpoint, data, split, folder, capsys):
+    """Compare the answers to all images of a split, whose files lie in class folders in `folder`.
+
+    Returns the accuracy and the number of images.
+    """
     from mindres.export.openvino import EndToEndFile as OpenvinoFile
     from mindres.serve.app import application
 
@@ -77,10 +80,9 @@ def compare_five_ways(checkpoint, data, split, capsys):
     count = len(exported.classes)
     top_k = f"?top_k={count}"
 
-    command = ["predict", data / ("val" if split == "val" else split)]
-    said = run(capsys, *command, "--ckpt", checkpoint, "--top_k", count)["images"]
+    said = run(capsys, "predict", folder, "--ckpt", checkpoint, "--top_k", count)["images"]
     paths = [each["image"] for each in said]
-    assert paths == [str(path) for path in image_files(command[1])]
+    assert paths == [str(path) for path in image_files(folder)]
     predicted = probabilities(said)
 
     ways = {}
@@ -123,13 +125,14 @@ def short_measurements(monkeypatch):
 
 
 def test_photographs(tmp_path, capsys):
-    photographs(tmp_path / "photos")
+    photos = tmp_path / "photos"
+    photographs(photos)
     noted = {**COLOUR, "crop_fraction": 0.875, "dataset": "folder", "classes": ["cat", "dog"]}
     noted["confidence"] = {"temperature": 0.2, "thresholds": []}
     net = mindres.reset_head(network(), 2)
     checkpoint = tmp_path / "net.ckpt"
     mindres.save_checkpoint(net, checkpoint, **noted)
-    _, count = compare_five_ways(checkpoint, tmp_path / "photos", "val", capsys)
+    _, count = compare_five_ways(checkpoint, photos, "val", photos / "val", capsys)
     assert count == 51
 
 
@@ -141,12 +144,12 @@ def test_cifar10_with_published_weights(tmp_path, capsys):
     command = [sys.executable, str(SHARED / "data" / "unpack.py"), "--to", str(tmp_path)]
     counts = ["--train-per-class", "1", "--test-per-class", "200"]
     subprocess.run([*command, *counts], check=True, capture_output=True)
-    data = tmp_path / "cifar10-images"
+    folder = tmp_path / "cifar10-images" / "test"
     net = mindres.create_model("resnet20", num_classes=10, shortcut="A")
     mindres.load_weights(net, weights)
     checkpoint = tmp_path / "resnet20.ckpt"
-    classes = sorted(folder.name for folder in (data / "test").iterdir())
-    noted = {**COLOUR, "crop_fraction": 1.0, "dataset": "folder", "classes": classes}
+    classes = sorted(each.name for each in folder.iterdir())
+    noted = {**COLOUR, "dataset": "cifar10", "classes": classes}
     mindres.save_checkpoint(net, checkpoint, **noted)
-    accuracy, count = compare_five_ways(checkpoint, data, "test", capsys)
+    accuracy, count = compare_five_ways(checkpoint, tmp_path, "test", folder, capsys)
     assert count == 2000 and accuracy > 0.8
