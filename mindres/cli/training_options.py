@@ -98,6 +98,9 @@ def _in_words(args, recipe) -> str:
 def load_pretrained(net, args) -> bool:
     """Load what --pretrained names; by default published weights, if they can be loaded.
 
+    A resumed run has its own weights. With a frozen backbone, however, the features are computed
+    before these are read, so published weights are loaded first.
+
     Returns:
         Whether weights were loaded.
 
@@ -111,7 +114,10 @@ def load_pretrained(net, args) -> bool:
     from mindres.training.freeze import frozen_stages
 
     frozen_stages(net, args.freeze)  # an unknown stage is an error before anything is downloaded
+    goes_on = args.resume and RunFolder(args.ckpt_dir).last.exists()
     if args.pretrained == "false":
+        return False
+    if goes_on and args.pretrained is None and args.freeze == "none":
         return False
     if args.pretrained not in (None, "true"):
         say(str(load_weights(net, args.pretrained)))
@@ -122,7 +128,6 @@ def load_pretrained(net, args) -> bool:
     except UserError as error:
         if args.pretrained:
             raise
-        goes_on = args.resume and RunFolder(args.ckpt_dir).last.exists()
         if args.freeze != "none" and not goes_on:
             raise UserError(
                 f"`freeze={args.freeze}` would freeze random weights, since no published weights "

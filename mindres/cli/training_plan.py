@@ -61,7 +61,8 @@ def _more_epochs(args, recorded: dict) -> int | None:
 def _take_recipe(args, recorded: dict) -> None:
     for option in recipe_options():
         if getattr(args, option.name, None) is None:
-            setattr(args, option.name, recorded.get(option.name))
+            value = recorded.get(option.name)
+            setattr(args, option.name, tuple(value) if isinstance(value, list) else value)
     if args.freeze == "none":
         args.freeze = recorded.get("freeze", args.freeze)
     if args.recipe == "tutorial":
@@ -83,7 +84,8 @@ def make_plan(args, net, parts, has_weights: bool, started: float) -> float:
         The seconds of the time that are reserved to measure the test images.
     """
     from mindres.devices.workers import say
-    from mindres.training.plan import in_words, plan_training
+    from mindres.training.budget import in_words
+    from mindres.training.plan import plan_training
 
     say(f"planning for {in_words(args.time)}: timing a few steps")
     given = recipe_values(args)

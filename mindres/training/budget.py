@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
+import mindspore
+import numpy as np
+
+from mindres.errors import UserError
+from mindres.models.summary import summarize
 from mindres.training.lr_finder import RangeTest
 
 ENOUGH_EPOCHS = 3  # with published weights and time for fewer, only a part is trained
@@ -16,6 +22,7 @@ CLASSIFIER_EPOCHS = 30
 OF_ALL, OF_SOME, OF_CLASSIFIER = 1 / 3, 1 / 2, 1.0
 EPOCH_OVERHEAD = 0.15  # seconds: to begin and end an epoch, and to write a small checkpoint
 WRITTEN = 16  # bytes per value and epoch: best.ckpt, and last.ckpt with two moments
+MATRIX = 1024  # rows and columns
 SIDES = (160, 128, 96, 64, 32)  # of smaller images to suggest, in pixels
 DISK = 400e6  # bytes per second
 # The compiler's time for inference, and for training with validation, in multiples of the range
@@ -30,6 +37,34 @@ class Choice:
     freeze: str
     epochs: int
     what: str
+
+
+def least_seconds(net, data) -> float:
+    """What an image takes at least without gradients, known before anything is compiled.
+
+    These are the multiply-adds of the network, as fast as those of a matrix product; 0 on other
+    devices than CPU.
+    """
+    if mindspore.get_context("device_target") != "CPU":
+        return 0.0
+    matrix = np.ones((MATRIX, MATRIX), np.float32)
+    found = []
+    for _ in range(5):
+        started = time.monotonic()
+        matrix @ matrix
+        found.append(time.monotonic() - started)
+    work = summarize(net, (data.channels, *data.resize)).multiply_adds
+    return work * min(found) / MATRIX**3
+
+
+def check_time(net, data, seconds: float, pretrained: bool) -> None:
+    """Raise `UserError` at once for what is hopeless: compiling alone may take `seconds`."""
+    least = len(data) * least_seconds(net, data) / (1 if pretrained else OF_ALL)
+    if least > seconds:
+        raise UserError(
+            f"{len(data):,} images take at least {about(least)} here, and there are "
+            f"{about(seconds)}: give more `minutes`, a smaller `resize`, or a smaller `arch`"
+        )
 
 
 class Budget:
@@ -64,7 +99,8 @@ class Budget:
         compiling = INFERENCE_COMPILED * found.first_seconds
         # The time to measure the test images after training.
         self.after = compiling + test_images * self.image if test_images else 0.0
-        self.left = seconds - tested - TRAINING_COMPILED * found.first_seconds - self.after
+        self.compiling = TRAINING_COMPILED * found.first_seconds
+        self.left = seconds - tested - self.compiling - self.after
         # The time to compute the features of all images for a linear probe.
         self.features = compiling + (len(train_data) + len(val_data)) * self.image
 
@@ -119,5 +155,16 @@ def what_to_train(
 
 
 def _classifier(budget: Budget, why: str) -> Choice:
-    epochs = CLASSIFIER_EPOCHS if budget.features < budget.left else 0
+    # On features it compiles at once.
+    epochs = CLASSIFIER_EPOCHS if budget.features < budget.left + budget.compiling else 0
     return Choice("backbone", epochs, f"only the classifier, {why}")
+
+
+def in_words(seconds: float) -> str:
+    """A time in words: in seconds, or in minutes if it is two minutes or more."""
+    return f"{seconds:g} seconds" if seconds < 120 else f"{seconds / 60:.3g} minutes"
+
+
+def about(seconds: float) -> str:
+    """A measured time in words, to two digits."""
+    return in_words(float(f"{seconds:.2g}"))

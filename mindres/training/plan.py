@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from mindres.data.dataset import ImageDataset
 from mindres.data.image_sizes import image_sizes
 from mindres.errors import UserError
-from mindres.training.budget import ENOUGH_EPOCHS, Budget, Choice, what_to_train
+from mindres.training.budget import (
+    ENOUGH_EPOCHS,
+    Budget,
+    Choice,
+    about,
+    check_time,
+    in_words,
+    what_to_train,
+)
 from mindres.training.freeze import freeze_stages, frozen_stages
 from mindres.training.linear_probe import classifier
 from mindres.training.lr_finder import RangeTest, range_test
@@ -79,6 +87,7 @@ def plan_training(
     usual = {**ONE_CYCLE, **OPTIMIZER_OPTIONS.get(optimizer, {}), "optimizer": optimizer}
     options: dict = {**usual, **given}
     trial = make_recipe("tutorial", **{**options, "lr": 0.1})
+    check_time(net, train_data, seconds - spent, pretrained)
     freeze_stages(net, freeze)
     found = range_test(net, train_data, trial, SHARE_OF_TEST * seconds)
     left = MARGIN * (seconds - spent)
@@ -88,7 +97,7 @@ def plan_training(
     chosen = what_to_train(budget, frozen_stages(net, "backbone"), pretrained, probe, freeze)
     if chosen.epochs < 1:
         raise UserError(
-            f"an epoch of {len(train_data):,} images takes about {budget.steps:,.0f} seconds here, "
+            f"an epoch of {len(train_data):,} images takes about {about(budget.steps)} here, "
             f"which is too long for {in_words(seconds)} with start and validation: use "
             f"{_alternatives(budget, train_data, pretrained)}"
         )
@@ -100,7 +109,7 @@ def plan_training(
     lines = [
         f"images: {_data_line(train_data)}",
         f"speed: {train_data.batch_size / found.step_seconds:,.0f} images/s in training, or "
-        f"{in_words(round(budget.steps, 1))} per epoch",
+        f"{about(budget.steps)} per epoch",
         f"layers: {chosen.what}; from {'published' if pretrained else 'random'} weights",
         f"epochs: {_epochs_line(options, seconds)}",
         f"learning rate: {rate}",
@@ -139,11 +148,6 @@ def _alternatives(budget: Budget, data: ImageDataset, pretrained: bool) -> str:
     if not pretrained:
         ways.append("published weights (`pretrained` also takes a file)")
     return f"{', '.join(ways[:-1])}, or {ways[-1]}"
-
-
-def in_words(seconds: float) -> str:
-    """A time in words: in seconds, or in minutes if it is two minutes or more."""
-    return f"{seconds:g} seconds" if seconds < 120 else f"{seconds / 60:.3g} minutes"
 
 
 def _rate(found: RangeTest, options: dict, freeze: str) -> tuple[float, str]:

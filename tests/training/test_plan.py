@@ -83,6 +83,7 @@ def test_suggestion_is_a_tenth_of_the_rate_with_the_lowest_smoothed_loss():
 def planned(monkeypatch, parts, seconds, pretrained, complete=True, step_seconds=0.1, **given):
     found = RangeTest([1e-3, 1e-2, 1e-1], [2.0, 1.0, 3.0], complete, 2.0, step_seconds)
     monkeypatch.setattr(plan, "range_test", lambda *_: found)
+    monkeypatch.setattr(budget, "least_seconds", lambda *_: 0.0)
     freeze = given.pop("freeze", "none")
     net = mindres.resnet20(num_classes=10)
     return plan.plan_training(net, *parts, seconds, 1.0, pretrained, given, freeze=freeze)
@@ -112,6 +113,29 @@ def test_the_time_decides_what_is_trained(monkeypatch, parts):
     for pretrained in (False, True):
         with pytest.raises(UserError, match=r"too long for 6 seconds .* a smaller `arch`"):
             planned(monkeypatch, parts, 6, pretrained)
+
+
+def test_what_is_hopeless_is_refused_before_anything_is_compiled(monkeypatch, parts):
+    net = mindres.resnet20(num_classes=10)
+    clock = iter(range(10))  # a second for each matrix product, of 2**30 multiply-adds
+    monkeypatch.setattr("mindres.training.budget.time.monotonic", lambda: next(clock))
+    least = budget.least_seconds(net, parts[0])
+    assert least == pytest.approx(41e6 / 2**30, rel=0.02)  # those of ResNet-20
+    monkeypatch.undo()
+    monkeypatch.setattr(budget, "least_seconds", lambda *_: 0.1)
+    monkeypatch.setattr(plan, "range_test", None)
+    with pytest.raises(UserError, match=r"1,293 images take at least 2.17 minutes here, and there"):
+        plan.plan_training(net, *parts, 120, 1.0, True)
+    with pytest.raises(UserError, match=r"at least 6.5 minutes here, and there are 6 minutes:"):
+        plan.plan_training(net, *parts, 360, 1.0, False)
+
+
+def test_compiling_all_layers_keeps_no_classifier_from_being_trained(monkeypatch, parts):
+    found = RangeTest([1e-3, 1e-2], [2.0, 1.0], False, 20.0, 0.1)
+    monkeypatch.setattr(plan, "range_test", lambda *_: found)
+    net = mindres.resnet20(num_classes=10)
+    chosen = plan.plan_training(net, *parts, 60, 1.0, True)
+    assert (chosen.freeze, chosen.linear_probe) == ("backbone", True)
 
 
 def test_what_is_asked_for_is_not_planned(monkeypatch, parts):
@@ -281,6 +305,7 @@ def test_a_finished_run_takes_more_epochs(tmp_path, monkeypatch, capsys, finishe
     assert (
         f"ended after 2 epochs; from now on the learning rate is that of a run of {epochs}" in out
     )
+    assert "random weights" not in out
     after = read_history("ckpt/history.csv")
     assert after["loss"][:2] == before["loss"] and len(after["epoch"]) == epochs
     rates = learning_rates(make_recipe(epochs=epochs, schedule="onecycle", min_lr=0.0), 5)
