@@ -42,8 +42,8 @@ class Choice:
 def least_seconds(net, data) -> float:
     """What an image takes at least without gradients, known before anything is compiled.
 
-    These are the multiply-adds of the network, as fast as those of a matrix product; 0 on other
-    devices than CPU.
+    These are the multiply-adds of the network, twice as fast as those of a matrix product, which
+    may be measured at a busy moment; 0 on other devices than CPU.
     """
     if mindspore.get_context("device_target") != "CPU":
         return 0.0
@@ -54,7 +54,7 @@ def least_seconds(net, data) -> float:
         matrix @ matrix
         found.append(time.monotonic() - started)
     work = summarize(net, (data.channels, *data.resize)).multiply_adds
-    return work * min(found) / MATRIX**3
+    return work * min(found) / MATRIX**3 / 2
 
 
 def check_time(net, data, seconds: float, pretrained: bool) -> None:
