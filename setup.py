@@ -87,6 +87,7 @@ setup(
         "matplotlib>=3.8.0",
         "opencv-python-headless",  # which mindvision requires, of any release
         "pillow>=10.1.0",
+        "psutil",  # which mindspore requires, of any release
         "safetensors>=0.4.1",
         "scikit-learn>=1.3.2",
         "tqdm>=4.66.1",

@@ -105,7 +105,7 @@ def atomic_write(path: Path | str, follow_symlinks: bool = True) -> Iterator[Pat
         path = Path(os.path.realpath(path))
     make_folder(path.parent)
     stem = f".{path.name[:100]}.{platform.node()[:40]}-"
-    _remove_leftovers(path.parent, stem)
+    _remove_leftovers(path.parent)
     try:
         handle, name = tempfile.mkstemp(
             prefix=f"{stem}{os.getpid()}-", suffix=".part" + path.suffix, dir=path.parent
@@ -159,10 +159,11 @@ def locked(folder: Path | str) -> Iterator[None]:
         os.close(held)
 
 
-def _remove_leftovers(folder: Path, stem: str) -> None:
+def _remove_leftovers(folder: Path) -> None:
     """Remove the partial files that killed processes of this machine left in `folder`."""
-    for left in folder.glob(f"{glob.escape(stem)}*.part*"):
-        owner = left.name[len(stem) :].partition("-")[0]
+    here = f".{platform.node()[:40]}-"
+    for left in folder.glob(f".*{glob.escape(here)}*.part*"):
+        owner = left.name.rpartition(here)[2].partition("-")[0]
         if owner.isdigit() and not _alive(int(owner)):
             left.unlink(missing_ok=True)
 

@@ -44,5 +44,5 @@ class Waiting(Callback):
             return
         workers.say(
             f"the network waited for images {self.waited / seconds:.0%} of the epoch: more cores, "
-            "image files no larger than the training needs, or less augmentation would help"
+            "copies of your own images (cache), or less augmentation would help"
         )

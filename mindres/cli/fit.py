@@ -25,6 +25,7 @@ DATA_OPTIONS = (
     "image_column",
     "label_column",
     "batch_size",
+    "cache",
     "auto_augment",
     "random_erasing",
     "mixup",

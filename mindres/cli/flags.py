@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from mindres.cli.arguments import positive_int
-from mindres.data import DATASETS
+from mindres.data import CACHES, DATASETS
 from mindres.devices import AMP_LEVELS, DEVICES
 
 SPLITS = ("test", "val", "train", "all")
@@ -134,6 +134,16 @@ def add_workers_flag(parser) -> None:
         type=positive_int,
         help="threads that read and prepare images; results do not depend on it (default: one per "
         "core)",
+    )
+
+
+def add_cache_flag(parser) -> None:
+    parser.add_argument(
+        "--cache",
+        default="none",
+        choices=CACHES,
+        help="keep small copies of your own training images, so that each is decoded once: ram, "
+        "disk (the user's cache folder), or auto for whichever has room (default: none)",
     )
 
 

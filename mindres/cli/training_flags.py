@@ -7,6 +7,7 @@ import argparse
 from mindres.cli.arguments import non_negative_int, positive_int
 from mindres.cli.flags import (
     add_amp_flag,
+    add_cache_flag,
     add_device_flag,
     add_skip_broken_flag,
     add_workers_flag,
@@ -78,6 +79,7 @@ def _add_image_flags(parser) -> None:
     )
     add_skip_broken_flag(parser, "")
     add_workers_flag(parser)
+    add_cache_flag(parser)
     parser.add_argument(
         "--validation_fraction",
         type=float,

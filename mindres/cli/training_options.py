@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mindres.data import OWN
 from mindres.errors import UserError
 from mindres.training.recipes import RECIPES, recipe_options
 
@@ -56,7 +57,11 @@ def image_options(args, recipe) -> dict:
 
 def augmentation_options(args, recipe) -> dict:
     """The further options of `create_dataset` for training images."""
-    names = ("auto_augment", "random_erasing", "mixup", "cutmix")
+    names = ["auto_augment", "random_erasing", "mixup", "cutmix"]
+    if args.dataset in OWN:
+        names.append("cache")
+    elif args.cache in ("ram", "disk"):
+        raise UserError(f"{args.dataset} is in memory already: leave --cache {args.cache} out")
     return {"augment": recipe.augment, **{name: getattr(args, name) for name in names}}
 
 

@@ -20,6 +20,7 @@ DATASETS = {
 }
 
 OWN = ("folder", "table")  # the user's own images
+CACHES = ("none", "auto", "ram", "disk")  # where copies of these are kept for training
 BUILT_IN = [name for name in DATASETS if name not in OWN]
 
 # Automatic augmentation of training images: functions that return the operations.

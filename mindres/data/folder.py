@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 from mindspore.dataset import vision
 
-from mindres.data import splits
+from mindres.data import CACHES, splits
+from mindres.data.arguments import check_choice
 from mindres.data.dataset import ImageDataset
-from mindres.data.folder_check import broken_images, find_broken, warn_once
+from mindres.data.folder_check import leave_broken_out, warn_once
 from mindres.data.folder_source import folder_source, random_crops
 from mindres.data.folder_tree import find_tree, missing_splits
 from mindres.data.groups import check_class_sizes, check_fractions, group_keys
+from mindres.data.image_cache import copies_of
+from mindres.data.image_copies import ImageCopies
 from mindres.data.left_out import listed_files, without_listed
 from mindres.data.random_crop import SCALE
 from mindres.data.relabelled import relabel_images
@@ -44,6 +47,8 @@ class ImageFolder(ImageDataset):
         without: a CSV file whose column `path` names images to leave out of "train", such as
             check.csv of `mindres check`; the other images stay in their splits.
         relabel: a CSV file, such as check.csv, with labels for images of "train" (`path`, `label`).
+        cache: where to keep copies of training images, 1.15 times as large as `resize`: "none",
+            "ram", "disk" (the user's cache, for later runs too), or "auto": whichever has room.
         others: arguments of `ImageDataset`.
     """
 
@@ -56,12 +61,22 @@ class ImageFolder(ImageDataset):
     splits = ("train", "val", "test", "all")
     further_options: tuple[str, ...] = ("test_fraction", "group")
     _parts: dict[str, np.ndarray] | None = None  # the result of `parts`
+    _copies: ImageCopies | None = None  # the result of `copies_of`
     left_out: tuple[str, ...] = ()  # tuples, which the fingerprint includes
     relabelled: tuple[tuple[str, str], ...] = ()
 
     def __init__(
-        self, *arguments, test_fraction=0.0, group=None, without=None, relabel=None, **others
+        self,
+        *arguments,
+        test_fraction=0.0,
+        group=None,
+        without=None,
+        relabel=None,
+        cache="none",
+        **others,
     ):
+        check_choice("unknown cache", cache, CACHES)
+        self.cache = cache
         self.test_fraction = test_fraction
         self.group = group
         self.without = without
@@ -95,22 +110,7 @@ class ImageFolder(ImageDataset):
         for sentence in tree.left_out:
             warn_once(sentence)
         self.images = tree.images
-        self._leave_broken_out()
-
-    def _leave_broken_out(self) -> None:
-        """Leave out broken images, or raise `UserError` for them without `skip_broken`."""
-        count = len(self.images)
-        broken = find_broken(self.images, read_all=self.skip_broken)
-        if not broken:
-            return
-        described = broken_images(self.images, broken)
-        if not self.skip_broken:
-            raise UserError(
-                f"{described}; delete it, or leave broken images out with `skip_broken`"
-            )
-        counted = "1 broken image" if len(broken) == 1 else f"{len(broken)} broken images"
-        warn_once(f"left out of {count} images: {counted}: {described}")
-        self.images.keep(~np.isin(np.arange(count), list(broken)))
+        leave_broken_out(self.images, self.skip_broken)
 
     def use_classes(self, names) -> None:
         """Number the classes in the order of `names`, which may have more.
@@ -182,7 +182,7 @@ class ImageFolder(ImageDataset):
         return [os.fsdecode(self.images.path(i)) for i in numbers]
 
     def source(self, sampler):
-        return folder_source(self.images, sampler, self.num_parallel_workers)
+        return folder_source(self.images, sampler, self.num_parallel_workers, copies_of(self))
 
     def augmented_source(self, sampler):
         return random_crops(self, sampler) if self.augment else None

@@ -29,6 +29,20 @@ PNG = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"IEND\xaeB`\x82"
 
 
+def leave_broken_out(labelled: LabelledImages, skip_broken: bool) -> None:
+    """Keep the images that can be read; `UserError` for others, unless these are skipped."""
+    count = len(labelled)
+    broken = find_broken(labelled, read_all=skip_broken)
+    if not broken:
+        return
+    told = broken_images(labelled, broken)
+    if not skip_broken:
+        raise UserError(f"{told}; delete it, or leave broken images out with `skip_broken`")
+    counted = "1 broken image" if len(broken) == 1 else f"{len(broken)} broken images"
+    warn_once(f"left out of {count} images: {counted}: {told}")
+    labelled.keep(~np.isin(np.arange(count), list(broken)))
+
+
 def find_broken(labelled: LabelledImages, read_all: bool) -> dict[int, str]:
     """The broken images by number, with the reasons why they cannot be read.
 

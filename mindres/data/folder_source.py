@@ -11,21 +11,29 @@ import numpy as np
 from mindspore import dataset as ds
 
 from mindres.data.batch_augment import normalized
+from mindres.data.image_cache import copies_of
+from mindres.data.image_copies import ImageCopies
 from mindres.data.labelled_images import LabelledImages
 from mindres.data.photo import Photo
 from mindres.data.random_crop import NUMBERS, random_crop
 
 
-def folder_source(labelled: LabelledImages, sampler, workers: int) -> ds.Dataset:
+def folder_source(
+    labelled: LabelledImages, sampler, workers: int, copies: ImageCopies | None = None
+) -> ds.Dataset:
     """A dataset of uint8 images (H, W, 3) and labels, read by `workers` threads."""
     numbered = ds.GeneratorDataset(
         NumberedLabels(labelled.labels), ["image", "label"], sampler=sampler, num_parallel_workers=1
     )
-    return numbered.map(
-        lambda number: Photo(labelled.path(int(number))).pixels(),
-        "image",
-        num_parallel_workers=workers,
-    )
+
+    def read(number):
+        return _photo(labelled, copies, int(number)).pixels()
+
+    return numbered.map(read, "image", num_parallel_workers=workers)
+
+
+def _photo(labelled: LabelledImages, copies: ImageCopies | None, number: int) -> Photo:
+    return Photo.of(copies.read(number)) if copies else Photo(labelled.path(number))
 
 
 def random_crops(data, sampler) -> ds.Dataset:
@@ -80,12 +88,12 @@ def _reader_of_crops(data):
 
     It is a function because MindSpore copies objects, with all that they hold, for each epoch.
     """
-    labelled, size = data.images, data.resize
+    labelled, copies, size = data.images, copies_of(data), data.resize
     levels = np.arange(256, dtype=np.uint8)[None, None, :, None]
     table = normalized(levels, data.mean, data.std)[0, :, 0]  # (3, 256)
 
     def read(number, drawn):
-        pixels = random_crop(Photo(labelled.path(int(number))), drawn, size)
+        pixels = random_crop(_photo(labelled, copies, int(number)), drawn, size)
         out = np.empty((3, *size), np.float32)
         for channel, values, normal in zip(cv2.split(pixels), out, table):
             cv2.LUT(channel, normal, values)

@@ -45,6 +45,14 @@ class Photo:
                     return
         self._read_by_pillow()
 
+    @classmethod
+    def of(cls, pixels: np.ndarray) -> Photo:
+        """An image that has been read: uint8 RGB (H, W, 3)."""
+        photo = cls.__new__(cls)
+        photo._pixels = pixels
+        photo.height, photo.width = pixels.shape[:2]
+        return photo
+
     def scale(self, height: int, width: int, wanted: tuple[int, int]) -> int:
         """The divisor at which a part of this size still has the `wanted` (height, width)."""
         if self._pixels is not None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from mindres.data.folder import ImageFolder
+from mindres.data.folder_check import leave_broken_out
 from mindres.data.groups import check_fractions
 from mindres.data.labelled_images import LabelledImages
 from mindres.data.table_rows import METADATA, READERS, Row, read_table, tables_in
@@ -67,7 +68,7 @@ class ImageTable(ImageFolder):
             self.root, [(os.path.relpath(row.path, self.root), numbers[row.label]) for row in rows]
         )
         self.groups = dict(zip(self.images.names(), (row.group for row in rows)))
-        self._leave_broken_out()
+        leave_broken_out(self.images, self.skip_broken)
 
     def _divide(self, rows: list[Row], held_out: set[str]) -> None:
         """Divide the rows, which are all training images, into splits."""

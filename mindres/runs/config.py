@@ -29,6 +29,7 @@ RUN_ONLY = (
     "images",
     "linear_probe",
     "max_steps",
+    "num_parallel_workers",
     "overwrite",
     "pretrained",
     "resume",
@@ -43,6 +44,7 @@ DEFAULTS_OF_OLD_RUNS = {
     "test_fraction": 0.0,
     "group": None,
     "shortcut": None,
+    "cache": "none",
 }
 
 
@@ -68,6 +70,7 @@ def data_settings(train_data, val_data) -> dict:
         "split_rule": train_data.split_rule,
         "resize": height if height == width else [height, width],
         "batch_size": train_data.batch_size,
+        "cache": getattr(train_data, "cache", "none"),
     }
 
 

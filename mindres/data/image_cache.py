@@ -1,0 +1,128 @@
+"""Where copies of training images are kept: in memory, on disk or nowhere, within a bound."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import psutil
+from PIL import Image
+
+from mindres import files
+from mindres.data.copy_stores import InMemory, OnDisk
+from mindres.data.image_copies import MARGIN, ImageCopies, copy_size
+from mindres.devices import workers
+from mindres.errors import UserError
+
+VERSION = 1  # of what a copy is
+SAMPLED = 100  # images whose headers say how large the copies will be
+SHARE = {"auto": 0.5, "ram": 0.9, "disk": 0.9}  # of what is free, that copies may take
+LIMITS = {  # of a container's memory: the files that say how much it may have, and has
+    "/sys/fs/cgroup/memory.max": "/sys/fs/cgroup/memory.current",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes": "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+}
+
+
+def copies_of(data) -> ImageCopies | None:
+    """The copies that the images of an `ImageFolder` are read from; None where files are read."""
+    if not data.augment or data.cache == "none":
+        return None
+    if data._copies is None:
+        data._copies = open_copies(data)
+    return data._copies
+
+
+def open_copies(data) -> ImageCopies:
+    """The copies of the training images of an `ImageFolder`, kept where its `cache` says.
+
+    A line says where they are kept. Several workers that train together read whole copies and make
+    none: each would make all.
+    """
+    labelled, size = data.images, data.resize
+    path = files.cache_dir() / "images" / f"{_key(data)}.copies"
+    if data.cache != "ram" and (whole := OnDisk.whole(path, len(labelled))):
+        os.utime(path)  # the copies used last are the last to be removed
+        workers.say(f"training images are read from their copies in {path}")
+        return ImageCopies(labelled, size, whole)
+    wanted = np.ones(len(labelled), bool)
+    if (indices := data.indices()) is not None:
+        wanted[:] = False
+        wanted[indices] = True
+    needed = _bytes_of_copies(data, np.flatnonzero(wanted))
+    store, most = _store(data, path, needed) if data.num_shards is None else (None, 0.0)
+    if store is None:
+        return ImageCopies(labelled, size)
+    few = wanted.sum() % data.batch_size
+    return ImageCopies(labelled, size, store, wanted, most, few)
+
+
+def _store(data, path: Path, needed: float) -> tuple[InMemory | OnDisk | None, float]:
+    """Where copies of so many bytes are kept, and how many bytes may be."""
+    share = SHARE[data.cache]
+    told = f"copies of the training images, about {needed / 1e9:.1f} GB, "
+    memory = share * free_memory() if data.cache != "disk" else 0
+    if needed <= memory:
+        workers.say(f"{told}are kept in memory during the first epoch")
+        return InMemory(len(data.images)), memory
+    if data.cache != "ram" and hasattr(os, "pread"):  # which Windows does not have
+        try:
+            disk = share * _free_disk(path.parent, needed / share)
+            if needed <= disk:
+                store = OnDisk(path, len(data.images))
+                workers.say(f"{told}are kept in {path.parent} during the first epoch")
+                return store, disk
+        except UserError as error:
+            workers.warn(f"{told}are not kept: {error}")
+            return None, 0
+    place = {"ram": "memory", "disk": f"disk of {path.parent}"}.get(data.cache, "memory and disk")
+    workers.warn(f"{told}are not kept: more than {share:.0%} of the free {place}")
+    return None, 0
+
+
+def _key(data) -> str:
+    """A name for the copies: another one where an image, its time or the size is another."""
+    labelled = data.images
+    key = hashlib.sha256(repr((VERSION, MARGIN, data.resize, labelled.root.resolve())).encode())
+    if (indices := data.indices()) is not None:
+        key.update(indices.tobytes())
+    for i in range(len(labelled)):
+        found = os.stat(labelled.path(i))
+        key.update(b"%s\0%d %d\0" % (labelled.name(i), found.st_size, found.st_mtime_ns))
+    return key.hexdigest()[:32]
+
+
+def _bytes_of_copies(data, numbers: np.ndarray) -> float:
+    """About how many bytes the copies of these images take, by a sample of them."""
+    sample = numbers[:: -(-len(numbers) // SAMPLED)]
+    sizes = [_copy_size(data.images.path(i), data.resize) for i in sample]
+    return 3.0 * len(numbers) * float(np.mean([height * width for height, width in sizes]))
+
+
+def _copy_size(path: bytes, size: tuple[int, int]) -> tuple[int, int]:
+    try:
+        with Image.open(os.fsdecode(path)) as image:  # which reads no more than the header
+            return copy_size(image.height, image.width, size)
+    except Exception:  # a broken image: whoever reads it says so
+        return size
+
+
+def free_memory() -> int:
+    """Bytes of memory that this process may still take, in a container its share."""
+    free = psutil.virtual_memory().available
+    for limit, used in LIMITS.items():
+        try:
+            free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
+        except (OSError, ValueError):  # there is none
+            continue
+    return free
+
+
+def _free_disk(folder: Path, needed: float) -> int:
+    """Bytes free for copies; where fewer than `needed`, those used longest ago are removed."""
+    files.make_folder(folder)
+    older = sorted(folder.glob("[!.]*.copies"), key=lambda path: path.stat().st_mtime, reverse=True)
+    while (free := psutil.disk_usage(str(folder)).free) < needed and older:
+        older.pop().unlink(missing_ok=True)
+    return free
