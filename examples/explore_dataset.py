@@ -23,9 +23,7 @@ def main():
     add("--skip_broken", action="store_true", help="leave broken images of a folder out")
     add("--resize", type=positive_int, default=32, help="side of the images (default: 32 pixels)")
     add("--auto_augment", default="none", choices=AUTO_AUGMENT, help="default: none")
-    add(
-        "--out", default="dataset", metavar="DIR", help="folder for the pictures (default: dataset)"
-    )
+    add("--out", default="dataset", help="folder for the pictures (default: dataset)")
     add_seed_flag(parser)
     args = parser.parse_args()
     mindres.set_seed(args.seed)

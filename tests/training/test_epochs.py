@@ -50,6 +50,6 @@ def test_a_frozen_backbone_without_weights_is_refused(tmp_path, capsys):
 
     load(None, "none")
     assert "training from random weights" in capsys.readouterr().out
-    with pytest.raises(UserError, match="--freeze backbone"):
+    with pytest.raises(UserError, match="`freeze=backbone`"):
         load(None, "backbone")
     load("false", "backbone")
