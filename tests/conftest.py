@@ -15,6 +15,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 # Before anything imports MindSpore.
 from cuda_stubs import machine, stubs  # noqa: F401
+from devtools import browser  # noqa: F401
 from file_server import FileServer, http_server  # noqa: F401
 from programs import ROOT, Outcome, clean_environment, run_example, run_python  # noqa: F401
 from small_data import (  # noqa: F401

@@ -13,6 +13,11 @@ import shutil
 import subprocess
 import time
 
+import pytest
+from programs import ROOT
+
+SHOTS = ROOT / "build" / "browser"
+
 
 def high_pipe():
     """A pipe whose ends are not those that Chromium wants to have."""
@@ -156,3 +161,11 @@ class Chromium:
         self.process.wait(20)
         os.close(self.writer)
         os.close(self.reader)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    browser = Chromium(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()

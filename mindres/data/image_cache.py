@@ -61,23 +61,23 @@ def open_copies(data) -> ImageCopies:
 def _store(data, path: Path, needed: float) -> tuple[InMemory | OnDisk | None, float]:
     """Where copies of so many bytes are kept, and how many bytes may be."""
     share = SHARE[data.cache]
-    told = f"copies of the training images, about {needed / 1e9:.1f} GB, "
+    intro = f"copies of the training images, about {needed / 1e9:.1f} GB, "
     memory = share * free_memory() if data.cache != "disk" else 0
     if needed <= memory:
-        workers.say(f"{told}are kept in memory during the first epoch")
+        workers.say(f"{intro}are kept in memory during the first epoch")
         return InMemory(len(data.images)), memory
     if data.cache != "ram" and hasattr(os, "pread"):  # which Windows does not have
         try:
             disk = share * _free_disk(path.parent, needed / share)
             if needed <= disk:
                 store = OnDisk(path, len(data.images))
-                workers.say(f"{told}are kept in {path.parent} during the first epoch")
+                workers.say(f"{intro}are kept in {path.parent} during the first epoch")
                 return store, disk
         except UserError as error:
-            workers.warn(f"{told}are not kept: {error}")
+            workers.warn(f"{intro}are not kept: {error}")
             return None, 0
     place = {"ram": "memory", "disk": f"disk of {path.parent}"}.get(data.cache, "memory and disk")
-    workers.warn(f"{told}are not kept: more than {share:.0%} of the free {place}")
+    workers.warn(f"{intro}are not kept: more than {share:.0%} of the free {place}")
     return None, 0
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from tqdm import tqdm
 
 from mindres.data.dataset import ImageDataset
 from mindres.data.pipeline import batches
 from mindres.errors import UserError
 from mindres.evaluation.evaluation import Evaluation, evaluation_of
-from mindres.evaluation.inference import inference, logits
-from mindres.models.build import check_images
+from mindres.evaluation.inference import inference, labeled_batches, logits
 from mindres.weights.metadata import Metadata
 
 
@@ -43,20 +41,10 @@ def _answers(net, loader, tta: bool, amp_level: str) -> tuple[np.ndarray, np.nda
     answers, labels = [], []
     size = 0
     with inference(net, amp_level=amp_level) as inferring:
-        for images, batch_labels in tqdm(
-            loader.create_tuple_iterator(num_epochs=1, output_numpy=True),
-            total=loader.get_dataset_size(),
-            desc="evaluating",
-            unit="batch",
-            disable=None,
-            leave=False,
-        ):
-            check_images(net, images.shape[1:])
+        for images, batch_labels in labeled_batches(net, loader, "evaluating"):
             size = max(size, len(images))
             answers.append(logits(inferring, images, size, tta))
             labels.append(batch_labels)
-    if not labels:
-        raise UserError("there are no images to evaluate")
     return np.concatenate(answers).astype(np.float64), np.concatenate(labels)
 
 

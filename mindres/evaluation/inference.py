@@ -7,7 +7,10 @@ import threading
 
 import mindspore
 import numpy as np
+from tqdm import tqdm
 
+from mindres.errors import UserError
+from mindres.models.build import check_images
 from mindres.native.accelerate import accelerated
 from mindres.native.precision import element_type, for_inference, resolve_amp
 from mindres.signals import deferred_signals, signal_handler
@@ -15,6 +18,28 @@ from mindres.signals import deferred_signals, signal_handler
 # If two threads run networks at once, MindSpore's graph mode crashes with a segmentation fault, and
 # its PyNative mode gives wrong results. Blocks of one thread may be nested.
 one_at_a_time = threading.RLock()
+
+
+def labeled_batches(net, loader, doing: str):
+    """The batches of a MindSpore dataset, (images, labels) as arrays, with a progress bar.
+
+    Raises:
+        UserError: there are none, or `net` takes no images of their shape.
+    """
+    empty = True
+    for images, labels in tqdm(
+        loader.create_tuple_iterator(num_epochs=1, output_numpy=True),
+        total=loader.get_dataset_size(),
+        desc=doing,
+        unit="batch",
+        disable=None,
+        leave=False,
+    ):
+        check_images(net, images.shape[1:])
+        empty = False
+        yield images, labels
+    if empty:
+        raise UserError("there are no images to evaluate")
 
 
 def logits(net, images: np.ndarray, size: int = 0, tta: bool = False) -> np.ndarray:

@@ -6,13 +6,10 @@ import html
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from mindres.data.pipeline import batches
-from mindres.errors import UserError
 from mindres.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from mindres.evaluation.inference import inference, logits
-from mindres.models.build import check_images
+from mindres.evaluation.inference import inference, labeled_batches, logits
 
 
 @dataclass
@@ -75,17 +72,8 @@ def robustness(net, data, tta=False, amp_level="O0") -> Robustness:
     cases = [(name, i) for name in CORRUPTIONS for i in range(len(STRENGTHS))]
     right = np.zeros(1 + len(cases), np.int64)
     count = size = 0
-    loader = batches(data)
     with inference(net, amp_level=amp_level) as inferring:
-        for images, labels in tqdm(
-            loader.create_tuple_iterator(num_epochs=1, output_numpy=True),
-            total=loader.get_dataset_size(),
-            desc="corrupting",
-            unit="batch",
-            disable=None,
-            leave=False,
-        ):
-            check_images(net, images.shape[1:])
+        for images, labels in labeled_batches(net, batches(data), "corrupting"):
             size = max(size, len(images))
             shown = np.clip(images * std + mean, 0, 1)
             for k in range(len(right)):
@@ -95,8 +83,6 @@ def robustness(net, data, tta=False, amp_level="O0") -> Robustness:
                 answers = logits(inferring, images, size, tta).argmax(axis=1)
                 right[k] += int((answers == labels).sum())
             count += len(labels)
-    if not count:
-        raise UserError("there are no images to evaluate")
     shares = (right / count).tolist()
     corrupted: dict[str, list[float]] = {name: [] for name in CORRUPTIONS}
     for (name, _), share in zip(cases, shares[1:]):

@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 from a_run import network, write_run
-from conftest import ROOT
-from devtools import Chromium
+from devtools import SHOTS
 from PIL import Image
 from test_report import HOSTILE
 
@@ -16,16 +15,7 @@ from mindres.data.digits import Digits
 from mindres.data.folder import ImageFolder
 from mindres.report import confusion, writer
 
-SHOTS = ROOT / "build" / "browser"
 SIZES = {"phone": (375, 760), "desktop": (1280, 900)}
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    browser = Chromium(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(scope="session")

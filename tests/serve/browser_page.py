@@ -10,14 +10,13 @@ import time
 import numpy as np
 import pytest
 from a_run import network
-from conftest import ROOT, clean_environment
-from devtools import Chromium
+from conftest import clean_environment
+from devtools import SHOTS
 from PIL import Image
 
 import mindres
 from mindres.export import proof
 
-SHOTS = ROOT / "build" / "browser"
 SIZES = {"phone": (375, 760), "desktop": (1280, 900)}
 CLASSES = ["<b>ant</b>", *"bcdefghij"]
 DROP = """(() => {
@@ -57,14 +56,6 @@ def listening(path, *flags):
     yield server.stdout.readline().split()[2]
     server.terminate()
     assert server.wait(60) == 0
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    browser = Chromium(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 def give(browser, content, name, event):
