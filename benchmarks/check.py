@@ -1,4 +1,4 @@
-"""What `mindres check` finds of errors that were planted in real images.
+"""How many of the errors that are planted in real images `mindres check` finds.
 
     python -m benchmarks.check --cifar10 DIR --mnist DIR --weights FILE     in a few minutes
 
@@ -36,7 +36,7 @@ def flipped(labels, rng, share=FLIPPED):
 
 
 def ranked(name, features, labels, count):
-    """Rows on the ranking of `count` images of which some have wrong labels: a row for each seed."""
+    """A row of the table: means over seeds, of `count` images of which some have wrong labels."""
     from mindres.check.labels import find_label_issues, out_of_sample
 
     rows = []
@@ -117,7 +117,7 @@ COPIES = {
 
 
 def copies(folder: Path, count=1000) -> tuple[list[str], str]:
-    """How many copies are found among other images, and what else is."""
+    """A row for each kind of copy, and how many pairs are found among the images themselves."""
     from mindres.check.duplicates import find_copies
     from mindres.check.measures import measures_of
 
@@ -167,7 +167,7 @@ def network_features(folder: Path, weights: Path):
 
 
 def thumbnails(images):
-    """What `mindres check --arch none` compares images by."""
+    """The features by which `mindres check --arch none` compares images."""
     from mindres.check.features import pixel_features
     from mindres.check.measures import measures_of
 
@@ -237,14 +237,14 @@ def main() -> None:
         f"{i} (a {numbers[i]}, perhaps a {k})"
         for i, k in zip(first.positions[:12], first.suggestions)
     )
-    told = f"Of MNIST's test images as they are, these come first: {named}. They are oddly written."
+    odd = f"Of MNIST's test images as they are, these come first: {named}. They are oddly written."
     improved = gain(features, labels)
     rows, own = copies(args.cifar10)
     args.out.write_text(
         TABLE.format(
             date=date.today(),
             labels="\n".join(lines),
-            mnist=told,
+            mnist=odd,
             own=f"Found were also {own}",
             copies="\n".join(rows),
             gain=improved,

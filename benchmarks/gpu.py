@@ -287,9 +287,9 @@ def main() -> None:
     print(head, flush=True)
     rows, about = [], {}
     for case in args.cases:
-        found, told = measure(case, args)
+        found, versions = measure(case, args)
         rows += found
-        about.update(told)
+        about.update(versions)
     command = " ".join(["python -m benchmarks.gpu", *sys.argv[1:]])
     made = "; ".join(
         [

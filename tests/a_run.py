@@ -1,4 +1,4 @@
-"""A small training's folder, made in a second, for what reads one."""
+"""The folder of a small training, made in a second, for tests of what reads such folders."""
 
 import json
 

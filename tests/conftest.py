@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-# Nothing here is fetched from elsewhere, whatever proxy the machine has.
+# All servers of the tests are on this machine, where no proxy can reach them.
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
 
 # A shell script's background jobs ignore Ctrl-C, and so would the programs that tests start.
@@ -35,8 +35,8 @@ import mindres
 
 
 @pytest.fixture(scope="session", autouse=True)
-def imported_for_good():
-    """MindSpore collects garbage at every compilation: it need not look through what was imported each time."""
+def imports_kept_from_the_garbage_collector():
+    """MindSpore collects garbage at every compilation, and would search all imported modules each time."""
     import mindspore  # noqa: F401
 
     gc.collect()
@@ -68,7 +68,7 @@ def own_cache(tmp_path_factory, monkeypatch, native_cache):
 
 @pytest.fixture(autouse=True)
 def own_mode():
-    """What a test does to MindSpore's mode ends with it."""
+    """Sets MindSpore's mode back after each test."""
     import mindspore
 
     before = mindspore.get_context("mode")

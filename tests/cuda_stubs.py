@@ -117,7 +117,7 @@ def machine(stubs, monkeypatch, tmp_path):
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path)
     for name in ("CUDA_HOME", "LD_LIBRARY_PATH", "CUDA_MODULE_LOADING", "CUDA_CACHE_MAXSIZE"):
-        # To set comes first, so that what is set meanwhile is undone.
+        # Without `setenv` an absent variable would not be removed again if the test sets it.
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     elsewhere = [entry for entry in sys.path if not Path(entry, "nvidia").exists()]

@@ -16,16 +16,16 @@ NO_SHELL = ("python", "diff", "text", "toml", "html")
 
 @dataclass
 class Page:
-    """What stands in a page.
+    """What is in a page.
 
     typed: the lines of its blocks of commands.
-    spoken: the commands between backticks in its sentences.
+    mentioned: the commands between backticks in its sentences.
     marks: reason why a command is not run, by a part of the command.
     """
 
     text: str
     typed: list[str] = field(default_factory=list)
-    spoken: list[str] = field(default_factory=list)
+    mentioned: list[str] = field(default_factory=list)
     marks: dict[str, str] = field(default_factory=dict)
     python: list[str] = field(default_factory=list)
 
@@ -35,7 +35,7 @@ class Page:
 
 
 def read_page(text):
-    """What stands in a page with this Markdown."""
+    """What is in a page with this Markdown."""
     page = Page(text)
     page.marks = dict(re.findall(r"(?<!`)<!-- not run: (.*?): (.*?) -->", text))
     fences = re.compile(r"^(```|~~~)(\w*)\n(.*?)^\1", re.M | re.S)
@@ -47,7 +47,7 @@ def read_page(text):
     prose = fences.sub("", text)
     indented = re.findall(rf"^ {{4}}(?:{OURS}) .*", prose, re.M)
     page.typed += [_command(line) for line in indented]
-    page.spoken = re.findall(rf"`((?:{OURS}) [^`]*)`", prose)
+    page.mentioned = re.findall(rf"`((?:{OURS}) [^`]*)`", prose)
     return page
 
 

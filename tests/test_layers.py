@@ -1,4 +1,4 @@
-"""The order of the house: which folder may import from which."""
+"""Which folder may import from which."""
 
 import ast
 import subprocess

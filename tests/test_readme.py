@@ -22,7 +22,7 @@ class Parsed(BaseException):
 
 def commands():
     """Every command line of the pages that starts one of our programs: in blocks, and between backticks."""
-    found = {line for page in PAGES.values() for line in [*page.typed, *page.spoken]}
+    found = {line for page in PAGES.values() for line in [*page.typed, *page.mentioned]}
     found = {re.sub(r"^msrun .*?(?=examples/)", "python ", line) for line in found}
     return sorted(line for line in found if line.startswith(("mindres ", "python ")))
 
@@ -36,7 +36,7 @@ def test_commands_of_other_programs_are_run_or_marked():
 
 def test_every_mark_is_needed():
     for path, page in PAGES.items():
-        lines = [*page.typed, *page.spoken]
+        lines = [*page.typed, *page.mentioned]
         unused = [part for part in page.marks if not any(part in line for line in lines)]
         assert unused == [], path
 
@@ -68,7 +68,7 @@ def test_scripts_take_what_the_pages_say(line, monkeypatch):
 @pytest.mark.parametrize("line", [line for line in commands() if line.startswith("mindres ")])
 def test_commands_take_what_the_pages_say(line, monkeypatch):
     arguments = shlex.split(line.replace("PICTURE", "gradcam"))
-    if len(arguments) == 2:  # the command is spoken of, not typed
+    if len(arguments) == 2:  # a mere name
         assert arguments[1] in COMMANDS
     else:
         assert understood(monkeypatch, program.main, arguments)

@@ -172,7 +172,7 @@ def test_ctrl_c_in_exit_callbacks_changes_nothing(run_python, status):
 
 @pytest.fixture
 def came():
-    """The signals that reach the handlers of Python that are installed."""
+    """Installs handlers in Python, and lists the signals that reach them."""
     numbers = []
     before = {
         number: signal.signal(number, lambda number, _: numbers.append(number))
@@ -191,7 +191,7 @@ def test_deferred_signals_come_after_the_block_as_what_they_are(came):
     assert came == [signal.SIGINT, signal.SIGTERM]
 
 
-# What MindSpore's handler does, in C: Python would run its own when it likes.
+# A handler that does what MindSpore's does. In C, because Python delays its handlers.
 PASS_ON = """
 #include <signal.h>
 #include <unistd.h>

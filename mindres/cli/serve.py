@@ -11,7 +11,7 @@ def add_flags(parser) -> None:
         "file",
         metavar="FILE",
         help="ONNX file of mindres export --end_to_end; or a checkpoint (.ckpt), of which the page "
-        "also shows what spoke for each answer",
+        "also shows a Grad-CAM heat map of each answer",
     )
     parser.add_argument(
         "--host",

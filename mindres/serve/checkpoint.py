@@ -1,4 +1,4 @@
-"""A checkpoint before which the server is put; MindSpore runs it."""
+"""A checkpoint that the server answers with; MindSpore runs it."""
 
 from __future__ import annotations
 

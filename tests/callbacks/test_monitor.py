@@ -27,7 +27,7 @@ class Small(nn.Cell):
 
 
 def play(folder, accuracies, *, arch="small", dataset="digits", **options):
-    """Let a monitor see a run with these accuracies, an epoch of one step each; returns it."""
+    """Show a monitor a run with these accuracies, one step an epoch, and return the monitor."""
     net = Small(arch)
     left = iter(accuracies)
     model = SimpleNamespace(

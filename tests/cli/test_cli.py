@@ -282,7 +282,7 @@ def test_mistakes_in_what_to_train(run, tmp_path, monkeypatch, arguments, messag
 
 
 def test_frozen_random_weights_are_refused_unless_they_are_asked_for(run, tmp_path, monkeypatch):
-    """Where no published weights can be had: a network that has none."""
+    """With a network for which no weights are published."""
     monkeypatch.chdir(tmp_path)
     flags = "digits --arch convnet --resize 28 --freeze backbone --epochs 1 --device_target CPU"
     line = one_line(run, "train", *flags.split())

@@ -1,4 +1,4 @@
-"""MindVision 0.1.0 on today's MindSpore: each line of `_mindvision` answers a change upstream, said here."""
+"""MindVision 0.1.0 on today's MindSpore: which change upstream each line of mindvision.py answers."""
 
 import ast
 import hashlib
@@ -19,7 +19,7 @@ from mindres.compat import mindvision
 MINDVISION = Path(importlib.import_module("mindvision").__file__).parent
 TUTORIAL = SHARED / "reference" / "resnet50_mindspore_tutorial.txt"
 
-# What MindSpore did, and names that programs of MindVision's time took from the module.
+# By removed module: what MindSpore changed, and names that programs of MindVision's time imported.
 REMOVED = {
     "mindspore.dataset.vision.c_transforms": (
         "2.0 removed it: the C++ image operators are in mindspore.dataset.vision",
@@ -160,9 +160,9 @@ def test_the_hook_is_registered_once():
 
 @pytest.fixture
 def served(http_server, tmp_path, resnet50_checkpoint):
-    """Lays `served.py` into `tmp_path`: imported, it points MindVision's tables at the local server.
+    """Writes `served.py` to `tmp_path`: importing it points MindVision's tables at the local server.
 
-    There lie a CIFAR-10 of random images and weights for 1000 classes, both under the tutorial's names.
+    The server has a CIFAR-10 of random images, and weights for 1000 classes, under the tutorial's names.
     """
 
     def serve(train, test, more=""):
@@ -195,7 +195,8 @@ model_urls["resnet50"] = "{http_server.url}/vision/classification/resnet50_224.c
     return serve
 
 
-# MindVision's progress bars, and MindSpore's word on two things that MindVision does when it runs.
+# Lines that are expected on standard error: MindVision's progress bars, and MindSpore's warnings about
+# two things that MindVision does.
 EXPECTED = re.compile(
     r"\s*$|\s*\d+%\||\d+B \[|.*B/s\]"
     r"|\[WARNING\] .*'set_enable_shared_mem' is deprecated from version 2.8.0"
@@ -268,7 +269,7 @@ def as_printed(text):
     return "\n".join(program) + "\n"
 
 
-# One step an epoch, and the forty epochs end with the third, which show what forty would.
+# Trains for three of the forty epochs, which is enough to show that the program works.
 SOONER = """
 from mindspore.train import Model
 train = Model.train

@@ -269,8 +269,8 @@ def test_damage_inside_an_image_is_named_when_it_is_met(tmp_path):
     data = ImageFolder(tmp_path, "train", resize=16, batch_size=6)
     with pytest.raises(RuntimeError) as raised:
         all_of(data)
-    told = str(translated(raised.value))
-    assert told.startswith(f"the dataset cannot be read: {path} cannot be read as an image: ")
+    message = str(translated(raised.value))
+    assert message.startswith(f"the dataset cannot be read: {path} cannot be read as an image: ")
     assert len(all_of(ImageFolder(tmp_path, "train", batch_size=1, skip_broken=True))[1]) == 5
 
 

@@ -152,7 +152,7 @@ def test_groups_stay_together(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options, told",
+    "options, message",
     [
         ({"group": "("}, "is not a regular expression"),
         ({"group": "patient"}, "finds nothing in the images' paths, such as"),
@@ -161,9 +161,9 @@ def test_groups_stay_together(tmp_path):
         ({"test_fraction": 1.5}, "test_fraction must be in"),
     ],
 )
-def test_groups_and_fractions_that_cannot_be(tmp_path, options, told):
+def test_groups_and_fractions_that_cannot_be(tmp_path, options, message):
     tree(tmp_path, {"a": 4, "b": 4})
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         ImageFolder(
             tmp_path,
             "val",

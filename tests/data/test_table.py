@@ -88,7 +88,7 @@ def test_numbers_are_in_their_order(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "rows, told",
+    "rows, message",
     [
         ([("p", "label"), ("0.png", 1), ("9.png", 2)], "row 3: there is no file '9.png'"),
         ([("p", "label"), ("0.png", 1), ("1.png", "")], "row 3 has nothing in the column label"),
@@ -104,9 +104,9 @@ def test_numbers_are_in_their_order(tmp_path):
         ([], "has no rows"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_row(tmp_path, rows, told):
+def test_what_is_wrong_is_named_with_its_row(tmp_path, rows, message):
     images(tmp_path, 2)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         opened(write(tmp_path / "t.csv", rows))
 
 

@@ -45,11 +45,11 @@ SHORT = {
 
 
 def lines_to_run():
-    """Commands of all pages that no mark excepts; those that are only spoken of by name aside."""
+    """The commands of all pages, without those that are marked and those that are mere names."""
     found = set()
     for page in PAGES.values():
-        spoken = [line for line in page.spoken if len(line.split()) > 2]
-        found |= {line for line in [*page.typed, *spoken] if not page.why_not(line)}
+        mentioned = [line for line in page.mentioned if len(line.split()) > 2]
+        found |= {line for line in [*page.typed, *mentioned] if not page.why_not(line)}
     return sorted(found)
 
 
@@ -201,7 +201,7 @@ def test_python(code, place, tmp_path, monkeypatch):
     exec(code, {"__name__": "typed"})
 
 
-def test_commands_that_are_spoken_of_are_there():
-    spoken = [line.split() for page in PAGES.values() for line in page.spoken]
-    names = {words[1] for words in spoken if words[0] == "mindres"}
+def test_commands_that_are_mentioned_are_there():
+    mentioned = [line.split() for page in PAGES.values() for line in page.mentioned]
+    names = {words[1] for words in mentioned if words[0] == "mindres"}
     assert names - {"--help", "--version"} <= set(COMMANDS)

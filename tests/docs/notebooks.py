@@ -42,7 +42,7 @@ def execute(notebook, folder, timeout=300, **environment):
 
 
 def settled(outputs):
-    """Outputs as they look when all is over: text in one piece, without progress bars."""
+    """The outputs of a cell that has ended: text in one piece, without progress bars."""
     text = "".join(output.text for output in outputs if output.output_type == "stream")
     text = re.sub(r"[^\n]*\r", "", text)
     others = [output for output in outputs if output.output_type != "stream"]

@@ -98,13 +98,14 @@ def test_a_file_answers_as_the_network_does(photos, capsys):
     recorded = {**METADATA, "classes": ["cat", "dog"], "dataset": "folder"}
     mindres.save_checkpoint(mindres.reset_head(network(), 2), checkpoint, **recorded)
     export = ["export", "--ckpt", checkpoint, "--out", out, "--end_to_end"]
-    status, told, err = run(capsys, *export, "--dataset_path", photos, "--split", "val", "--json")
+    status, printed, err = run(
+        capsys, *export, "--dataset_path", photos, "--split", "val", "--json"
+    )
     assert (status, err) == (0, "")
-    told = json.loads(told)
-    assert told["images"] == told["same_top"] == 20 and told["difference"] < 1e-3
-    assert [row["format"] for row in told["table"]] == ["MindSpore", "ONNX float32"]
-    assert all(row["ms_of_1"] > 0 and row["accuracy"] is not None for row in told["table"])
-
+    found = json.loads(printed)
+    assert found["images"] == found["same_top"] == 20 and found["difference"] < 1e-3
+    assert [row["format"] for row in found["table"]] == ["MindSpore", "ONNX float32"]
+    assert all(row["ms_of_1"] > 0 and row["accuracy"] is not None for row in found["table"])
     assert [file.name for file in out.parent.iterdir()] == ["net.onnx"]
     loaded = session(onnx.load(out))
     (given,), (answer,) = loaded.get_inputs(), loaded.get_outputs()
@@ -119,8 +120,8 @@ def test_a_file_answers_as_the_network_does(photos, capsys):
     assert kept.pop("architecture")["arch"] == "lenet5" and kept == recorded
 
     files = sorted((photos / "val").rglob("*.*"))
-    status, told, _ = run(capsys, "predict", *files, "--ckpt", checkpoint, "--json")
-    for file, said in zip(files, json.loads(told)["images"]):
+    status, printed, _ = run(capsys, "predict", *files, "--ckpt", checkpoint, "--json")
+    for file, said in zip(files, json.loads(printed)["images"]):
         ours = loaded.run(None, {"image": read_image(file)})[0]
         theirs = {each["index"]: each["probability"] for each in said["predictions"]}
         assert ours.argmax() == said["predictions"][0]["index"]

@@ -1,4 +1,4 @@
-"""Attack mindres on every side and print what it promised, how often it was tried, and whether it kept its word.
+"""Attack mindres on every side: print each promise, how often it was tried, and whether it was kept.
 
     python tests/faults                     everything, under ten minutes on two cores
     python tests/faults --only readers      the rows whose module or name has this text

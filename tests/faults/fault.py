@@ -28,7 +28,7 @@ class Fault:
 
 @dataclass
 class Try:
-    """One row at work: an empty folder, a source of chance, and how often the fault was tried so far."""
+    """A row that is being tried: an empty folder, a random generator, and the number of tries so far."""
 
     folder: Path
     scale: float
@@ -36,7 +36,7 @@ class Try:
     tries: int = 0
 
     def times(self, usual: int) -> range:
-        """As many tries as asked for, one at least; each is counted by whoever runs it."""
+        """As many tries as asked for, at least one. The row adds each to `tries`."""
         return range(max(1, round(usual * self.scale)))
 
     def run(

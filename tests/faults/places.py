@@ -39,7 +39,7 @@ def on_folder(data, epochs) -> list:
     return [*flags, "--epochs", str(epochs)]
 
 
-# Whoever may do everything, as root may, gives that up.
+# Drops all capabilities: root's are above a folder's permissions.
 AS_ANYONE = "import ctypes; ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())"
 SMALL_FILES = (
     "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
@@ -209,7 +209,7 @@ def no_regular_file(attempt) -> None:
 
 
 def odd_class_folders(attempt) -> None:
-    """A folder without images is said and is no class, nor is the folder of a run among them."""
+    """A folder without images is reported and is no class, nor is the folder of a run."""
     photos = attempt.folder / "photos"
     for name, value in (("cats", 10), ("dogs", 240)):
         (photos / name).mkdir(parents=True)
@@ -224,7 +224,7 @@ def odd_class_folders(attempt) -> None:
             [*command, "--max_steps", "1", "--overwrite", "--ckpt_dir", "photos/run"],
         )
         expect(done.returncode == 0, done.stderr[-500:])
-        expect("birds" in done.stdout + done.stderr, "the empty folder was not said")
+        expect("birds" in done.stdout + done.stderr, "the empty folder was not reported")
         recorded = read_checkpoint(photos / "run" / "best.ckpt")[1]
         expect(list(recorded["classes"]) == ["cats", "dogs"], f"classes {recorded['classes']}")
     shutil.rmtree(photos / "dogs")
@@ -295,7 +295,7 @@ def until(path, child) -> None:
 
 
 def last_line(done, *parts) -> None:
-    """One line explains it, after what other packages have to say."""
+    """The last line of standard error explains it; earlier ones are other packages'."""
     done.stderr = done.stderr.strip().rpartition("\n")[2]
     one_line_error(done, *parts)
 
@@ -540,7 +540,7 @@ FAULTS = [
     ),
     Fault(
         "class folders without images, a run among them",
-        "they are said and are no classes",
+        "they are reported and are no classes",
         odd_class_folders,
     ),
     Fault("working directory deleted", "one line", deleted_working_directory),

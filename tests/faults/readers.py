@@ -1,9 +1,9 @@
 """Every reader is fed damaged files by a coverage-guided fuzzer, each in a process of its own.
 
-    python tests/faults/readers.py READER [FILE...]     what the reader says of these files, such as a finding
+    python tests/faults/readers.py READER [FILE...]     how the reader answers these files, such as one that was found
 
-libFuzzer, by way of atheris, changes the seeds below, guided by the lines of mindres, Pillow and PyTorch's unpickler
-that a change reaches. It ends at an input that crashes the interpreter; the other promises are looked after here.
+libFuzzer, by way of atheris, changes the files of seeds.py, guided by the lines of mindres, Pillow and PyTorch's
+unpickler that a change reaches. It ends at an input that crashes the interpreter; `Watched` checks the other promises.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ def fuzz(attempt: Try, reader: Reader) -> None:
 
 
 class Watched:
-    """Calls a reader as libFuzzer wants it and looks after what it promised."""
+    """Calls a reader as libFuzzer wants it, and checks what the reader promised."""
 
     def __init__(self, reader: Reader, folder: Path):
         from mindres.errors import UserError
@@ -263,7 +263,7 @@ class Watched:
 
 
 def main(name: str, *arguments: str) -> None:
-    """Fuzz a reader with libFuzzer's arguments, or say what it says of files."""
+    """Fuzz a reader with libFuzzer's arguments, or print how it answers files."""
     import tempfile
 
     import atheris

@@ -1,4 +1,4 @@
-"""Requests that attack `mindres serve`: whoever sends them, others are answered and memory is bounded."""
+"""Requests that attack `mindres serve`: other clients are still answered, and memory stays bounded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ net = mindres.create_model("lenet5", num_classes=10, in_channels=3)
 recorded = {"mean": [0.5] * 3, "std": [0.2] * 3, "input_size": [32, 32]}
 mindres.export_model(net, sys.argv[1], metadata=recorded, end_to_end=True)
 """
-# A server that waits two seconds, where it would wait ten and thirty.
+# A server that waits for requests for two seconds instead of ten and thirty.
 SERVE = """
 import sys
 from mindres.serve import connections, uploads
@@ -58,7 +58,7 @@ class Server:
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
     def send(self, *parts: bytes | str) -> bytes:
-        """What is answered to these bytes, until the server closes or falls silent."""
+        """The answer to these bytes, until the server closes the connection or is silent."""
         answer = b""
         with self.connect() as connection, contextlib.suppress(OSError):
             for part in parts:
@@ -140,8 +140,8 @@ def bodies(attempt: Try) -> None:
         expect(not endless or b" 413 " in endless, f"an endless body: {endless[:60]!r}")
         expect(b" 413 " in site.send(f"{HEAD}Content-Length: {1 << 40}\r\n\r\n"), "a huge length")
         for length in ("-1", "x", "1e3", "5, 6", "9" * 400):
-            told = site.send(f"{HEAD}Content-Length: {length}\r\n\r\nabc")
-            expect(told[9:12] in (b"400", b"413"), f"length {length[:20]}: {told[:60]!r}")
+            answer = site.send(f"{HEAD}Content-Length: {length}\r\n\r\nabc")
+            expect(answer[9:12] in (b"400", b"413"), f"length {length[:20]}: {answer[:60]!r}")
         started = time.monotonic()
         dripping = [site.connect() for _ in range(60)]
         for each in dripping:
@@ -153,8 +153,8 @@ def bodies(attempt: Try) -> None:
                     each.sendall(b"a")
             site.answers()
             time.sleep(0.3)
-        told = [each.recv(64) for each in dripping]
-        expect(all(b" 408 " in each for each in told), f"dripping bodies: {set(told)}")
+        answers = [each.recv(64) for each in dripping]
+        expect(all(b" 408 " in each for each in answers), f"dripping bodies: {set(answers)}")
         for each in (*dripping, *heads):
             each.close()
     attempt.tries += 127
@@ -163,11 +163,11 @@ def bodies(attempt: Try) -> None:
 def connections(attempt: Try) -> None:
     """A thousand connections at once that say nothing, and a thousand that ask at once."""
     with server(attempt) as site:
-        for said in (b"", b"GET / HT"):
+        for beginning in (b"", b"GET / HT"):
             silent = []
             for _ in range(1000):
                 silent.append(site.connect())
-                silent[-1].sendall(said)
+                silent[-1].sendall(beginning)
             site.answers()
             for each in silent:
                 each.close()
@@ -192,41 +192,41 @@ def wrong_requests(attempt: Try) -> None:
     ]
     with server(attempt) as site:
         for path in paths:
-            told = site.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
-            expect(told[9:12] in (b"404", b"400"), f"{path}: {told[:60]!r}")
+            answer = site.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
+            expect(answer[9:12] in (b"404", b"400"), f"{path}: {answer[:60]!r}")
         for method in ("PUT", "DELETE", "GET", "TRACE", "CONNECT"):
-            told = site.send(f"{method} /predict HTTP/1.1\r\nHost: x\r\n\r\n")
-            expect(told[9:12] in (b"405", b"404", b"400"), f"{method}: {told[:60]!r}")
+            answer = site.send(f"{method} /predict HTTP/1.1\r\nHost: x\r\n\r\n")
+            expect(answer[9:12] in (b"405", b"404", b"400"), f"{method}: {answer[:60]!r}")
         for kind in (
             "multipart/form-data",
             "multipart/form-data; boundary=",
             "multipart/form-data; boundary=x",
         ):
-            told = site.send(
+            answer = site.send(
                 f"{HEAD}Content-Type: {kind}\r\nContent-Length: 9\r\n\r\n--x\r\n\r\nab"
             )
-            expect(told[9:12] in (b"400", b"422"), f"{kind}: {told[:60]!r}")
-        told = site.send(f"GET / HTTP/1.1\r\nX: {'a' * 100_000}\r\n\r\n")
-        expect(not told or told[9:12] == b"400", f"a large head: {told[:60]!r}")
+            expect(answer[9:12] in (b"400", b"422"), f"{kind}: {answer[:60]!r}")
+        answer = site.send(f"GET / HTTP/1.1\r\nX: {'a' * 100_000}\r\n\r\n")
+        expect(not answer or answer[9:12] == b"400", f"a large head: {answer[:60]!r}")
         for _ in attempt.times(40):
             noise = attempt.random.randbytes(attempt.random.randrange(1, 3000))
             site.send(noise + b"\r\n\r\n")
             body = bytearray(picture())
             for _ in range(5):
                 body[attempt.random.randrange(len(body))] = attempt.random.randrange(256)
-            told = site.send(f"{HEAD}Content-Length: {len(body)}\r\n\r\n", bytes(body))
-            expect(told[9:12] in (b"200", b"422"), f"a damaged image: {told[:60]!r}")
+            answer = site.send(f"{HEAD}Content-Length: {len(body)}\r\n\r\n", bytes(body))
+            expect(answer[9:12] in (b"200", b"422"), f"a damaged image: {answer[:60]!r}")
             attempt.tries += 2
     attempt.tries += 15
 
 
-BOUNDED = f"told so; others are answered, under {MEMORY} MiB"
+BOUNDED = f"refused in words; others are answered, under {MEMORY} MiB"
 FAULTS = [
     Fault("images of few bytes and many pixels, sent to the server", BOUNDED, bombs),
     Fault("bodies that are endless, drip, or lie about their length", BOUNDED, bodies),
     Fault(
         "1,000 connections at once, silent or asking",
-        "others are answered, or told when",
+        "others are answered, or told when to try again",
         connections,
     ),
     Fault("wrong paths, methods, forms, images and noise", BOUNDED, wrong_requests),

@@ -397,7 +397,7 @@ def test_training_goes_the_same_way():
 
 
 def test_a_moving_average_follows_the_statistics_too():
-    # What reads the weights after the step makes MindSpore hand over copies where it can.
+    # MindSpore hands copies of the weights to operators where something reads them after the step.
     cell = nn.SequentialCell(ConvNormActivation(3, 16), nn.Flatten(), nn.Dense(16 * 25, 4))
     recipe = recipes.make_recipe("tutorial", ema=0.5)
     images, labels = tensor(4, 3, 5, 5), Tensor(random.integers(0, 4, 4), mindspore.int32)
@@ -479,7 +479,8 @@ def test_convolution_and_normalisation_in_bfloat16(kind, channels, options, size
 
 
 def test_an_older_processor(run_python, tmp_path):
-    # Blocks of 8 channels and oneDNN's AVX2 kernels, against MindSpore's own. MindSpore wants its source in a file.
+    # Blocks of 8 channels and oneDNN's AVX2 kernels, against MindSpore's own operators. MindSpore compiles
+    # only functions whose source is in a file.
     (tmp_path / "older.py").write_text("""
 import copy, json, mindres, mindspore, numpy
 from mindres.native import library
@@ -515,8 +516,8 @@ print(json.dumps([float(abs(a - b).max() / abs(a).max()) for a, b in zip(*result
 
 
 def test_channels_last_without_kernels_for_bfloat16(run_python, tmp_path):
-    # The layout that oneDNN prefers on processors with AMX: here it is asked for. The kernels are those
-    # of a processor with AVX-512 alone, for which oneDNN emulates bfloat16; against MindSpore's own.
+    # The layout that oneDNN prefers on processors with AMX, forced here. The kernels are those of a
+    # processor with AVX-512 alone, for which oneDNN emulates bfloat16. The reference is MindSpore's own.
     (tmp_path / "channels_last.py").write_text("""
 import copy, ctypes, json, mindres, mindspore, numpy
 from mindres.native import library

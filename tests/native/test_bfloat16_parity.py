@@ -63,7 +63,7 @@ def batch(channels, side, count):
 
 
 def calm(net):
-    """Branches of residual blocks begin small, without which rounding grows from block to block."""
+    """Scale the branches of residual blocks down: else rounding errors grow from block to block."""
     for module in net.modules():
         if isinstance(module, torch_reference.Residual):
             torch.nn.init.constant_(getattr(module, f"bn{module.depth}").weight, 0.2)
@@ -168,7 +168,7 @@ def test_a_training_is_as_near_to_float32_as_pytorchs(network, tmp_path, monkeyp
             np.linalg.norm(each[1][name]) / np.linalg.norm(exact[1][name])
             for each in (ours, rounded)
         )
-        # What rounding turns aside, it may make as much longer or shorter.
+        # Rounding may change a gradient's length by as much as its direction.
         bound = max(0.05, 2 * abs(their_length - 1), allowed[name])
         assert length == pytest.approx(1, abs=bound), name
     assert mean_off <= max(0.001, 1.3 * mean_allowed)

@@ -1,4 +1,4 @@
-"""Names in any script: drawn where a font has their characters, else said in one line."""
+"""Names in any script: drawn where a font has their characters, else reported in one line."""
 
 import warnings
 
@@ -10,8 +10,8 @@ from mindres.pictures.learning_curves import learning_curves
 
 
 @pytest.fixture(autouse=True)
-def anew():
-    """What a test finds out about fonts ends with it."""
+def empty_font_caches():
+    """Each test looks for fonts itself."""
     for cached in (fonts.families, fonts._characters, fonts._warn):
         cached.cache_clear()
     yield
@@ -22,7 +22,7 @@ def anew():
 def save(figure, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        # Matplotlib 3.8 calls today's pyparsing by the names of before.
+        # Matplotlib 3.8 uses names that newer versions of pyparsing deprecate.
         warnings.simplefilter("ignore", DeprecationWarning)
         drawing.save(figure, tmp_path / "a.png")
 

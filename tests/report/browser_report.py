@@ -73,7 +73,7 @@ def checked(tmp_path_factory):
 
 @pytest.fixture
 def quiet(browser):
-    """Afterwards nothing was said on the console, and nothing but the file and its own data was asked for."""
+    """Checks at the end that the console is empty, and that the page requested its own file and data alone."""
     browser.events.clear()
     yield browser
     browser.run("1")  # all events before this answer have arrived

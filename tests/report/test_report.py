@@ -142,8 +142,8 @@ def test_how_far_answers_can_be_believed(written, result):
     low, high = result.interval
     tiles = dict(zip([t for _, t in written.all("dt")], [t for _, t in written.all("dd")]))
     assert tiles["Accuracy, 95% interval"] == f"{low:.1%} to {high:.1%}"
-    [(_, told)] = [each for each in written.all("p") if "honest ones" in each[1]]
-    assert f"by {result.calibration_error:.1%} on average" in told and "temperature 2.00" in told
+    [(_, text)] = [each for each in written.all("p") if "honest ones" in each[1]]
+    assert f"by {result.calibration_error:.1%} on average" in text and "temperature 2.00" in text
     [(_, promised)] = written.all("table", **{"class": "thresholds"})
     assert promised.endswith("90.0%45.0%25.0%")
     sure = result.probabilities.max(axis=1)
@@ -204,8 +204,8 @@ def test_predictions_are_right_or_wrong_in_words_too(written, result):
         assert caption[0] in "\u2713\u2717"
         assert ("is " in caption) == (caption[0] == "\u2717")
     worst = result.mistakes()[0]
-    told = f"\u2717 {result.predicted[worst]} {result.probabilities[worst].max():.0%}is {result.labels[worst]}"
-    assert captions.count(told) >= 2, "among the mistakes and with its Grad-CAM"
+    caption = f"\u2717 {result.predicted[worst]} {result.probabilities[worst].max():.0%}is {result.labels[worst]}"
+    assert captions.count(caption) >= 2, "among the mistakes and with its Grad-CAM"
     assert len(written.all("div", **{"class": "trio"})) == findings.IMAGES_WITH_GRADCAM
 
 
@@ -225,8 +225,8 @@ def test_training_images_like_the_mistakes_are_the_nearest(run, written, result)
     for (uri, _), image in zip(found, shown):
         np.testing.assert_allclose(decoded(uri) / 255, image, atol=0.003)
     assert len(written.all("div", **{"class": "trio four"})) == findings.IMAGES_WITH_GRADCAM
-    told = [text for _, text in written.all("figcaption") if "looks like these" in text]
-    assert len(told) == findings.IMAGES_WITH_GRADCAM
+    captions = [text for _, text in written.all("figcaption") if "looks like these" in text]
+    assert len(captions) == findings.IMAGES_WITH_GRADCAM
 
 
 def test_the_curves_have_each_epoch(written):
@@ -350,16 +350,16 @@ def test_nothing_is_fetched(written, run):
 def test_it_says_what_is_missing(run, tmp_path):
     (tmp_path / "history.csv").write_text((run / "history.csv").read_text())
     parsed = Page(writer.write_report(tmp_path, tmp_path / "out" / "a.html").path.read_text())
-    [(_, told)] = parsed.all("div", **{"class": "missing"})
-    assert "best.ckpt is not in the folder" in told and "config.json is not in the folder" in told
+    [(_, text)] = parsed.all("div", **{"class": "missing"})
+    assert "best.ckpt is not in the folder" in text and "config.json is not in the folder" in text
     assert [t for _, t in parsed.all("h2")] == ["Learning curves"]
     other = tmp_path / "other"
     other.mkdir()
     (other / "best.ckpt").symlink_to(run / "best.ckpt")
     (other / "config.json").write_text('{"run": "another", "command": ["a", "<b>"]}')
     parsed = Page(writer.write_report(other).path.read_text())
-    [(_, told)] = parsed.all("div", **{"class": "missing"})
-    assert "history.csv is not in the folder" in told and "kept from an earlier run" in told
+    [(_, text)] = parsed.all("div", **{"class": "missing"})
+    assert "history.csv is not in the folder" in text and "kept from an earlier run" in text
     assert parsed.all("pre")[0][1] == '["a", "<b>"]'
 
 
@@ -370,8 +370,8 @@ def test_a_strange_config_is_survived(run, tmp_path, content):
     (tmp_path / "history.csv").write_text((run / "history.csv").read_text())
     (tmp_path / "config.json").write_bytes(content.encode("latin1"))
     parsed = Page(writer.write_report(tmp_path).path.read_text())
-    [(_, told)] = parsed.all("div", **{"class": "missing"})
-    assert ("config.json" in told) == (not content.startswith('{"a"'))
+    [(_, text)] = parsed.all("div", **{"class": "missing"})
+    assert ("config.json" in text) == (not content.startswith('{"a"'))
 
 
 def test_a_page_replaces_the_last_one_whole_or_not_at_all(run, tmp_path):

@@ -43,7 +43,7 @@ def address(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def explaining(tmp_path_factory):
-    """The address of a server before a checkpoint, which can say what spoke for an answer."""
+    """The address of a server of a checkpoint, which can show a Grad-CAM heat map of an answer."""
     path = tmp_path_factory.mktemp("served") / "net.ckpt"
     noted = {"temperature": 1.0, "thresholds": [[0.99, 1.0, 0.0]]}
     mindres.save_checkpoint(network(), path, **NOTED, confidence=noted)
@@ -106,7 +106,7 @@ def test_the_page_in_each_size_and_colour_scheme(browser, address, size, scheme)
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
-def test_what_spoke_for_an_answer_stands_beside_it(browser, explaining, size, scheme):
+def test_a_heat_map_is_beside_its_answer(browser, explaining, size, scheme):
     width, height = SIZES[size]
     browser.open(explaining, width, height, dark=scheme == "dark", touch=size == "phone")
     assert "None of these is sure enough." in give(browser, picture(), "photo.jpg", DROPPED)
@@ -116,8 +116,8 @@ def test_what_spoke_for_an_answer_stands_beside_it(browser, explaining, size, sc
             break
         time.sleep(0.1)
     assert browser.run(f"{heat}.querySelector('img').naturalWidth") > 0
-    assert "what spoke for" in browser.run(f"{heat}.innerText")
-    assert "what spoke for" in browser.run(f"{heat}.querySelector('img').alt")
+    assert "Grad-CAM" in browser.run(f"{heat}.innerText")
+    assert "Grad-CAM" in browser.run(f"{heat}.querySelector('img').alt")
     assert browser.run("document.documentElement.scrollWidth") == width
     browser.screenshot(SHOTS / f"serve-explained-{size}-{scheme}.png")
 

@@ -125,7 +125,7 @@ def test_an_answer_that_is_not_sure_enough_says_so(exported, tmp_path, monkeypat
     assert "they guarantee at most 0.95" in capsys.readouterr().err
 
 
-def test_a_checkpoint_says_what_spoke_for_an_answer(net, tmp_path, client):
+def test_a_checkpoint_explains_an_answer_by_grad_cam(net, tmp_path, client):
     path, content = tmp_path / "net.ckpt", picture((64, 48))
     mindres.save_checkpoint(net, path, **METADATA, classes=CLASSES)
     with testclient.TestClient(app.application(checkpoint.Checkpoint(path), 8)) as served:
@@ -158,7 +158,7 @@ def bomb():
 
 
 @pytest.mark.parametrize(
-    ("sent", "status", "told"),
+    ("sent", "status", "message"),
     [
         ({"content": b""}, 400, "there is no image"),
         ({"content": b"no image"}, 422, "it is not an image"),
@@ -177,9 +177,9 @@ def bomb():
         ({"content": picture(), "params": {"top_k": "-1"}}, 400, "top_k"),
     ],
 )
-def test_bad_requests_are_told_what_is_wrong(client, sent, status, told):
+def test_bad_requests_are_told_what_is_wrong(client, sent, status, message):
     answer = client.post("/predict", **sent)
-    assert answer.status_code == status and told in answer.json()["error"]
+    assert answer.status_code == status and message in answer.json()["error"]
     assert client.post("/predict", content=picture()).status_code == 200
 
 

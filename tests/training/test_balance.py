@@ -1,4 +1,4 @@
-"""Classes of few images: what is drawn, what the loss weighs, and what is said of it."""
+"""Unbalanced classes: which images are drawn, how the loss weighs them, and what is printed."""
 
 import json
 

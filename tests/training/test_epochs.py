@@ -1,4 +1,4 @@
-"""Epochs one after the other: what is prepared, and what is told of them."""
+"""No image is prepared in vain, and a frozen backbone of random weights is refused."""
 
 import mindspore
 import numpy as np
@@ -12,7 +12,7 @@ from mindres.errors import UserError
 
 
 def test_no_image_is_prepared_that_is_not_used(monkeypatch):
-    """MindSpore's pipeline prepares ahead for all epochs that it is asked for; only one is asked for at a time."""
+    """MindSpore's pipeline prepares images ahead, for as many epochs as it is asked for: one at a time."""
     read = []
 
     def images():

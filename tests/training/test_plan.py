@@ -167,11 +167,11 @@ def test_long_runs_stop_early_and_average(monkeypatch, parts):
 
 
 def test_a_run_that_teaches_nothing_is_told_so(monkeypatch, parts):
-    def told(seconds, pretrained):
+    def is_warned(seconds, pretrained):
         found = planned(monkeypatch, parts, seconds, pretrained).lines
         return [line for line in found if line.startswith("expect little")]
 
-    assert told(14, False) and not told(120, False) and not told(20, True)
+    assert is_warned(14, False) and not is_warned(120, False) and not is_warned(20, True)
     large = [Digits(split="train", batch_size=32, resize=224), parts[1]]
     assert (
         "smaller images (`resize=64` has time for about 13 epochs), more `minutes`"
@@ -320,7 +320,7 @@ def test_an_unfinished_run_keeps_its_epochs(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "losses, rate, told",
+    "losses, rate, reason",
     [
         # Noise has its lowest value anywhere; here after two steps, at a rate that learns nothing.
         ([2.3, 2.2, *[2.3] * 38], 0.05, "did not fall clearly"),
@@ -328,13 +328,13 @@ def test_an_unfinished_run_keeps_its_epochs(tmp_path, monkeypatch):
         ([2.3, *[0.5] * 4, *np.linspace(2.4, 9, 35)], 0.005, "within 10 times the usual"),
     ],
 )
-def test_a_range_test_that_says_nothing_is_not_believed(losses, rate, told):
+def test_a_range_test_that_says_nothing_is_not_believed(losses, rate, reason):
     rates = np.geomspace(1e-5, 1, 40).tolist()
     found = RangeTest(rates, list(losses), True, 1.0, 0.1)
-    if "within" in told:
+    if "within" in reason:
         found.losses[:5] = [2.3, 2.3, 0.1, 2.3, 2.3]
     chosen, why = plan._rate(found, {"optimizer": "momentum"}, "none")
-    assert told in why and chosen == (found.suggestion if rate is None else rate)
+    assert reason in why and chosen == (found.suggestion if rate is None else rate)
     assert 0.005 <= chosen <= 0.5
 
 

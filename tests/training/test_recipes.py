@@ -287,7 +287,7 @@ def test_a_new_field_is_one_line(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name, overrides, told",
+    "name, overrides, sentence",
     [
         (
             "tutorial",
@@ -307,9 +307,9 @@ def test_a_new_field_is_one_line(monkeypatch):
         ("adam_early_stop", {"nesterov": None, "lr": 0.1, "ema": 0.9}, None),
     ],
 )
-def test_an_option_that_is_not_used_is_said(name, overrides, told):
+def test_an_option_that_is_not_used_is_reported(name, overrides, sentence):
     sentences = unused_options(name, overrides)
-    assert sentences == ([told] if told else [])
+    assert sentences == ([sentence] if sentence else [])
 
 
 def test_a_recipes_own_values_are_no_unused_options():

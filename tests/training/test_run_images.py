@@ -108,8 +108,8 @@ def test_broken_images_of_other_folders_are_left_out_where_asked(
     of_new = ["--dataset", "folder", "--dataset_path", str(new), "--split", "all"]
     drawn = ["plot", "dataset", *of_new]
     measured = ["eval", "--ckpt", str(kept), "--json", "--device_target", "CPU", *of_new]
-    told = ["report", str(trained / "ckpt"), "--ckpt", str(kept), "--out", "report.html", *of_new]
-    for command in (drawn, measured, told):
+    report = ["report", str(trained / "ckpt"), "--ckpt", str(kept), "--out", "report.html", *of_new]
+    for command in (drawn, measured, report):
         with pytest.raises(UserError, match=r"gone.png cannot be read: .*`skip_broken`"):
             run_command(command)
         capsys.readouterr()

@@ -19,7 +19,7 @@ struct Shape {
   Layout layout;
 };
 
-// Elements that f of `for_blocks` is given for all channels together, so that they stay in a cache.
+// Elements of all channels together that `for_blocks` passes over at a time: they fit in a cache.
 constexpr int64_t CHUNK = 1 << 15;
 
 // Calls f(thread, first channel, first element, end, step) for parts of B channels each, spread
@@ -80,8 +80,8 @@ template <typename L, typename T = typename L::Element>
 void batch_norm(const Shape &shape, const Statistics &s, double eps, double momentum, bool relu,
                 const T *z, const T *identity, T *y) {
   int64_t channels = shape.channels;
-  // Sums of differences to one of the values: with large means, sums of the values themselves
-  // would cost the variance its digits.
+  // Sums of differences to one of the values. Sums of the values themselves would lose the digits
+  // of the variance where means are large.
   std::vector<float> origin(channels), scale(channels), shift(channels);
   for (int64_t c = 0; c < channels; c += L::SIZE) {
     auto first = L::load(z + shape.first(c));
@@ -118,7 +118,7 @@ void batch_norm(const Shape &shape, const Statistics &s, double eps, double mome
   });
 }
 
-// What the gradient of a normalisation reads and writes beside activations, one value a channel.
+// The float32 tensors of the gradient of a normalisation, one value a channel.
 struct StatisticsGradient {
   const float *gamma, *mean, *rstd;
   float *dgamma, *dbeta;

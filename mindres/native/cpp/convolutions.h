@@ -17,13 +17,13 @@ struct Settings {
   double id;                    // of the operator, under which its weights may be kept
 };
 
-// The element types of x and y as they are handed over, and in the convolution.
+// The element types in which x and y are passed, and in which the convolution computes.
 struct Types {
   DataType x, y, compute;
 };
 
-// The shapes of x (N, C, H, W), w (K, C / groups, R, S) and y (N, K, P, Q), how w leads from x to
-// y, the layouts in which x and y are handed over, and those that the primitive is asked for.
+// The shapes of x (N, C, H, W), w (K, C / groups, R, S) and y (N, K, P, Q), stride, dilation and
+// padding, the layouts in which x and y are passed, and those that the primitive is asked for.
 struct Geometry {
   Geometry(const Dims &x, const Dims &weights, const Dims &y, const Settings &s, Types types)
       : x(x), w(weights), y(y), type(types.compute) {

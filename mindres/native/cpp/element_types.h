@@ -10,12 +10,12 @@
 #include <cstring>
 
 struct ElementType {
-  const char *mindspore;  // its name there
+  const char *mindspore;  // MindSpore's name
   DataType onednn;
 };
 constexpr ElementType ELEMENT_TYPES[] = {{"float32", F32}, {"bfloat16", BF16}};
 
-// The type that MindSpore calls `name`; float32 for what is no activation, such as settings.
+// The type that MindSpore calls `name`; float32 for tensors that are no activations.
 inline DataType element_type(const char *name) {
   for (const ElementType &type : ELEMENT_TYPES)
     if (!strcmp(type.mindspore, name)) return type.onednn;
@@ -56,7 +56,7 @@ struct Stored<BFloat16, B> {
     auto halves = *reinterpret_cast<const Halves *>(p);
     return reinterpret_cast<Vector>(__builtin_convertvector(halves, Bits) << 16);
   }
-  // Rounds to the nearest, of two the even one. What is no number stays none.
+  // Rounds to the nearest value, ties to even. NaN stays NaN.
   static void store(BFloat16 *p, Vector v) {
     auto bits = reinterpret_cast<Bits>(v);
     Bits rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;

@@ -24,7 +24,7 @@ struct Parameter {
 // With g = gradient + decay * weight:
 // velocity = momentum * velocity + g; weight -= rate * velocity, or with Nesterov's momentum
 // weight -= rate * (g + momentum * velocity).
-// Rounds as MindSpore's own kernels do, which have no fused multiply-add.
+// Without fused multiply-add, so that it rounds as MindSpore's own kernels do.
 __attribute__((optimize("fp-contract=off")))
 inline void update(const Momentum &how, const Parameter &p, int64_t begin, int64_t end) {
   const float *__restrict gradient = p.gradient;
