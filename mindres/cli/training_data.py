@@ -18,6 +18,7 @@ SMALL_IMAGES = 32  # pixels: the default side of the images of built-in data set
 def find_data(data, dataset_path) -> tuple[str, str]:
     """The name and the path of the data set that DATA and --dataset_path name."""
     from mindres.data.table import is_table
+    from mindres.data.table_rows import READERS
 
     if data in BUILT_IN:
         return data, dataset_path or "./datasets"
@@ -34,7 +35,7 @@ def find_data(data, dataset_path) -> tuple[str, str]:
     if place.exists():
         raise UserError(
             f"{data} is neither a folder nor a table: name the folder that holds the class "
-            "folders, or a .csv, .tsv, .jsonl or .parquet file of paths and labels"
+            f"folders, or a file of paths and labels that ends in {' or '.join(READERS)}"
         )
     raise UserError(
         f"there is no folder {data}, and no data set of that name: {suggestion(data, BUILT_IN)}"

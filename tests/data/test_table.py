@@ -10,6 +10,7 @@ from PIL import Image
 from mindres.cli.program import run_command
 from mindres.cli.training_data import find_data
 from mindres.data.table import ImageTable
+from mindres.data.table_rows import READERS
 from mindres.errors import UserError
 
 
@@ -123,6 +124,20 @@ def test_other_files_and_columns(tmp_path):
         opened(tmp_path / "bad.csv")
     with pytest.raises(UserError, match="neither a folder nor a table"):
         find_data(str(tmp_path / "0.png"), None)
+
+
+def test_a_row_is_a_kind_of_table(tmp_path, monkeypatch):
+    names = images(tmp_path, 4)
+    rows = [(number, {"file": name, "label": number % 2}) for number, name in enumerate(names)]
+    monkeypatch.setitem(READERS, ".rows", lambda path: rows)
+    table = tmp_path / "t.rows"
+    table.write_text("a table")
+    assert find_data(str(table), None) == ("table", str(table))
+    assert opened(table, "all").split_labels().tolist() == [0, 1, 0, 1]
+    with pytest.raises(UserError, match=r"ends in .*\.parquet or \.rows"):
+        find_data(str(tmp_path / "0.png"), None)
+    with pytest.raises(UserError, match=r"ends in .*\.parquet, \.rows"):
+        opened(tmp_path / "0.png")
 
 
 def test_train_and_eval_take_a_table(tmp_path, monkeypatch, capsys):

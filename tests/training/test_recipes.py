@@ -6,9 +6,11 @@ import mindspore
 import numpy as np
 import pytest
 from mindspore import Tensor, nn
+from mindspore.dataset import vision
 
 import mindres
-from mindres.cli import training_flags as flags, training_options
+from mindres.cli import program, training_flags as flags, training_options
+from mindres.data import AUTO_AUGMENT
 from mindres.data.digits import Digits
 from mindres.errors import UserError
 from mindres.native import accelerated
@@ -284,6 +286,23 @@ def test_a_new_field_is_one_line(monkeypatch):
         make_recipe(boldness=0)
     with pytest.raises(UserError, match="did you mean boldness"):
         make_recipe(boldnes=1)
+
+
+def test_a_row_is_a_policy_of_augmentation(monkeypatch, capsys):
+    """A name and the address of its function: in help and errors, and applied to training images."""
+    monkeypatch.setitem(AUTO_AUGMENT, "inverted", f"{__name__}:inverted")
+    for command in ("train", "plot"):
+        with pytest.raises(SystemExit):
+            program.main([command, "--help-all"])
+        assert "trivialaugment,inverted}" in "".join(capsys.readouterr().out.split())
+    with pytest.raises(UserError, match=r"'invertd': choose .*trivialaugment, inverted"):
+        Digits(split="train", auto_augment="invertd")
+    [first, *_] = Digits(split="train", auto_augment="inverted").random_transform()
+    assert type(first) is vision.Invert
+
+
+def inverted():
+    return [vision.Invert()]
 
 
 @pytest.mark.parametrize(

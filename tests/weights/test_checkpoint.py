@@ -1,7 +1,8 @@
 """Checkpoint files that cannot be read or written: one line, and nothing half written."""
 
 import shutil
-from types import SimpleNamespace
+import sys
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -36,10 +37,18 @@ def test_a_disk_without_room_is_noticed_before_anything_is_written(tmp_path, mon
     assert not list(tmp_path.iterdir())
 
 
-def test_the_ending_chooses_the_format(tmp_path):
-    with pytest.raises(UserError, match=r"name a file that ends in \.ckpt or \.safetensors"):
+def test_a_row_is_a_format_which_the_ending_chooses(tmp_path, monkeypatch):
+    format = ModuleType("mindres.weights.formats.lines")
+    format.recognizes = lambda start: start.startswith(b"lines")
+    format.read = lambda path: ({"read": path.read_bytes()}, Metadata())
+    format.write = lambda arrays, metadata, path: path.write_text(f"lines {sorted(arrays)}")
+    monkeypatch.setitem(sys.modules, format.__name__, format)
+    monkeypatch.setattr(checkpoint, "FORMATS", {"lines": ".lines", **checkpoint.FORMATS})
+    written = checkpoint.write_checkpoint(ARRAYS, tmp_path / "best.lines", Metadata())
+    assert checkpoint.read_checkpoint(written)[0]["read"] == b"lines ['head.dense.bias']"
+    with pytest.raises(UserError, match=r"ends in \.ckpt or \.lines or \.safetensors"):
         checkpoint.write_checkpoint(ARRAYS, tmp_path / "best.h5", Metadata())
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [written]
 
 
 REMOVALS = {
