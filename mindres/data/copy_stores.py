@@ -27,17 +27,17 @@ class InMemory:
         self._copies[number] = copy
 
     def publish(self) -> None:
-        """Nothing is left for others."""
+        """Copies in memory are not for other processes."""
 
     def drop(self) -> None:
         self._copies = []
 
 
 class OnDisk:
-    """Copies in one file: a row of `ROW` for each image, then pixels in the order of their coming.
+    """Copies in one file: a row of `ROW` for each image, then the pixels in the order of `put`.
 
-    The file is written under another name, and takes its own when it is whole. A process that ends
-    before removes it; what a killed one leaves, the next that writes copies removes.
+    The file has a temporary name until all copies are in it. A process that ends earlier removes
+    it; the next process that writes copies removes the file of one that was killed.
     """
 
     def __init__(self, path: Path, count: int):

@@ -16,7 +16,7 @@ from mindres.data.image_copies import MARGIN, ImageCopies, copy_size
 from mindres.devices import workers
 from mindres.errors import UserError
 
-VERSION = 1  # of what a copy is
+VERSION = 1  # one more whenever copies are made in another way
 SAMPLED = 100  # images whose headers say how large the copies will be
 SHARE = {"auto": 0.5, "ram": 0.9, "disk": 0.9}  # of what is free, that copies may take
 LIMITS = {  # of a container's memory: the files that say how much it may have, and has
@@ -82,7 +82,7 @@ def _store(data, path: Path, needed: float) -> tuple[InMemory | OnDisk | None, f
 
 
 def _key(data) -> str:
-    """A name for the copies: another one where an image, its time or the size is another."""
+    """A name for the copies, which depends on the images, their sizes and times, and the options."""
     labelled = data.images
     key = hashlib.sha256(repr((VERSION, MARGIN, data.resize, labelled.root.resolve())).encode())
     if (indices := data.indices()) is not None:

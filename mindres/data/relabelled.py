@@ -15,7 +15,7 @@ from mindres.errors import UserError, suggestion
 def relabel_images(data, table) -> None:
     """Let the images of `data`, an `ImageFolder`, have the labels that a table gives them.
 
-    Which of them train follows from the labels of before.
+    The split of each image follows from its earlier label.
 
     Args:
         table: a CSV file with the columns `path` and `label`; a row without a label, or with the
