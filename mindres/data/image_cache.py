@@ -82,7 +82,7 @@ def _store(data, path: Path, needed: float) -> tuple[InMemory | OnDisk | None, f
 
 
 def _key(data) -> str:
-    """A name for the copies, which depends on the images, their files' sizes and times, and `resize`."""
+    """A name for the copies, by the images, their files' sizes and times, and `resize`."""
     labelled = data.images
     key = hashlib.sha256(repr((VERSION, MARGIN, data.resize, labelled.root.resolve())).encode())
     if (indices := data.indices()) is not None:
