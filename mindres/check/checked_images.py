@@ -18,6 +18,7 @@ from mindres.data.images import read_image
 from mindres.data.sampling import sampler
 from mindres.data.table_rows import read_table, tables_in
 from mindres.errors import UserError
+from mindres.weights.metadata import Metadata
 
 AHEAD = 64  # images that are read in advance
 
@@ -59,7 +60,9 @@ class CheckedImages:
         return {i: image for i, image in enumerate(self.pixels()) if i in wanted}
 
 
-def open_checked(name: str, path, held_out: float, statistics=None, **options) -> CheckedImages:
+def open_checked(
+    name: str, path, held_out: float, metadata: Metadata | None = None, **options
+) -> CheckedImages:
     """Open the images of a data set, divided into splits as for training.
 
     Args:
@@ -67,7 +70,8 @@ def open_checked(name: str, path, held_out: float, statistics=None, **options) -
         path: its folder or file.
         held_out: the fraction of the training images for each of the splits "val" and "test" that
             the data lacks.
-        statistics: `mean` and `std` of a network's inputs; None for the data set's.
+        metadata: of the network that is to see the images, which are normalised and cropped as in
+            its training; None for the data set's own way.
         options: options of `create_dataset`, such as `resize`.
 
     Raises:
@@ -87,8 +91,8 @@ def open_checked(name: str, path, held_out: float, statistics=None, **options) -
         found = part.image_names() or [f"{split}/{i}" for i in range(len(part))]
         names += found
         of_split += [split] * len(found)
-        if statistics and len(statistics[0]) == len(part.mean):
-            part.mean, part.std = map(tuple, statistics)
+        if metadata:
+            _prepare_as_trained(part, metadata)
     return CheckedImages(
         names=names,
         splits=of_split,
@@ -97,6 +101,13 @@ def open_checked(name: str, path, held_out: float, statistics=None, **options) -
         parts=parts,
         unreadable=_unreadable(name, Path(os.path.expanduser(path)), set(names)) if own else {},
     )
+
+
+def _prepare_as_trained(part: ImageDataset, metadata: Metadata) -> None:
+    if metadata.mean and metadata.std and len(metadata.mean) == len(part.mean):
+        part.mean, part.std = tuple(metadata.mean), tuple(metadata.std)
+    if metadata.crop_fraction and metadata.fit in (None, "crop"):
+        part.crop_fraction = metadata.crop_fraction
 
 
 def _unreadable(name: str, path: Path, sound: set[str]) -> dict[str, str]:

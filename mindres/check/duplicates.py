@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mindres.check.measures import Measures
-from mindres.check.neighbours import normalised, similar_pairs
+from mindres.check.neighbours import similar_pairs
+from mindres.evaluation.likeness import directions
 
 # Of 600 CIFAR-10 images, copies as JPEG of quality 50 have a distance of at most 9.2 and a
 # correlation of at least 0.969; at quality 75, at 24 or 64 pixels, or mirrored, they are closer.
@@ -42,9 +43,9 @@ def find_copies(measures: Measures) -> Copies:
     telling = flat.std(axis=1) >= PLAIN
     numbers = np.flatnonzero(telling)
     scores = _exact(measures.digests)
-    one = normalised(_centred(flat[numbers]))
+    one = directions(_centred(flat[numbers]))
     for other in (flat, mirrored):
-        two = normalised(_centred(other[numbers]))
+        two = directions(_centred(other[numbers]))
         pairs, alike = similar_pairs(one, two, ALIKE)
         pairs = numbers[pairs]
         distance = _distance(flat, other, pairs)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mindres.check.neighbours import normalised
+from mindres.evaluation.likeness import directions
 
 FOLDS = 5
 LEAST_IMAGES = 5  # images of a class, so that each fold has one
@@ -51,24 +51,24 @@ def out_of_sample(features: NDArray, labels: NDArray, groups: NDArray) -> NDArra
     if len(enough) < 2:
         return None
     used = np.flatnonzero(np.isin(labels, enough))
-    directions = normalised(features)
+    units = directions(features)
     found = np.zeros((len(labels), labels.max() + 1))
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     for others, held in folds.split(used, labels[used], groups[used]):
-        model = _model(directions[used[others]])
-        model.fit(directions[used[others]], labels[used[others]])
-        found[np.ix_(used[held], model.classes_)] = model.predict_proba(directions[used[held]])
+        model = _model(units[used[others]])
+        model.fit(units[used[others]], labels[used[others]])
+        found[np.ix_(used[held], model.classes_)] = model.predict_proba(units[used[held]])
     return found
 
 
-def _model(directions: NDArray):
+def _model(units: NDArray):
     from sklearn.kernel_approximation import Nystroem
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     kernel = Nystroem(
-        gamma=WIDTH / max(float(directions.var(axis=0).sum()), 1e-9),
-        n_components=min(COMPONENTS, len(directions)),
+        gamma=WIDTH / max(float(units.var(axis=0).sum()), 1e-9),
+        n_components=min(COMPONENTS, len(units)),
         random_state=0,
     )
     return make_pipeline(kernel, LogisticRegression(max_iter=300, tol=1e-3))

@@ -8,12 +8,6 @@ from numpy.typing import NDArray
 BLOCK = 2048  # vectors per block: the similarities of two blocks take 16 MB
 
 
-def normalised(vectors: NDArray) -> NDArray:
-    """The vectors scaled to length 1, float32 (N, D); zero vectors stay."""
-    vectors = np.asarray(vectors, np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-
 def similar_pairs(one: NDArray, other: NDArray, least: float) -> tuple[NDArray, NDArray]:
     """The pairs (i < j) with at least the similarity `least`, int (P, 2), and similarities (P,).
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mindres.check.neighbours import nearest, normalised
+from mindres.check.neighbours import nearest
 from mindres.check.quality import robust_deviations
+from mindres.evaluation.likeness import directions
 
 NEIGHBOURS = 5
 DEVIATIONS = 5.0  # robust standard deviations above the median distance
@@ -23,7 +24,7 @@ def find_outliers(features: NDArray) -> dict[int, float]:
     """
     if len(features) < LEAST_IMAGES:
         return {}
-    distance = 1 - nearest(normalised(features), NEIGHBOURS).mean(axis=1)
+    distance = 1 - nearest(directions(features), NEIGHBOURS).mean(axis=1)
     deviations = robust_deviations(distance, distance)
     found = np.flatnonzero(deviations > DEVIATIONS)
     return {int(i): float(1 - DEVIATIONS / deviations[i] / 2) for i in found}

@@ -71,9 +71,7 @@ def _network(args, name: str):
         net, metadata = load_network(args)
         channels = len(metadata.mean or ()) or net.architecture.get("in_channels", 3)
         options = _options(net, choices, channels, metadata.input_size)
-        if metadata.mean and metadata.std:
-            options["statistics"] = (metadata.mean, metadata.std)
-        return net, options, ""
+        return net, {**options, "metadata": metadata}, ""
     if args.arch == "none":
         return None, {}, ""
     set_device(args.device_target)

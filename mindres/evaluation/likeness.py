@@ -1,15 +1,17 @@
-"""How like the images that a network knows an image is, by the direction of its features.
+"""Tells images that are unlike a network's training images, by the direction of their features.
 
-The likeness is the largest cosine similarity of an image's features to the mean features of a
-class. It needs the network's features; of the logits alone, the largest and the energy (Liu et al.,
-2020) tell noise and other data sets from the network's own images far less well.
+The likeness of an image is the largest cosine similarity of its features to the mean features of a
+class. By the logits alone, with their maximum or their energy (Liu et al., 2020), noise and other
+data sets are told from the network's own images far less well.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
+import mindspore
 import numpy as np
 from mindspore import nn
 from numpy.typing import NDArray
@@ -23,13 +25,14 @@ from mindres.models.save import save_checkpoint
 from mindres.weights.formats import read_checkpoint
 from mindres.weights.metadata import Metadata
 
-MOST_IMAGES = 256  # that a likeness is found by
+MOST_IMAGES = 256  # images from which the class means and the least likeness are computed
 MOST_NUMBERS = 200_000  # of all class means, which a checkpoint records as text
-UNLIKE = 0.05  # share of the network's own images that are called unlike
+UNLIKE = 0.05  # fraction of the network's own images that are called unlike
+BATCH_SIZE = 32
 
 
 class Features(nn.Cell):
-    """What the classifier of a network is given."""
+    """A network without its classifier: the classifier's inputs for images."""
 
     def __init__(self, net):
         super().__init__(auto_prefix=False)
@@ -42,13 +45,15 @@ class Features(nn.Cell):
 
 
 def likeness_of(features: NDArray, labels: NDArray) -> dict | None:
-    """What a checkpoint notes, from images of the network's own kind; None if that is too much.
+    """What a checkpoint records, from images that did not train the network.
 
     Args:
         features, labels: float (N, D) and int (N,).
 
-    Returns a dict: `means`, directions of the mean features of classes, (K, D), and `least`, the
-    likeness that all but `UNLIKE` of the images have, each judged by means of other images.
+    Returns:
+        A dict of `means`, the directions of the mean features of the classes, (K, D), and `least`,
+        the likeness that all but `UNLIKE` of the images reach, each compared with the means of
+        other images. None if there are too few images or too many numbers to record.
     """
     if len(labels) < 20 or len(np.unique(labels)) * features.shape[1] > MOST_NUMBERS:
         return None
@@ -66,10 +71,10 @@ def likeness(features: NDArray, means: NDArray) -> NDArray:
 
 
 def unlike(net, images: NDArray, metadata: Metadata) -> NDArray:
-    """Whether normalised images (N, C, H, W) are unlike all that the network knows, bool (N,).
+    """Whether normalised images (N, C, H, W) are unlike all classes of the network, bool (N,).
 
     Raises:
-        UserError: the checkpoint does not say what it knows.
+        UserError: the checkpoint records no class means.
     """
     recorded = metadata.likeness
     if recorded is None:
@@ -81,21 +86,17 @@ def unlike(net, images: NDArray, metadata: Metadata) -> NDArray:
 
 
 def note_likeness(net, path: Path, data) -> None:
-    """Note in a checkpoint what the features of the network's own images are.
+    """Record in a checkpoint what `unlike` needs.
 
     Args:
         net: the network with the weights of the checkpoint.
         path: the checkpoint.
-        data: an `ImageDataset` of images that did not train the network.
+        data: an `ImageDataset` of images that did not train the network; others are ignored.
     """
     if not isinstance(data, ImageDataset):
         return
     some = part_of(data, np.arange(0, len(data), -(-len(data) // MOST_IMAGES)))
-    parts, labels = [], []
-    for images, those in batches(some).create_tuple_iterator(num_epochs=1, output_numpy=True):
-        parts.append(image_features(net, images))
-        labels.append(those)
-    recorded = likeness_of(np.concatenate(parts), np.concatenate(labels))
+    recorded = likeness_of(dataset_features(net, some), some.split_labels())
     if recorded is not None:
         metadata = dataclasses.replace(read_checkpoint(path)[1], likeness=recorded)
         save_checkpoint(net, path, **metadata)
@@ -104,8 +105,21 @@ def note_likeness(net, path: Path, data) -> None:
 
 def image_features(net, images: NDArray) -> NDArray:
     """The features of normalised images (N, C, H, W), float (N, D)."""
-    with inference(Features(net), mode=None) as inferring:
-        return logits(inferring, images).reshape(len(images), -1)
+    starts = range(0, len(images), BATCH_SIZE)
+    return _features(net, (images[i : i + BATCH_SIZE] for i in starts))
+
+
+def dataset_features(net, data: ImageDataset) -> NDArray:
+    """The features of all images of `data` in their order, float (N, D)."""
+    rows = batches(data).create_tuple_iterator(num_epochs=1, output_numpy=True)
+    return _features(net, (images for images, _ in rows))
+
+
+def _features(net, parts: Iterable[NDArray]) -> NDArray:
+    # Compiling a graph takes longer than these few images.
+    with inference(Features(net), mindspore.PYNATIVE_MODE) as inferring:
+        found = [logits(inferring, images) for images in parts]
+    return np.concatenate([each.reshape(len(each), -1) for each in found])
 
 
 def _means(features: NDArray, labels: NDArray) -> NDArray:
@@ -114,6 +128,6 @@ def _means(features: NDArray, labels: NDArray) -> NDArray:
 
 
 def directions(vectors: NDArray) -> NDArray:
-    """Vectors (N, D) brought to length 1, float32; those of length 0 stay."""
+    """The vectors scaled to length 1, float32 (N, D); those of length 0 stay."""
     vectors = np.asarray(vectors, np.float32)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

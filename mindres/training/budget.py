@@ -9,6 +9,7 @@ import mindspore
 import numpy as np
 
 from mindres.errors import UserError
+from mindres.evaluation.likeness import MOST_IMAGES
 from mindres.models.summary import summarize
 from mindres.training.lr_finder import RangeTest
 
@@ -97,8 +98,9 @@ class Budget:
         self.steps = len(train_data) // train_data.batch_size * found.step_seconds
         tested = found.first_seconds + found.step_seconds * len(found.losses)
         compiling = INFERENCE_COMPILED * found.first_seconds
-        # The time to measure the test images after training.
-        self.after = compiling + test_images * self.image if test_images else 0.0
+        # The time after training: to measure the test images, and the features of MOST_IMAGES.
+        noted = min(MOST_IMAGES, len(val_data))
+        self.after = compiling + (test_images + noted) * self.image if test_images else 0.0
         self.compiling = TRAINING_COMPILED * found.first_seconds
         self.left = seconds - tested - self.compiling - self.after
         # The time to compute the features of all images for a linear probe.

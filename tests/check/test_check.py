@@ -18,6 +18,8 @@ from mindres.cli import program
 from mindres.cli.program import run_command
 from mindres.data.folder import ImageFolder
 from mindres.errors import UserError
+from mindres.evaluation.likeness import directions
+from mindres.weights.metadata import Metadata
 
 TINTS = {"blue": (0, 0, 70), "green": (0, 70, 0), "red": (70, 0, 0)}
 
@@ -132,9 +134,19 @@ def test_images_of_a_built_in_data_set_have_numbers():
     assert measures.sizes[0].tolist() == list(first.shape[:2])
 
 
+def test_images_are_prepared_as_for_the_network(planted):
+    metadata = Metadata(mean=[0.1, 0.2, 0.3], std=[0.4, 0.5, 0.6], crop_fraction=1.0)
+    usual = open_checked("folder", planted, 0.15, resize=8).parts[0]
+    for part in open_checked("folder", planted, 0.15, metadata, resize=8).parts:
+        assert (part.mean, part.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+        assert part.crop_fraction == 1.0 > usual.crop_fraction
+    grey = Metadata(mean=[0.1], std=[0.4])
+    assert open_checked("folder", planted, 0.15, grey, resize=8).parts[0].mean == usual.mean
+
+
 def test_neighbours_are_those_of_scikit_learn(monkeypatch):
     monkeypatch.setattr(neighbours, "BLOCK", 7)
-    vectors = neighbours.normalised(np.random.default_rng(0).normal(size=(40, 6)))
+    vectors = directions(np.random.default_rng(0).normal(size=(40, 6)))
     reference = NearestNeighbors(n_neighbors=5, metric="cosine", algorithm="brute").fit(vectors)
     distances = reference.kneighbors()[0]
     np.testing.assert_allclose(neighbours.nearest(vectors, 5), 1 - distances, atol=1e-6)
