@@ -24,7 +24,8 @@ class Corruption(NamedTuple):
 
     apply: a function of an image, float (H, W, C) in [0, 1], a strength, and a random generator;
         what it returns may leave [0, 1].
-    small, large: the severities 1, 3 and 5 of CIFAR-10-C and of ImageNet-C.
+    small, large: the severities 1, 3 and 5 of CIFAR-10-C and of ImageNet-C, from make_cifar_c.py
+        and make_imagenet_c.py in github.com/hendrycks/robustness, ImageNet-C/create_c.
     """
 
     apply: Callable
@@ -74,7 +75,7 @@ def pixelate(image: NDArray, factor: float, rng) -> NDArray:
     picture = _picture(image)
     coarse = [max(1, int(side * factor)) for side in picture.size]
     small = picture.resize(coarse, Image.Resampling.BOX)
-    return _pixels(small.resize(picture.size, Image.Resampling.NEAREST))
+    return _pixels(small.resize(picture.size, Image.Resampling.BOX))
 
 
 CORRUPTIONS = {

@@ -1,5 +1,6 @@
 """Accuracy on corrupted images: what each corruption does, and the table and the curve of it."""
 
+import io
 import json
 
 import numpy as np
@@ -66,6 +67,42 @@ def test_blur_contrast_and_pixels():
     np.testing.assert_allclose(pale.std((0, 1)), 0.4 * image.std((0, 1)), rtol=1e-5)
     coarse = corruptions.pixelate(image, 0.25, None)
     assert len(np.unique((coarse * 255).round().reshape(-1, 3), axis=0)) <= 64
+
+
+# All five severities of make_cifar_c.py and make_imagenet_c.py, github.com/hendrycks/robustness.
+SEVERITIES = {
+    "gaussian noise": ((0.04, 0.06, 0.08, 0.09, 0.10), (0.08, 0.12, 0.18, 0.26, 0.38)),
+    "shot noise": ((500, 250, 100, 75, 50), (60, 25, 12, 5, 3)),
+    "impulse noise": ((0.01, 0.02, 0.03, 0.05, 0.07), (0.03, 0.06, 0.09, 0.17, 0.27)),
+    "gaussian blur": ((0.4, 0.6, 0.7, 0.8, 1), (1, 2, 3, 4, 6)),
+    "brightness": ((0.05, 0.1, 0.15, 0.2, 0.3), (0.1, 0.2, 0.3, 0.4, 0.5)),
+    "contrast": ((0.75, 0.5, 0.4, 0.3, 0.15), (0.4, 0.3, 0.2, 0.1, 0.05)),
+    "jpeg": ((80, 65, 58, 50, 40), (25, 18, 15, 10, 7)),
+    "pixelate": ((0.95, 0.9, 0.85, 0.75, 0.65), (0.6, 0.5, 0.4, 0.3, 0.25)),
+}
+
+
+def test_strengths_are_those_of_the_published_corrupted_images():
+    own = {name: (row.small, row.large) for name, row in CORRUPTIONS.items()}
+    assert own == {name: (small[::2], large[::2]) for name, (small, large) in SEVERITIES.items()}
+
+
+@pytest.mark.parametrize("strength", range(len(STRENGTHS)))
+def test_jpeg_and_pixelate_do_to_an_image_what_pillow_does(strength):
+    image = np.rint(images(channels=3)[0].transpose(1, 2, 0) * 255).astype(np.uint8)
+    given = (image / 255).transpose(2, 0, 1)[None]
+    picture = Image.fromarray(image)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=CORRUPTIONS["jpeg"].small[strength])
+    side = int(32 * CORRUPTIONS["pixelate"].small[strength])
+    coarse = picture.resize((side, side), Image.Resampling.BOX)
+    expected = {
+        "jpeg": Image.open(buffer),
+        "pixelate": coarse.resize((32, 32), Image.Resampling.BOX),
+    }
+    for name, picture in expected.items():
+        found = corrupted(name, strength, given)[0].transpose(1, 2, 0)
+        np.testing.assert_array_equal(np.rint(found * 255), np.asarray(picture))
 
 
 def test_command_writes_a_table_and_a_curve(tmp_path, capsys, monkeypatch):
