@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 from a_run import network, write_run
+from scipy import stats
 
 import mindres
 from mindres.cli.program import run_command
@@ -34,6 +35,40 @@ def test_p_value_counts_the_tosses_of_a_coin(first, second):
         if abs(2 * heads - tosses) >= abs(first - second)
     ]
     assert mcnemar(first, second) == pytest.approx(sum(as_far) / 2**tosses)
+
+
+@pytest.mark.parametrize("first, second", [(0, 9), (1, 10), (4, 5), (20, 40), (90, 130)])
+def test_p_value_is_scipys_of_the_binomial_distribution(first, second):
+    tail = stats.binom.cdf(min(first, second), first + second, 0.5)
+    assert mcnemar(first, second) == mcnemar(second, first) == pytest.approx(min(1, 2 * tail))
+
+
+@pytest.mark.parametrize("first, second", [(200, 200), (400, 460), (1000, 1100), (900, 1050)])
+def test_p_value_of_many_images_is_that_of_the_chi_square_test(first, second):
+    """With Edwards's correction for continuity (1948), as statsmodels and R have it."""
+    statistic = max(0, abs(first - second) - 1) ** 2 / (first + second)
+    assert mcnemar(first, second) == pytest.approx(stats.chi2.sf(statistic, 1), rel=0.02, abs=1e-4)
+
+
+@pytest.mark.parametrize("first, second, count", [(0, 0, 20), (0, 4, 20), (12, 9, 300), (3, 0, 3)])
+def test_interval_is_walds_after_half_an_image_more_in_each_cell(first, second, count):
+    """SciPy's normal distribution over pairs that are written out, two for each image."""
+    same = count - first - second
+    pairs = np.repeat([-1, 1, 0], [2 * first + 1, 2 * second + 1, 2 * same + 2])
+    error = pairs.std() / math.sqrt(len(pairs) / 2)
+    expected = stats.norm.interval(0.95, pairs.mean(), error)
+    assert difference_interval(first, second, count) == pytest.approx(expected, abs=1e-6)
+
+
+def test_interval_of_many_images_is_that_of_the_paired_t_test_and_of_the_bootstrap():
+    pairs = np.repeat([-1, 1, 0], [90, 150, 2760])
+    found = difference_interval(90, 150, len(pairs))
+    students = stats.ttest_rel(pairs, np.zeros(len(pairs))).confidence_interval(0.95)
+    assert found == pytest.approx(students, abs=2e-4)
+    drawn = stats.bootstrap(
+        (pairs,), np.mean, n_resamples=2000, batch=500, method="percentile", random_state=0
+    )
+    assert found == pytest.approx(drawn.confidence_interval, abs=1e-3)
 
 
 @pytest.mark.parametrize("count", [60, 1000])
