@@ -1,0 +1,1 @@
+"""How many planted and known errors of real images `mindres check` finds."""
