@@ -12,9 +12,8 @@ from mindres.training.frozen_features import features_of
 
 def network_features(net, images: CheckedImages) -> NDArray:
     """The features of a network's backbone, float32 (N, D), computed once and kept in the cache."""
-    found = [features_of(net, part)[0] for part in images.parts]
-    features = np.concatenate(found)
-    return features.mean(axis=tuple(range(2, features.ndim))) if features.ndim > 2 else features
+    pieces = (rows for part in images.parts for _, rows in features_of(net, part).pieces())
+    return np.concatenate([rows.reshape(*rows.shape[:2], -1).mean(axis=2) for rows in pieces])
 
 
 def pixel_features(measures: Measures) -> NDArray:

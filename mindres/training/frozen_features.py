@@ -5,10 +5,10 @@ Many epochs of a classifier then cost one pass of inference.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import io
+from collections.abc import Iterator
 
-import numpy as np
 from mindspore import dataset as ds, nn
 from tqdm import tqdm
 
@@ -17,6 +17,7 @@ from mindres.data.pipeline import check_batch_size
 from mindres.data.sampling import balanced_weights
 from mindres.devices import workers
 from mindres.evaluation.inference import inference, logits
+from mindres.training.kept_features import KeptFeatures, write_features
 
 
 class Body(nn.Cell):
@@ -49,12 +50,13 @@ def feature_batches(net, data, shuffle: bool, balanced: bool = False, amp_level=
 
     With `balanced`, all classes are drawn equally often.
     """
-    features, labels = features_of(net, data.plain(), amp_level)
+    kept = features_of(net, data.plain(), amp_level)
     order: dict = {"shuffle": shuffle}
     if balanced:
-        weights = balanced_weights(labels).tolist()
+        weights = balanced_weights(kept.labels).tolist()
         order = {"sampler": ds.WeightedRandomSampler(weights, len(weights))}
-    images = ds.NumpySlicesDataset((features, labels), ["image", "label"], **order)
+    # One thread: the rows have one place in the file in common.
+    images = ds.GeneratorDataset(kept, ["image", "label"], num_parallel_workers=1, **order)
     check_batch_size(data, images)
     return images.batch(data.batch_size, drop_remainder=data.drop_remainder)
 
@@ -71,7 +73,7 @@ def warn_of_augmentation(data) -> None:
         )
 
 
-def features_of(net, data, amp_level="O0") -> tuple[np.ndarray, np.ndarray]:
+def features_of(net, data, amp_level="O0") -> KeptFeatures:
     """Features, float32 (N, ...), and labels, int32 (N,), of all images of `data`.
 
     They are kept in the user's cache under a digest of the body's weights, the data's files and
@@ -82,31 +84,23 @@ def features_of(net, data, amp_level="O0") -> tuple[np.ndarray, np.ndarray]:
     key = hashlib.sha256(data.fingerprint().encode() + precision.encode())
     for parameter in body.get_parameters():
         key.update(parameter.name.encode() + parameter.asnumpy().tobytes())
-    path = files.cache_dir() / "features" / f"{key.hexdigest()[:32]}.npz"
-    if path.exists():
-        with np.load(path) as saved:
-            return saved["features"], saved["labels"]
-    features, labels = _compute(body, data, amp_level)
-    # Written in one piece: zipfile would print an error of its own if the disk is full.
-    archive = io.BytesIO()
-    np.savez(archive, features=features, labels=labels)
+    path = files.cache_dir() / "features" / f"{key.hexdigest()[:32]}.npy"
+    with contextlib.suppress(OSError, ValueError, EOFError):  # it is missing, or damaged
+        return KeptFeatures(path)
     with files.atomic_write(path) as part:
-        part.write_bytes(archive.getbuffer())
-    return features, labels
+        write_features(part, _compute(body, data, amp_level))
+    return KeptFeatures(path)
 
 
-def _compute(body, data, amp_level) -> tuple[np.ndarray, np.ndarray]:
-    """The features and labels of all images of `data`."""
+def _compute(body, data, amp_level) -> Iterator[tuple]:
+    """Yield the features and labels of the images of `data`, batch by batch."""
     loader = data.run()
-    found, labels = [], []
     with inference(body, mode=None, amp_level=amp_level) as body:
-        for images, batch_labels in tqdm(
+        for images, labels in tqdm(
             loader.create_tuple_iterator(num_epochs=1, output_numpy=True),
             unit="batch",
             total=loader.get_dataset_size(),
             desc="computing features",
             disable=None,
         ):
-            found.append(logits(body, images, data.batch_size))
-            labels.append(batch_labels)
-    return np.concatenate(found), np.concatenate(labels)
+            yield logits(body, images, data.batch_size), labels

@@ -14,6 +14,7 @@ from mindspore import Tensor
 from mindres.errors import UserError
 from mindres.evaluation.metrics import METRICS, confusion_matrix
 from mindres.training.frozen_features import features_of
+from mindres.training.kept_features import KeptFeatures
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # inverse of the L2 penalty, tried on the validation images
 MOST_IMAGES = 10_000
@@ -60,18 +61,18 @@ def fit_linear_probe(
     layer = classifier(net)
     if layer is None:
         raise UserError("a linear probe needs a network that ends with one dense layer")
-    features, labels = _some(*features_of(net, train_data.plain(), amp_level))
-    val_features, val_labels = features_of(net, val_data.plain(), amp_level)
-    measure = partial(_metric, select, val_labels, len(layer[1]))
+    features, labels = _some(features_of(net, train_data.plain(), amp_level))
+    held_out = features_of(net, val_data.plain(), amp_level)
+    measure = partial(_metric, select, held_out, len(layer[1]))
     weight, bias = (each.asnumpy() for each in layer)
     # The present classifier may be for these very classes, trained on more images.
-    best = measure((val_features @ weight.T + bias).argmax(axis=1))
+    best = measure(lambda rows: (rows @ weight.T + bias).argmax(axis=1))
     for strength in STRENGTHS:
         weighting = "balanced" if balanced else None
         regression = LogisticRegression(C=strength, max_iter=ITERATIONS, class_weight=weighting)
         model = make_pipeline(StandardScaler(), regression)
         model.fit(features, labels)
-        found = measure(model.predict(val_features))
+        found = measure(model.predict)
         if found > best:
             best = found
             weight, bias = _as_layer(model[0], model[1], layer[0].shape)
@@ -80,15 +81,17 @@ def fit_linear_probe(
     return best
 
 
-def _metric(select: str, labels, classes: int, predicted) -> float:
-    return METRICS[select].value(confusion_matrix(labels, predicted, classes))
+def _metric(select: str, held_out: KeptFeatures, classes: int, predict) -> float:
+    """The metric of the classes that `predict` gives for features, some rows at a time."""
+    predicted = np.concatenate([predict(rows) for _, rows in held_out.pieces()])
+    return METRICS[select].value(confusion_matrix(held_out.labels, predicted, classes))
 
 
-def _some(features, labels) -> tuple[np.ndarray, np.ndarray]:
-    if len(labels) <= MOST_IMAGES:
-        return features, labels
-    chosen = np.random.default_rng(0).choice(len(labels), MOST_IMAGES, replace=False)
-    return features[chosen], labels[chosen]
+def _some(kept: KeptFeatures) -> tuple[np.ndarray, np.ndarray]:
+    chosen = np.arange(len(kept))
+    if len(kept) > MOST_IMAGES:
+        chosen = np.random.default_rng(0).choice(len(kept), MOST_IMAGES, replace=False)
+    return kept.some(chosen), kept.labels[chosen]
 
 
 def _as_layer(scaler, regression, shape) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,7 @@ import numpy as np
 from fault import Fault, clean_environment, expect
 from forks import EXAMPLES, forks
 
+from mindres.training.kept_features import KeptFeatures
 from mindres.weights.formats import read_checkpoint
 
 TRAIN = [
@@ -55,6 +56,7 @@ FREEZE = [
 SAVE = """
 from mindres import save_checkpoint
 import numpy as np
+from mindres.training.kept_features import KeptFeatures
 from mindres.weights.formats import read_checkpoint
 start = read_checkpoint("saved.ckpt")[1]["version"]
 for version in range(start + 1, start + 9):
@@ -96,9 +98,8 @@ def trained(folder):
 
 
 def cached(folder):
-    for path in folder.glob("cache/features/*.npz"):
-        with np.load(path) as saved:
-            expect(len(saved["features"]) == len(saved["labels"]) > 0, f"{path} is not whole")
+    for path in folder.glob("cache/features/*.npy"):
+        expect(len(KeptFeatures(path)) > 0, f"{path} is not whole")  # or raises an error
     return trained(folder)
 
 

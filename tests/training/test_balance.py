@@ -14,6 +14,7 @@ from mindres.errors import UserError
 from mindres.report.writer import write_report
 from mindres.training import balance
 from mindres.training.frozen_features import feature_batches
+from mindres.training.kept_features import KeptFeatures, write_features
 from mindres.training.loss import Loss
 
 
@@ -42,9 +43,11 @@ def test_sampling_draws_each_class_equally_often():
     assert plain[3] < wanted / 5
 
 
-def test_features_are_drawn_so_too(monkeypatch):
+def test_features_are_drawn_so_too(tmp_path, monkeypatch):
     data = uneven_digits()
-    found = np.zeros((len(data), 4), np.float32), data.split_labels().astype(np.int32)
+    rows = np.zeros((len(data), 4), np.float32), data.split_labels().astype(np.int32)
+    write_features(tmp_path / "features", [rows])
+    found = KeptFeatures(tmp_path / "features")
     monkeypatch.setattr("mindres.training.frozen_features.features_of", lambda *_: found)
     batches = feature_batches(None, data, shuffle=True, balanced=True)
     labels = np.concatenate(

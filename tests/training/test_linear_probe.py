@@ -13,6 +13,7 @@ from mindres.data import Digits
 from mindres.errors import UserError
 from mindres.runs.history import read_history
 from mindres.training import linear_probe
+from mindres.training.kept_features import KeptFeatures, write_features
 from mindres.training.linear_probe import fit_linear_probe
 
 
@@ -30,14 +31,20 @@ def parts():
     return few_digits("train", range(10), 96), few_digits("test", range(10))
 
 
+def kept(path, features, labels):
+    write_features(path, [(features, labels)])
+    return KeptFeatures(path)
+
+
 @pytest.mark.parametrize("classes", [(3, 8), (0, 1, 2, 5)])
-def test_probe_is_logistic_regression_on_the_features(monkeypatch, classes):
+def test_probe_is_logistic_regression_on_the_features(tmp_path, monkeypatch, classes):
     mindres.set_seed(0)
     net = mindres.resnet20(num_classes=10)
     rng = np.random.default_rng(0)
     labels = np.repeat(classes, 20).astype(np.int32)
     features = (rng.normal(size=(len(labels), 64)) + labels[:, None] / 4).astype(np.float32)
-    monkeypatch.setattr(linear_probe, "features_of", lambda *_: (features, labels))
+    rows = kept(tmp_path / "features", features, labels)
+    monkeypatch.setattr(linear_probe, "features_of", lambda *_: rows)
     monkeypatch.setattr(linear_probe, "STRENGTHS", (0.1,))
     data = few_digits("train", classes)
     found = fit_linear_probe(net, data, data, "accuracy", balanced=True)
@@ -52,14 +59,15 @@ def test_probe_is_logistic_regression_on_the_features(monkeypatch, classes):
     np.testing.assert_allclose(shares, reference.predict_proba(scaled), atol=1e-3)
 
 
-def test_a_better_classifier_stays(monkeypatch):
+def test_a_better_classifier_stays(tmp_path, monkeypatch):
     mindres.set_seed(0)
     net = mindres.resnet20(num_classes=10)
     weight, bias = linear_probe.classifier(net)
     rng = np.random.default_rng(0)
     features = rng.normal(size=(200, 64)).astype(np.float32)
     labels = (features @ weight.asnumpy().T + bias.asnumpy()).argmax(1)
-    parts = iter([(features[:20], labels[:20]), (features[20:], labels[20:])])
+    first = kept(tmp_path / "first", features[:20], labels[:20])
+    parts = iter([first, kept(tmp_path / "second", features[20:], labels[20:])])
     monkeypatch.setattr(linear_probe, "features_of", lambda *_: next(parts))
     data = few_digits("train", range(10))
     before = weight.asnumpy().copy()
