@@ -32,8 +32,9 @@ def add_amp_flag(parser, default="O0") -> None:
         "--amp_level",
         default=default,
         choices=AMP_LEVELS,
-        help="mixed precision: on CPU O0 is float32, O2 is bfloat16 and auto is O0; elsewhere "
-        "the levels are MindSpore's and auto is O2 (default: %(default)s)",
+        help="mixed precision: on CPU O0 is float32, O2 is bfloat16, and auto is O2 if the "
+        "processor has AMX; elsewhere the levels are MindSpore's and auto is O2 (default: "
+        "%(default)s)",
     )
 
 

@@ -54,7 +54,7 @@ def run(args) -> int:
     folder = files.make_folder(args.gradcam) if args.gradcam else None
     net, metadata = load_network(args)
     classes = predictor.class_names(net, metadata)
-    drawer = _GradCamPictures(net, folder) if folder else None
+    drawer = _GradCamPictures(net, folder, args.amp_level) if folder else None
     answers: list[dict] = []
     errors: list[str] = []
     for batch in _batches(args.images, metadata, drawer is not None, errors):
@@ -152,8 +152,9 @@ class _GradCamPictures:
     Images with the same name get numbers, so that no picture of a run replaces another.
     """
 
-    def __init__(self, net, folder):
-        self.net, self.folder, self.taken = net, folder, set()
+    def __init__(self, net, folder, amp_level):
+        self.net, self.folder, self.amp_level = net, folder, amp_level
+        self.taken = set()
 
     def draw(self, normalised, image, name, best) -> str:
         from mindres.evaluation.grad_cam import grad_cam
@@ -161,7 +162,7 @@ class _GradCamPictures:
         from mindres.pictures.grad_cam import about, gradcam_grid
 
         title = f"{drawing.short(best['class'])} {best['probability']:.1%}"
-        found = grad_cam(self.net, normalised[None])
+        found = grad_cam(self.net, normalised[None], amp_level=self.amp_level)
         path = self.folder / f"{self._free(name)}.png"
         figure = gradcam_grid([image], found.heat, [title], about=about(found))
         drawing.save(figure, path)

@@ -85,11 +85,24 @@ def run_options(args) -> dict:
 
 
 def first_line(args, recipe, device: str) -> str:
-    """The network, data, device, epochs and recipe, in one line."""
+    """The network, data, device, element type, epochs and recipe, in one line."""
     data = getattr(args, "data", None) or args.dataset
     epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
     batches = f"batches of {recipe.batch_size}"
-    return f"{args.arch} on {data}, {device}: {epochs} in {batches}, {_in_words(args, recipe)}"
+    where = f"{device} in {_precision(args)}"
+    return f"{args.arch} on {data}, {where}: {epochs} in {batches}, {_in_words(args, recipe)}"
+
+
+def _precision(args) -> str:
+    """The element type, and why "auto" is that one."""
+    from mindres.native.precision import auto_level, in_words
+    from mindres.training.arguments import amp_level_of_run
+
+    level = amp_level_of_run(args.amp_level, args.resume, args.ckpt_dir)
+    automatic, reason = auto_level()
+    if args.amp_level == "auto" and level == automatic:
+        return f"{in_words(level)} ({reason})"
+    return in_words(level)
 
 
 def _in_words(args, recipe) -> str:
@@ -103,8 +116,7 @@ def _in_words(args, recipe) -> str:
 def load_pretrained(net, args) -> bool:
     """Load what --pretrained names; by default published weights, if they can be loaded.
 
-    A resumed run has its own weights. With a frozen backbone, however, the features are computed
-    before these are read, so published weights are loaded first.
+    A resumed run has its own weights.
 
     Returns:
         Whether weights were loaded.
@@ -122,7 +134,7 @@ def load_pretrained(net, args) -> bool:
     goes_on = args.resume and RunFolder(args.ckpt_dir).last.exists()
     if args.pretrained == "false":
         return False
-    if goes_on and args.pretrained is None and args.freeze == "none":
+    if goes_on and args.pretrained is None:
         return False
     if args.pretrained not in (None, "true"):
         say(str(load_weights(net, args.pretrained)))
@@ -133,7 +145,7 @@ def load_pretrained(net, args) -> bool:
     except UserError as error:
         if args.pretrained:
             raise
-        if args.freeze != "none" and not goes_on:
+        if args.freeze != "none":
             raise UserError(
                 f"`freeze={args.freeze}` would freeze random weights, since no published weights "
                 f"could be loaded ({error}): name weights with `pretrained`, leave `freeze` out, "

@@ -55,6 +55,11 @@ def has_bfloat16() -> bool:
     return bool(instruction_sets() & {"avx512_bf16", "amx_bf16"})
 
 
+def has_amx() -> bool:
+    """Whether the processor multiplies matrices of bfloat16 in tiles (AMX)."""
+    return "amx_bf16" in instruction_sets()
+
+
 def instruction_sets() -> set[str]:
     """The processor's instruction sets by their Linux names; empty if they are not known."""
     try:

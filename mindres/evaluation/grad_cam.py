@@ -28,7 +28,7 @@ class GradCam:
     stage: str
 
 
-def grad_cam(net, images, classes=None, stage=None) -> GradCam:
+def grad_cam(net, images, classes=None, stage=None, amp_level="O0") -> GradCam:
     """Grad-CAM (arXiv:1610.02391, equations 1 and 2), scaled to a largest value of 1 per image.
 
     Args:
@@ -37,13 +37,14 @@ def grad_cam(net, images, classes=None, stage=None) -> GradCam:
         classes: the class to explain for each image, int (N,); None for the predicted ones.
         stage: one of `stages(net)`; None for the deepest whose maps have at least 4x4 cells. For a
             ResNet that is the last one at 224x224, but not at 32x32, where its maps have one cell.
+        amp_level: mixed precision, as in `mindres.train`.
 
     Raises:
-        UserError: the network has no such stage.
+        UserError: the network has no such stage, or the device does not support `amp_level`.
     """
     images = Tensor(np.asarray(images, np.float32))
-    with inference(net, mindspore.PYNATIVE_MODE):
-        shapes, scores = stage_shapes(net, images)
+    with inference(net, mindspore.PYNATIVE_MODE, amp_level) as inferring:
+        shapes, scores = stage_shapes(inferring, images)
         stage = stage or _deepest(shapes)
         if classes is None:
             classes = scores.argmax(axis=1)
@@ -58,9 +59,9 @@ def grad_cam(net, images, classes=None, stage=None) -> GradCam:
         def score(delta):
             # The gradient with respect to the maps is the one with respect to zeros added to them.
             seen["delta"] = delta
-            return ops.gather_elements(net(images), 1, picked).sum()
+            return ops.gather_elements(inferring(images), 1, picked).sum()
 
-        with hooked({stage: stage_cell(net, stage)}, lambda name: add_delta):
+        with hooked({stage: stage_cell(inferring, stage)}, lambda name: add_delta):
             gradient = mindspore.grad(score)(ops.zeros(shapes[stage], mindspore.float32)).asnumpy()
     weights = gradient.mean(axis=(2, 3), keepdims=True)
     heat = np.maximum((weights * seen["maps"].asnumpy()).sum(axis=1), 0)

@@ -2,9 +2,8 @@
 
 On CPU O2 is bfloat16: the native operators compute in it, and activations between them have it.
 Weights, the optimizer's state, statistics, the loss, and every layer without a native operator stay
-float32, so that losses need no scaling. O1 and O3 do not exist there. "auto" stays O0 on CPU: on a
-processor without AMX bfloat16 is slower, and on one with it neither speed nor accuracy was measured
-yet. On GPU and Ascend the levels are those of `mindspore.amp`, in float16.
+float32, so that losses need no scaling. O1 and O3 do not exist there. On GPU and Ascend the levels
+are those of `mindspore.amp`, in float16.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import copy
 
 import mindspore
 
-from mindres.devices import AMP_LEVELS, DEFAULTS
+from mindres.devices import AMP_LEVELS, DEFAULTS, cpu
 from mindres.errors import UserError, unknown
 from mindres.native import library
 
@@ -27,7 +26,7 @@ def resolve_amp(level: str) -> str:
     if level not in AMP_LEVELS:
         raise unknown("amp_level", level, AMP_LEVELS)
     if level == "auto":
-        return DEFAULTS[mindspore.get_context("device_target")].amp_level
+        return auto_level()[0]
     if not _on_cpu() or level == "O0":
         return level
     if level != "O2":
@@ -40,6 +39,25 @@ def resolve_amp(level: str) -> str:
             f"cannot be used: {reason}; choose O0"
         )
     return level
+
+
+def auto_level() -> tuple[str, str]:
+    """The level that "auto" is on the present device, and why."""
+    if not _on_cpu():
+        device = mindspore.get_context("device_target")
+        return DEFAULTS[device].amp_level, f"the default on {device}"
+    if not cpu.has_amx():
+        return "O0", "bfloat16 is slower on a processor without AMX"
+    if reason := library.why_not(mindspore.bfloat16):
+        return "O0", f"bfloat16 cannot be used: {reason}"
+    return "O2", "the processor has AMX"
+
+
+def in_words(level: str) -> str:
+    """The element type and the level, which `resolve_amp` gave, such as "bfloat16 (O2)"."""
+    if level == "O0":
+        return "float32"
+    return f"{'bfloat16' if _on_cpu() else 'float16'} ({level})"
 
 
 def element_type(level: str) -> mindspore.Type:

@@ -96,7 +96,7 @@ def resolve(
     return Arguments(
         recipe_name=recipe,
         recipe=plan,
-        amp_level=_amp_level(amp_level, resume, ckpt_dir),
+        amp_level=amp_level_of_run(amp_level, resume, ckpt_dir),
         mode=mode,
         select=select,
         ckpt_dir=ckpt_dir,
@@ -108,7 +108,7 @@ def resolve(
     )
 
 
-def _amp_level(level: str, resume: bool, ckpt_dir) -> str:
+def amp_level_of_run(level: str, resume: bool, ckpt_dir) -> str:
     """The level of mixed precision; "auto" means that of a resumed run, else the device's."""
     if level == "auto" and resume and (recorded := recorded_amp_level(RunFolder(ckpt_dir).config)):
         level = recorded

@@ -34,6 +34,7 @@ from mindres.training.frozen_features import Tail, feature_batches, warn_of_augm
 from mindres.training.linear_probe import fit_linear_probe
 from mindres.training.recipes import recipe_options
 from mindres.training.schedules import learning_rates
+from mindres.weights.formats import read_checkpoint
 
 
 @dataclass
@@ -60,6 +61,8 @@ def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
         _fit_probe(net, train_data, val_data, args)
     features = args.keeps_features(train_data, val_data)
     if features:
+        if args.resume:
+            _restore_frozen(net, RunFolder(args.ckpt_dir).last)
         warn_of_augmentation(train_data)
         sampled = args.balance == "sample"
         train_batches = feature_batches(
@@ -104,6 +107,19 @@ def assemble(net, train_data, val_data, args: Arguments) -> Assembly:
         interrupt=interrupt,
         callbacks=[interrupt, *callbacks],
     )
+
+
+def _restore_frozen(net, last) -> None:
+    """Give `net` the weights of `last.ckpt`, if it is there, before features are computed of them.
+
+    Whatever does not fit is an error when the whole run is restored.
+    """
+    if not last.exists():
+        return
+    arrays, _ = read_checkpoint(last)
+    for name, parameter in net.parameters_dict().items():
+        if name in arrays and arrays[name].shape == parameter.shape:
+            parameter.set_data(mindspore.Tensor(arrays[name], parameter.dtype))
 
 
 def _fit_probe(net, train_data, val_data, args: Arguments) -> None:

@@ -60,8 +60,8 @@ def train(
         freeze: "none"; "backbone" to train the classifier only; or the last frozen stage, "conv1"
             to "layer4". Frozen stages keep their normalisation statistics.
         amp_level: mixed precision. On CPU "O0" is float32, and "O2" is bfloat16 with float32
-            weights; "auto" is O0. Elsewhere "O0" to "O3" of `mindspore.amp`; "auto" is O2. With
-            "auto" a resumed run keeps its level.
+            weights; "auto" is O2 if the processor has AMX, else O0. Elsewhere "O0" to "O3" of
+            `mindspore.amp`; "auto" is O2. With "auto" a resumed run keeps its level.
         mode: "graph", or "pynative" to step through the network with a debugger.
         ckpt_dir: folder of the checkpoints; None keeps none. Only one run at a time can use it.
         keep_best: number of checkpoints to keep, by the metric; those after the first are called

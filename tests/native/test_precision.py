@@ -13,6 +13,7 @@ from mindres.cli.program import main, run_command
 from mindres.data.digits import Digits
 from mindres.devices import cpu
 from mindres.errors import UserError
+from mindres.evaluation.grad_cam import grad_cam
 from mindres.models.folding import fold_batch_norm
 from mindres.native import library, precision
 from mindres.weights.formats import read_checkpoint
@@ -46,6 +47,21 @@ def weights(net):
 def test_levels_that_a_cpu_does_not_have(level):
     with pytest.raises(UserError, match=f"{level} does not exist on CPU: choose O0"):
         precision.resolve_amp(level)
+
+
+@pytest.mark.parametrize(
+    "flags, operators, level, reason",
+    [
+        ({"avx512f", "avx512_bf16"}, None, "O0", "slower on a processor without AMX"),
+        ({"avx512f", "amx_bf16"}, None, "O2", "the processor has AMX"),
+        ({"avx512f", "amx_bf16"}, "there is no compiler", "O0", "there is no compiler"),
+    ],
+)
+def test_auto_is_what_is_faster(monkeypatch, flags, operators, level, reason):
+    monkeypatch.setattr(cpu, "instruction_sets", lambda: flags)
+    monkeypatch.setattr(library, "why_not", lambda dtype: operators)
+    assert precision.resolve_amp("auto") == level
+    assert reason in precision.auto_level()[1]
 
 
 def test_o2_without_bfloat16_or_operators_is_refused(monkeypatch, capsys, tmp_path):
@@ -140,6 +156,9 @@ def test_evaluate_and_predict_in_bfloat16(once, capsys):
     for level, probabilities in (("O0", exact.probabilities), ("O2", rounded.probabilities)):
         found = mindres.predict(net, images, amp_level=level)
         np.testing.assert_allclose(found.probabilities, probabilities[: len(images)], atol=0.01)
+    exact_map, rounded_map = (grad_cam(net, images[:4], amp_level=level) for level in ("O0", "O2"))
+    assert not np.array_equal(rounded_map.heat, exact_map.heat)
+    np.testing.assert_allclose(rounded_map.heat, exact_map.heat, atol=0.05)
     command = ["eval", "--ckpt", str(best), "--json", "--amp_level", "O2"]
     capsys.readouterr()
     run_command(command)

@@ -377,6 +377,16 @@ def test_features_of_a_frozen_backbone_are_computed_once(tmp_path, own_cache, mo
     assert accuracy == pytest.approx(cached.epochs[-1].metric)
 
 
+def test_a_resumed_run_computes_the_features_of_its_own_backbone(tmp_path, own_cache):
+    """Another seed gives another backbone, until that of last.ckpt is read."""
+    options = {"freeze": "backbone", "epochs": 2}
+    train(tmp_path / "through", **options)
+    train(tmp_path / "stopped", max_steps=9, **options)
+    train(tmp_path / "stopped", seed=5, resume=True, **options)
+    assert history(tmp_path / "stopped") == history(tmp_path / "through")
+    assert len(list((own_cache / "features").iterdir())) == 2, "one backbone, two splits"
+
+
 def test_recipes_say_what_is_wrong():
     for options, part in (
         ({"epoch": 3}, "did you mean epochs"),
