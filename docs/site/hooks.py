@@ -65,6 +65,11 @@ def on_page_markdown(markdown, page, **_):
     return re.sub(r"\]\(([^)\s]+)\)", mend, markdown)
 
 
+def on_page_content(html, **_):
+    """Mark short pieces of code without spaces, such as flags, which should not break at hyphens."""
+    return re.sub(r"<code>(?=[^<\s]{1,28}</code>)", '<code class="whole">', html)
+
+
 def on_post_page(output, page, **_):
     """Links of a notebook lead from page to page, too: MkDocs mends those of Markdown only."""
     if not page.file.src_uri.endswith(".ipynb"):

@@ -78,7 +78,7 @@ def text_of_config(config: dict, run_id: str, seed: int) -> str:
     """The text of config.json: `config`, the command, the time, and the versions of packages."""
     packages = {name: version(name) for name in ("mindspore", "mindvision", "numpy")}
     recorded = {
-        "command": shlex.join(sys.argv),
+        "command": _command(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "run": run_id,
         "seed": seed,
@@ -92,6 +92,13 @@ def text_of_config(config: dict, run_id: str, seed: int) -> str:
         },
     }
     return json.dumps(recorded, indent=2) + "\n"
+
+
+def _command() -> str:
+    """The command line of this process; `python -m mindres` is called mindres, as it is installed."""
+    program = Path(sys.argv[0])
+    installed = program.name == "mindres" or program.parts[-2:] == ("mindres", "__main__.py")
+    return shlex.join(["mindres" if installed else sys.argv[0], *sys.argv[1:]])
 
 
 def recorded_split_rule(path: Path) -> str | None:

@@ -27,6 +27,7 @@ from mindres.callbacks.last_checkpoint import LastCheckpoint
 from mindres.data.digits import Digits
 from mindres.errors import UserError
 from mindres.evaluation.metrics import METRICS
+from mindres.runs.config import text_of_config
 from mindres.runs.folder import RunFolder
 from mindres.runs.history import EpochRecord, read_history, write_history
 from mindres.training.recipes import make_recipe
@@ -100,6 +101,20 @@ def test_what_a_run_leaves(whole):
     arrays, metadata = read_checkpoint(whole.folder / "last.ckpt")
     assert metadata["state"]["epoch"] == 3 and metadata["architecture"]["arch"] == "lenet5"
     assert {"optimizer.moment1.head.dense.weight", "optimizer.ema.steps"} <= arrays.keys()
+
+
+@pytest.mark.parametrize(
+    "program, called",
+    [
+        ("/opt/python/site-packages/mindres/__main__.py", "mindres"),
+        ("/usr/bin/mindres", "mindres"),
+        ("examples/train_cifar10.py", "examples/train_cifar10.py"),
+    ],
+)
+def test_the_command_of_a_run_can_be_typed_again(monkeypatch, program, called):
+    monkeypatch.setattr(sys, "argv", [program, "train", "my photos"])
+    recorded = json.loads(text_of_config({}, "1a2b", 0))["command"]
+    assert recorded == f"{called} train 'my photos'"
 
 
 RUN = """
