@@ -54,7 +54,7 @@ HEAD = (
     "| --- | --- | --- | --- | --- |"
 )
 # From MindSpore to mindres.
-STEPS = ("MindSpore", "capped", "convolutions", "fused", "chained", "mindres")
+STEPS = ("MindSpore", "capped", "convolutions", "fused", "mindres")
 # Sides that start and compile, most of it in one thread, at a time.
 SIDE_BY_SIDE = 2
 PACKAGES = ("mindspore", "mindcv", "mindvision", "torch", "onnxruntime", "openvino", "numpy")

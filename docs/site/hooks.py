@@ -66,7 +66,7 @@ def on_page_markdown(markdown, page, **_):
 
 
 def on_page_content(html, **_):
-    """Mark short pieces of code without spaces, such as flags, which should not break at hyphens."""
+    """Mark short pieces of code without spaces, such as flags: they should not break at hyphens."""
     return re.sub(r"<code>(?=[^<\s]{1,28}</code>)", '<code class="whole">', html)
 
 

@@ -22,7 +22,7 @@ from mindres.native.networks import stand_in
 from mindres.native.replacements import Replacements
 
 # What is replaced; each step includes those before it.
-STEPS = ("convolutions", "fused", "chained", "all")
+STEPS = ("convolutions", "fused", "chained")
 # A number for each cell that has been in a block.
 _numbers: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _next_number = itertools.count(1)
@@ -30,14 +30,13 @@ _inside: weakref.WeakSet = weakref.WeakSet()  # cells that are inside a block
 
 
 @contextmanager
-def accelerated(*nets, fixed=False, dtype=mindspore.float32, step="all"):
+def accelerated(*nets, fixed=False, dtype=mindspore.float32, step="chained"):
     """Run `nets` on the native operators in this block, if they can be used.
 
     In graph mode convolution, normalisation and ReLU become one operator, and whole residual
-    networks stay in oneDNN's memory layout. Gradient descent with momentum updates all parameters
-    in one pass. In PyNative mode, where users can look at every tensor, only convolutions are
-    replaced. Blocks may be nested. Graphs that were compiled in a block are used again in the next
-    one, and never outside.
+    networks stay in oneDNN's memory layout. In PyNative mode, where users can look at every tensor,
+    only convolutions are replaced. Blocks may be nested. Graphs that were compiled in a block are
+    used again in the next one, and never outside.
 
     Args:
         nets: the networks, or any cells that contain them.
@@ -46,8 +45,7 @@ def accelerated(*nets, fixed=False, dtype=mindspore.float32, step="all"):
             activations between fused operators. Weights, statistics, gradients of weights, and
             inputs and outputs of the networks stay float32.
         step: what is replaced, one of `STEPS`: "convolutions"; "fused" with their normalisation and
-            ReLU, in plain layout; "chained" in whole residual networks; or "all", optimizers too.
-            For benchmarks.
+            ReLU, in plain layout; or "chained" in whole residual networks. For benchmarks.
     """
     cells = []
     if not library.why_not(dtype):
@@ -82,12 +80,7 @@ def accelerated(*nets, fixed=False, dtype=mindspore.float32, step="all"):
 def _changes(cells, step, dtype) -> dict:
     """The native class and the attributes of each of `cells` that is replaced."""
     replacements = Replacements(_numbers, dtype)
-    kinds = [
-        replacements.convolution,
-        replacements.fused,
-        replacements.chain,
-        replacements.optimizer,
-    ]
+    kinds = [replacements.convolution, replacements.fused, replacements.chain]
     last = STEPS.index(step)
     if mindspore.get_context("mode") != mindspore.GRAPH_MODE:
         last = STEPS.index("convolutions")

@@ -1,4 +1,4 @@
-"""Padding, shapes, groups and settings of an `nn.Conv2d` and of an optimizer for the operators."""
+"""Padding, shapes, groups and settings of an `nn.Conv2d` for the native operators."""
 
 from __future__ import annotations
 
@@ -69,25 +69,3 @@ def output_shape(stride, padding, dilation):
         return (size + padding[2 * axis] + padding[2 * axis + 1] - reach) // stride[axis] + 1
 
     return lambda x, w, *_: (x[0], w[0], length(x[2], w[2], 0), length(x[3], w[3], 1))
-
-
-def updates_plainly(optimizer) -> bool:
-    """Whether a MindSpore optimizer does nothing but what `momentum_settings` says."""
-    grouped = optimizer.is_group
-    centralized = any(optimizer.grad_centralization_flags) if grouped else False
-    return (
-        optimizer.loss_scale == 1
-        and not optimizer.dynamic_weight_decay
-        and not centralized
-        and all(parameter.dtype == mindspore.float32 for parameter in optimizer.parameters)
-    )
-
-
-def momentum_settings(optimizer, nesterov):
-    """The `settings` tensor of an `nn.Momentum` or `nn.SGD`, float64, see cpp/operators.cc."""
-    decays = optimizer.group_weight_decay if optimizer.is_group else None
-    values = [float(optimizer.momentum.asnumpy()), nesterov, optimizer.is_group_lr]
-    for i, (parameter, decayed) in enumerate(zip(optimizer.parameters, optimizer.decay_flags)):
-        decay = decays[i] if decays else float(optimizer.weight_decay.asnumpy())
-        values += [parameter.size, decay if decayed else 0]
-    return mindspore.Tensor(values, mindspore.float64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 
-from mindspore import nn, ops
+from mindspore import nn
 
 from mindres.models.layers import check_channels
 from mindres.native import custom
@@ -100,17 +100,3 @@ class NativeBackbone(nn.Cell):
         for name in self.blocked_part:
             x = getattr(self, name)(x)
         return self.to_plain(x)
-
-
-class NativeMomentum(nn.Cell):
-    """An `nn.Momentum`, or an `nn.SGD` with Nesterov's momentum, that updates all in one pass.
-
-    `velocities` are its parameters, and `settings` those of `operators.momentum`.
-    """
-
-    def construct(self, gradients):
-        rates = self.get_lr()
-        self.assignadd(self.global_step, self.global_step_increase_tensor)
-        if self.is_group_lr:
-            rates = ops.stack(rates)
-        return self.operator(*gradients, *self._parameters, *self.velocities, rates, self.settings)

@@ -168,14 +168,3 @@ def fork():
         return (add(dout[0], dout[1]),)
 
     return custom_operator("fork", "", (0, 0), bprop)
-
-
-@functools.cache
-def momentum(count):
-    """The operator of a step of gradient descent with momentum for `count` parameters.
-
-    It takes (gradients..., weights..., velocities..., rates, settings), of which operators.cc says
-    what they are. Weights and velocities change in place.
-    """
-    written = (*[False] * count, *[True] * 2 * count, False, False)
-    return custom_operator("momentum", count, (), None, lambda *_: (1,), mindspore.float32, written)

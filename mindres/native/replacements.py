@@ -7,8 +7,7 @@ These cells can be replaced:
   must be relu(branch(x) + shortcut), where the shortcut is `down_sample`, or x if that is None;
 - a backbone: a class with `sequence`, the names of the cells that its `construct` calls in order.
   The stages of residual blocks at its end keep the memory layout and the element type of the
-  operators;
-- an optimizer: gradient descent with momentum, as `mindres.train` makes it.
+  operators.
 A subclass with its own `construct` must define `branch` or `sequence` again to be replaced.
 """
 
@@ -25,7 +24,6 @@ from mindres.native.networks import (
     NativeBackbone,
     NativeConv2d,
     NativeConvNorm,
-    NativeMomentum,
     NativeResidualBlock,
 )
 
@@ -80,23 +78,6 @@ class Replacements:
             "to_plain": self.to_plain,
         }
         return {**changes, backbone: (NativeBackbone, attributes)}
-
-    def optimizer(self, cell) -> dict:
-        """`cell` alone, if it is gradient descent with momentum."""
-        if type(cell) is nn.Momentum and not cell.use_nesterov:
-            velocities, nesterov = cell.moments, False
-        elif type(cell) is nn.SGD and cell.nesterov:
-            velocities, nesterov = cell.accum, True
-        else:
-            return {}
-        if not geometry.updates_plainly(cell):
-            return {}
-        attributes = {
-            "operator": operators.momentum(len(velocities)),
-            "velocities": velocities,
-            "settings": geometry.momentum_settings(cell, nesterov),
-        }
-        return {cell: (NativeMomentum, attributes)}
 
     def _stage(self, stage) -> dict:
         """The replacements of a sequence of residual blocks; none if a block cannot be replaced."""

@@ -95,7 +95,7 @@ def text_of_config(config: dict, run_id: str, seed: int) -> str:
 
 
 def _command() -> str:
-    """The command line of this process; `python -m mindres` is called mindres, as it is installed."""
+    """The command line of this process, in which `python -m mindres` is mindres."""
     program = Path(sys.argv[0])
     installed = program.name == "mindres" or program.parts[-2:] == ("mindres", "__main__.py")
     return shlex.join(["mindres" if installed else sys.argv[0], *sys.argv[1:]])

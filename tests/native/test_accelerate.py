@@ -20,8 +20,7 @@ from mindres.models.residual_blocks import ResidualBlock, ResidualBlockBase, mak
 from mindres.models.resnet_backbone import ResNet
 from mindres.native import accelerate, library, networks
 from mindres.native.accelerate import accelerated
-from mindres.training import moving_average, optimizers, recipes
-from mindres.training.schedules import learning_rates
+from mindres.training import moving_average, recipes
 from mindres.training.step import training_step
 
 ABSENT = library.why_not()
@@ -358,7 +357,7 @@ def test_graphs_compiled_inside_are_used_inside_and_nowhere_else():
     # Each rounds otherwise, which tells them apart.
     for _ in range(2):
         answer("outside")
-        for step in accelerate.STEPS[:3]:  # the last is for optimizers
+        for step in accelerate.STEPS:
             with accelerated(net, step=step):
                 answer(step)
     graphs = len(net.compile_cache)
@@ -416,41 +415,6 @@ def test_a_moving_average_follows_the_statistics_too():
     ours = weights(native=True)
     assert not [name for name in before if np.array_equal(ours[name], before[name])]
     assert_close(ours, weights(native=False), 1e-4)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"nesterov": True, "decay_all": False}, {"layer_decay": 0.5}],
-    ids=str,
-)
-def test_momentum_in_one_pass_is_pytorchs(options):
-    torch = pytest.importorskip("torch")
-    net = mindres.lenet5(10)
-    recipe = recipes.make_recipe(**{"weight_decay": 0.1, "lr": 0.1, "epochs": 1, **options})
-    rates = learning_rates(recipe, 3)
-    optimizer = optimizers.make_optimizer(net, recipe, rates)
-    depth = optimizers.stage_depths(net)
-    scales = [recipe.layer_decay ** depth(p.name) for p in optimizer.parameters]
-    theirs = [torch.nn.Parameter(torch.tensor(p.asnumpy())) for p in optimizer.parameters]
-    groups = [
-        {
-            "params": [p],
-            "weight_decay": recipe.weight_decay * (recipe.decay_all or p.ndim > 1),
-        }
-        for p in theirs
-    ]
-    reference = torch.optim.SGD(groups, 0.1, recipe.momentum, nesterov=recipe.nesterov)
-    with accelerated(optimizer):
-        assert isinstance(optimizer, networks.NativeMomentum)
-        for rate in rates:
-            gradients = tuple(tensor(*p.shape) for p in optimizer.parameters)
-            optimizer(gradients)
-            for group, p, gradient, scale in zip(reference.param_groups, theirs, gradients, scales):
-                group["lr"] = rate * scale
-                p.grad = torch.tensor(gradient.asnumpy())
-            reference.step()
-    for ours, p in zip(optimizer.parameters, theirs):
-        np.testing.assert_allclose(ours.asnumpy(), p.detach().numpy(), atol=1e-6)
 
 
 def cosine(a, b):

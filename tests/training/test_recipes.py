@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import mindspore
 import numpy as np
 import pytest
 from mindspore import Tensor, nn
@@ -13,7 +12,6 @@ from mindres.cli import program, training_flags as flags, training_options
 from mindres.data import AUTO_AUGMENT
 from mindres.data.digits import Digits
 from mindres.errors import UserError
-from mindres.native import accelerated
 from mindres.training import (
     moving_average,
     optimizers,
@@ -108,8 +106,6 @@ def test_steps_are_pytorchs(options):
     optimizer = optimizers.make_optimizer(net, recipe, learning_rates(recipe, 6))
     one_step = step.training_step(net, optimizer, recipe)
     one_step.set_train()
-    if recipe.optimizer == "momentum":  # in one pass, where the native operators can be used
-        mindspore.set_context(mode=mindspore.GRAPH_MODE)
     decays = [p for p in twin.parameters() if recipe.decay_all or p.ndim > 1]
     others = [p for p in twin.parameters() if not (recipe.decay_all or p.ndim > 1)]
     groups = [
@@ -126,8 +122,7 @@ def test_steps_are_pytorchs(options):
     for i in range(6):
         x = random.standard_normal((8, 3, 6, 6)).astype(np.float32)
         y = random.integers(0, 5, 8).astype(np.int32)
-        with accelerated(one_step):
-            one_step(Tensor(x), Tensor(y))
+        one_step(Tensor(x), Tensor(y))
         (loss(twin(torch.tensor(x)), torch.tensor(y).long()) / recipe.accumulate).backward()
         if (i + 1) % recipe.accumulate == 0:
             if recipe.clip_norm:

@@ -9,7 +9,6 @@
 #include "batch_norm.h"
 #include "call.h"
 #include "convolutions.h"
-#include "momentum.h"
 
 namespace {
 
@@ -177,21 +176,6 @@ OPERATOR(add) {
         L::store(at(2, j), L::load(at(0, j)) + L::load(at(1, j)));
     });
   });
-}
-
-// n gradients, n weights, n velocities, rates, settings to nothing; weights and velocities change.
-// `rates` is float32 (n,), or of one value for all. `settings` is float64: momentum, whether it is
-// Nesterov's, whether each parameter has a rate, and for each its size and its weight decay.
-OPERATOR(momentum) {
-  int n = (c.n - 3) / 3;
-  auto settings = static_cast<const double *>(c.data[3 * n + 1]);
-  std::vector<Parameter> parameters(n);
-  for (int i = 0; i < n; ++i) {
-    float rate = c.tensor(3 * n)[settings[2] ? i : 0], decay = settings[4 + 2 * i];
-    parameters[i] = {c.tensor(i), c.tensor(n + i), c.tensor(2 * n + i), rate, decay,
-                     int64_t(settings[3 + 2 * i])};
-  }
-  update_all({float(settings[0]), settings[1] != 0}, parameters);
 }
 
 }  // extern "C"
