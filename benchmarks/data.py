@@ -1,11 +1,14 @@
-"""Reading photographs: mindres against PyTorch's `DataLoader` with Pillow, by turns.
+"""Reading images: mindres against PyTorch's `DataLoader` with Pillow, by turns.
 
-    python -m benchmarks.data                   both sides of every case, in some three minutes
+    python -m benchmarks.data                   both sides of every case, in some four minutes
     python -m benchmarks.data --rounds 5 --out benchmarks/results/data.md
 
 Each side reads JPEG files, crops a random part, resizes it to 224 x 224, mirrors half of the images,
 normalises them, and makes batches of 32, with two workers. PyTorch's side does the same as
 torchvision's `RandomResizedCrop` (bilinear), `RandomHorizontalFlip`, `ToTensor` and `Normalize`.
+"From the cache" is mindres with `cache="ram"` after its first epoch. For CIFAR-10, in batches of
+128, PyTorch's images are tensors in memory.
+
 Speed is by wall-clock time. On a machine that does other work, the processor time of all processes
 of a side says more.
 """
@@ -23,14 +26,20 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 from PIL import Image
+
+from benchmarks import pipelines
 
 ROOT = Path(__file__).resolve().parents[1]
 SIDES = ("mindres", "PyTorch")
-CASES = {  # height, width, files, and how many images an epoch reads
-    "500 x 375 JPEG": (375, 500, 100, 1024),
-    "4000 x 3000 JPEG": (3000, 4000, 4, 64),
+PHOTOGRAPHS = {  # height, width, files, how many images an epoch reads, and mindres's cache
+    "500 x 375 JPEG": (375, 500, 100, 1024, "none"),
+    "4000 x 3000 JPEG": (3000, 4000, 4, 64, "none"),
+    "500 x 375 JPEG, from the cache": (375, 500, 100, 1024, "ram"),
 }
+CIFAR10 = "CIFAR-10"
+CASES = (*PHOTOGRAPHS, CIFAR10)
 SIZE = 224
 BATCH = 32
 WORKERS = 2
@@ -54,19 +63,14 @@ def write_photographs(folder: Path, height: int, width: int, files: int, images:
             os.link(folder / f"{number % files}.jpg", target)
 
 
-def mindres_epoch(folder: Path):
+def mindres_epoch(folder: Path, cache: str):
     """A function that reads an epoch with mindres and returns the number of images."""
     from mindres.data import ImageFolder
 
-    data = ImageFolder(
-        folder, "train", resize=SIZE, batch_size=BATCH, num_parallel_workers=WORKERS
-    ).run()
-
-    def epoch() -> int:
-        batches = data.create_tuple_iterator(num_epochs=1, output_numpy=True)
-        return sum(len(labels) for _, labels in batches)
-
-    return epoch
+    options = {"resize": SIZE, "batch_size": BATCH, "num_parallel_workers": WORKERS}
+    data = ImageFolder(folder, "train", cache=cache, **options).run()
+    batches = data.create_tuple_iterator(num_epochs=-1, output_numpy=True)
+    return lambda: sum(len(labels) for _, labels in batches)
 
 
 def torch_epoch(folder: Path):
@@ -98,15 +102,19 @@ def torch_epoch(folder: Path):
             label = CLASSES.index(self.paths[i].parent.name)
             return pixels.to(torch.float32).div(255).sub_(mean).div_(std), label
 
-    loader = torch.utils.data.DataLoader(
-        Photographs(), BATCH, shuffle=True, num_workers=WORKERS, drop_last=True
-    )
+    options = {"num_workers": WORKERS, "persistent_workers": True, "drop_last": True}
+    loader = torch.utils.data.DataLoader(Photographs(), BATCH, shuffle=True, **options)
     return lambda: sum(len(labels) for _, labels in loader)
 
 
-def measure(side: str, folder: Path, seconds: float) -> None:
+def measure(side: str, case: str, folder: Path, seconds: float) -> None:
     """Print a BENCH line: images/s, and milliseconds of processor time per image."""
-    epoch = (mindres_epoch if side == "mindres" else torch_epoch)(folder)
+    if case == CIFAR10:
+        epoch = pipelines.pipeline(side, 32, 128, str(folder))
+    elif side == "mindres":
+        epoch = mindres_epoch(folder, PHOTOGRAPHS[case][-1])
+    else:
+        epoch = torch_epoch(folder)
     epoch()
     before, started = _processor_seconds(), time.perf_counter()
     count = 0
@@ -114,21 +122,25 @@ def measure(side: str, folder: Path, seconds: float) -> None:
         count += epoch()
     duration = time.perf_counter() - started
     print("BENCH", count / duration, (_processor_seconds() - before) / count * 1000, flush=True)
+    os._exit(0)  # MindSpore waits for its threads
 
 
 def _processor_seconds() -> float:
-    """The processor time of this process and its workers, which end after each epoch."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    """The processor time of this process and its workers."""
+    this = psutil.Process()
+    return sum(sum(each.cpu_times()[:2]) for each in (this, *this.children(recursive=True)))
 
 
 def turns(case: str, rounds: int, seconds: float, folder: Path) -> str:
     """A row of the table: medians over the rounds of both sides, and their ratios."""
-    write_photographs(folder, *CASES[case])
+    if case == CIFAR10:
+        pipelines.write_cifar10(folder / "bytes" / "cifar-10-batches-py", str.encode)
+    else:
+        write_photographs(folder, *PHOTOGRAPHS[case][:-1])
     found: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
     for _ in range(rounds):
         for side in SIDES:
-            command = [sys.executable, "-m", "benchmarks.data", "--side", side]
+            command = [sys.executable, "-m", "benchmarks.data", "--side", side, "--case", case]
             command += ["--folder", str(folder), "--seconds", str(seconds)]
             environment = {**os.environ, "MINDRES_CACHE": str(folder / "cache")}
             done = subprocess.run(
@@ -142,7 +154,7 @@ def turns(case: str, rounds: int, seconds: float, folder: Path) -> str:
     )
     return (
         f"| {case} | {ours:,.0f} | {theirs:,.0f} | {ours / theirs:.2f} | "
-        f"{our_cost:.2f} | {their_cost:.2f} | {their_cost / our_cost:.2f} |"
+        f"{our_cost:.3f} | {their_cost:.3f} | {their_cost / our_cost:.2f} |"
     )
 
 
@@ -154,10 +166,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5, help="of a turn (default: 5)")
     parser.add_argument("--out", type=Path, help="also write the table to this file")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.side:
-        measure(args.side, args.folder, args.seconds)
+        measure(args.side, args.case, args.folder, args.seconds)
         return
     lines = [
         "| | mindres, images/s | PyTorch, images/s | over PyTorch "

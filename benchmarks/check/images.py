@@ -43,8 +43,8 @@ def network_features(folder: Path, weights: Path):
     net, _ = mindres.load_model(weights, arch="resnet56")
     data = ImageFolder(folder, "test", resize=32).plain()
     data.crop_fraction = AS_TRAINED["crop_fraction"]
-    features, labels = features_of(net, data)
-    return features.reshape(len(features), -1), labels
+    kept = features_of(net, data)
+    return kept.some(range(len(kept))).reshape(len(kept), -1), kept.labels
 
 
 def thumbnails(images):

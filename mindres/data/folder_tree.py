@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mindres.data.image_files import IMAGE_SUFFIXES, image_names_below
+from mindres.data.class_folders import ClassFolders, class_folders
+from mindres.data.image_files import IMAGE_SUFFIXES
 from mindres.data.labelled_images import LabelledImages
 from mindres.errors import UserError
 
@@ -58,10 +59,12 @@ def find_tree(path: Path, split: str, held_out: Collection[str] = ()) -> Tree:
     folders, split = _folders_of_split(path, split, held_out)
     root = folders[0] if len(folders) == 1 else path
     names = path / "train" if (path / "train").is_dir() else path
-    classes, left_out = _classes(names)
+    listed = {folder: class_folders(folder) for folder in {names, *folders}}
+    classes, left_out = _classes(listed[names])
     for folder in folders:
-        _refuse_unknown_classes(folder, names, classes)
-    images = LabelledImages(root, _labelled_names(root, folders, classes))
+        if folder != names:
+            _refuse_unknown_classes(listed[folder], names, classes)
+    images = _labelled(root, [listed[folder] for folder in folders], classes)
     counts = np.bincount(images.labels, minlength=len(classes))
     left_out += [
         f"{root} has no images of the class {name}"
@@ -76,13 +79,21 @@ def find_tree(path: Path, split: str, held_out: Collection[str] = ()) -> Tree:
     return Tree(root, split, readable, images, left_out)
 
 
-def _labelled_names(root: Path, folders: list[Path], classes) -> Iterator[tuple[str, int]]:
-    """Yield the name of each image, relative to `root`, and its label, class by class."""
-    for label, name in enumerate(classes):
-        for folder in folders:
-            inner = os.path.relpath(folder / name, root)
-            for image in image_names_below(folder / name):
-                yield os.path.join(inner, image), label
+def _labelled(root: Path, folders: list[ClassFolders], classes) -> LabelledImages:
+    """The images in `folders`, class by class."""
+    names = [_from_root(root, each, name) for name in classes for each in folders]
+    labels = [label for label in range(len(classes)) for _ in folders]
+    counts = [each.count(b"\0") for each in names]
+    return LabelledImages(root, b"".join(names), np.repeat(labels, counts))
+
+
+def _from_root(root: Path, listed: ClassFolders, name: str) -> bytes:
+    """The names of the images of a class, relative to `root`, each followed by a zero byte."""
+    names = listed.images.get(name, b"")
+    if listed.folder == root or not names:
+        return names
+    prefix = os.fsencode(os.path.relpath(listed.folder, root)) + os.fsencode(os.sep)
+    return prefix + names[:-1].replace(b"\0", b"\0" + prefix) + b"\0"
 
 
 def _folders_of_split(path: Path, split: str, held_out) -> tuple[list[Path], str]:
@@ -108,15 +119,16 @@ def _folders_in_words(count: int) -> str:
     return "one class folder" if count == 1 else "no class folders"
 
 
-def _classes(folder: Path) -> tuple[list[str], list[str]]:
+def _classes(listed: ClassFolders) -> tuple[list[str], list[str]]:
     """The names of the class folders, and a sentence for each folder that is not one."""
+    folder = listed.folder
     names, left_out = [], []
-    for child in _folders(folder):
-        reason = _why_no_class(child)
+    for child in listed.images:
+        reason = _why_no_class(listed, child)
         if reason is None:
-            names.append(child.name)
+            names.append(child)
         else:
-            left_out.append(f"{child} is not a class: {reason}")
+            left_out.append(f"{folder / child} is not a class: {reason}")
     if len(names) < 2:
         others = "".join(f"; {sentence}" for sentence in left_out[:3])
         raise UserError(
@@ -126,27 +138,19 @@ def _classes(folder: Path) -> tuple[list[str], list[str]]:
     return names, left_out
 
 
-def _why_no_class(folder: Path) -> str | None:
+def _why_no_class(listed: ClassFolders, name: str) -> str | None:
     """Why a folder is not that of a class; None if it is."""
-    try:
-        os.listdir(folder)
-    except OSError as error:
-        return f"it cannot be read ({error.strerror})"
-    if any((folder / name).exists() for name in RUN_FILES):
+    if name in listed.unreadable:
+        return f"it cannot be read ({listed.unreadable[name]})"
+    if any((listed.folder / name / file).exists() for file in RUN_FILES):
         return "it is the folder of a training run"
-    if next(image_names_below(folder), None) is None:
+    if not listed.images[name]:
         return "it holds no images"
     return None
 
 
-def _folders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-
-
-def _refuse_unknown_classes(folder: Path, names: Path, classes: list[str]) -> None:
-    """Raise `UserError` if `folder` has a class that the folder `names` lacks."""
-    if folder == names:
-        return
-    for child in _folders(folder):
-        if child.name not in classes and _why_no_class(child) is None:
-            raise UserError(f"{folder} has the class {child.name!r}, which {names} does not have")
+def _refuse_unknown_classes(listed: ClassFolders, names: Path, classes: list[str]) -> None:
+    """Raise `UserError` if a folder has a class that the folder `names` lacks."""
+    for child in listed.images:
+        if child not in classes and _why_no_class(listed, child) is None:
+            raise UserError(f"{listed.folder} has the class {child!r}, which {names} does not have")

@@ -84,12 +84,9 @@ def _store(data, path: Path, needed: float) -> tuple[InMemory | OnDisk | None, f
 def _key(data) -> str:
     """A name for the copies, by the images, their files' sizes and times, and `resize`."""
     labelled = data.images
-    key = hashlib.sha256(repr((VERSION, MARGIN, data.resize, labelled.root.resolve())).encode())
+    key = hashlib.sha256(repr((VERSION, MARGIN, data.resize, labelled.digest())).encode())
     if (indices := data.indices()) is not None:
         key.update(indices.tobytes())
-    for i in range(len(labelled)):
-        found = os.stat(labelled.path(i))
-        key.update(b"%s\0%d %d\0" % (labelled.name(i), found.st_size, found.st_mtime_ns))
     return key.hexdigest()[:32]
 
 

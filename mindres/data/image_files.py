@@ -13,25 +13,39 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".ti
 
 def images_below(folder: Path) -> list[Path]:
     """The image files below `folder`, in order; dangling symbolic links are included."""
-    return [folder / name for name in image_names_below(folder)]
+    return [folder / name for name in Walk().image_names(folder)]
 
 
-def image_names_below(folder: Path | str, inner: str = "") -> Iterator[str]:
-    """Yield the names of the image files below `folder`, relative to it, in the order of `Path`.
+class Walk:
+    """Finds image files below folders.
 
-    Folders that cannot be read, and links to folders, are skipped.
+    folders: the folders that were met, as they were before they were read.
+    unreadable: those that could not be read, with the reasons.
     """
-    try:
-        with os.scandir(os.path.join(folder, inner)) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError:
-        return
-    for entry in entries:
-        name = os.path.join(inner, entry.name)
-        if entry.is_dir(follow_symlinks=False):
-            yield from image_names_below(folder, name)
-        elif _is_image_name(entry.name) and not entry.is_dir():
-            yield name
+
+    def __init__(self):
+        self.folders: dict[str, os.stat_result] = {}
+        self.unreadable: dict[str, str] = {}
+
+    def image_names(self, folder: Path | str, inner: str = "") -> Iterator[str]:
+        """Yield the names of the image files below `folder`, relative to it, in `Path`'s order.
+
+        Folders that cannot be read, and links to folders, are skipped.
+        """
+        path = os.path.join(folder, inner) if inner else os.fspath(folder)
+        try:
+            self.folders[path] = os.stat(path)
+            with os.scandir(path) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            self.unreadable[path] = error.strerror
+            return
+        for entry in entries:
+            name = os.path.join(inner, entry.name)
+            if entry.is_dir(follow_symlinks=False):
+                yield from self.image_names(folder, name)
+            elif _is_image_name(entry.name) and not entry.is_dir():
+                yield name
 
 
 def _is_image_name(name: str) -> bool:

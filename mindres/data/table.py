@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
+
 from mindres.data.folder import ImageFolder
 from mindres.data.folder_check import leave_broken_out
 from mindres.data.groups import check_fractions
@@ -64,9 +66,11 @@ class ImageTable(ImageFolder):
         if not rows:
             raise UserError(f"{self.path} has no rows of the split {self.split}")
         numbers = {name: number for number, name in enumerate(self.classes)}
-        self.images = LabelledImages(
-            self.root, [(os.path.relpath(row.path, self.root), numbers[row.label]) for row in rows]
-        )
+        paths = (os.path.relpath(row.path, self.root) for row in rows)
+        names = b"".join(os.fsencode(path) + b"\0" for path in paths)
+        kept = os.path.join(self.path.name, "all" if given == {None} else self.split)
+        labels = np.array([numbers[row.label] for row in rows])
+        self.images = LabelledImages(self.root, names, labels, kept)
         self.groups = dict(zip(self.images.names(), (row.group for row in rows)))
         leave_broken_out(self.images, self.skip_broken)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindres.data import folder_check, folder_tree
+from mindres.data import folder_check, image_files as image_files_module
 from mindres.data.folder import ImageFolder
 from mindres.data.image_files import image_files
 from mindres.errors import UserError
@@ -38,16 +38,18 @@ def test_a_folder_without_images_is_no_class_and_is_said(tmp_path, capsys):
 
 def test_a_folder_that_cannot_be_read_is_no_class(tmp_path, monkeypatch):
     tree(tmp_path)
-    original = os.listdir
+    original = os.scandir
 
     def closed(path):
         if Path(path).name == "bee":
             raise PermissionError(13, "Permission denied", str(path))
         return original(path)
 
-    monkeypatch.setattr(folder_tree.os, "listdir", closed)
-    with pytest.raises(UserError, match=r"one class folder.*bee is not a class: it cannot be read"):
-        ImageFolder(tmp_path, "val", resize=8)
+    with monkeypatch.context() as patch:
+        patch.setattr(image_files_module.os, "scandir", closed)
+        with pytest.raises(UserError, match=r"one class folder.*bee is not a class: it cannot be"):
+            ImageFolder(tmp_path, "val", resize=8)
+    assert ImageFolder(tmp_path, "val", resize=8).classes == ("ant", "bee")
 
 
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt", "history.csv"])
