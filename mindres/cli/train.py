@@ -26,7 +26,7 @@ from mindres.cli.training_options import (
     start,
 )
 from mindres.cli.training_plan import make_plan, resolve_batch_size, resolve_time, seconds_left
-from mindres.data import BUILT_IN
+from mindres.data import BUILT_IN, OWN
 from mindres.training.recipes import make_recipe
 
 
@@ -164,9 +164,10 @@ def _open(args, recipe, val_split: str, has_test: bool) -> list:
     augmented = {**images, **augmentation_options(args, recipe)}
     augmented |= {name: getattr(args, name) for name in CHECKED if getattr(args, name)}
     place = (args.dataset, args.dataset_path)
+    kept = {"cache": args.cache} if args.dataset in OWN else {}
     opened = [
         create_dataset(*place, "train", **augmented),
-        create_dataset(*place, val_split, **images),
+        create_dataset(*place, val_split, **images, **kept),
     ]
     if has_test:
         opened.append(create_dataset(*place, "test", **images))

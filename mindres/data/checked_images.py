@@ -30,16 +30,17 @@ class CheckedImages:
 
     def _known(self) -> None:
         """Set what is known of files that have the same size and time as then."""
-        saved = self._kept.load()
-        if saved is None or not len(saved["states"]):
+        saved = self._kept.load("names", "stamps", "states")
+        if saved is None or not len(saved[2]):
             return
-        place: NDArray | slice = slice(None)
-        if not np.array_equal(saved["names"], self._names):
-            place = _places(_lines(saved["names"]), _lines(self._names))
-        same = (saved["stamps"][place] == self._stamps).all(axis=1)
-        if isinstance(place, np.ndarray):
-            same &= place >= 0
-        self._states = np.where(same, saved["states"][place], UNKNOWN).astype(np.uint8)
+        names, stamps, states = saved
+        if np.array_equal(names, self._names):
+            same = (stamps == self._stamps).all(axis=1)
+        else:
+            place = _places(_lines(names), _lines(self._names))
+            stamps, states = stamps[place], states[place]
+            same = (place >= 0) & (stamps == self._stamps).all(axis=1)
+        self._states = np.where(same, states, UNKNOWN).astype(np.uint8)
 
     def less_than(self, state: int) -> np.ndarray:
         """The numbers of the images that were checked less than `state`, (M,)."""

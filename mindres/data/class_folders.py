@@ -57,18 +57,19 @@ def _keeps_times(folder: Path) -> bool:
 
 def _unchanged(folder: Path, kept: KeptArrays) -> ClassFolders | None:
     """The list that was kept; None if there is none, or a folder has changed since."""
-    saved = kept.load()
+    saved = kept.load("folders", "states", "children", "images", "ends")
     if saved is None:
         return None
+    folders, states, children, all_images, all_ends = saved
     try:
-        if not np.array_equal(_states(map(os.stat, _split(saved["folders"]))), saved["states"]):
+        if not np.array_equal(_states(map(os.stat, _split(folders))), states):
             return None
     except OSError:  # one has been removed
         return None
-    names = saved["images"].tobytes()
-    ends = saved["ends"].tolist()
-    children = [os.fsdecode(name) for name in _split(saved["children"])]
-    images = {name: names[start:end] for name, start, end in zip(children, [0, *ends], ends)}
+    names = all_images.tobytes()
+    ends = all_ends.tolist()
+    pieces = zip(_split(children), [0, *ends], ends)
+    images = {os.fsdecode(child): names[start:end] for child, start, end in pieces}
     return ClassFolders(folder, images, {})
 
 

@@ -47,7 +47,7 @@ class ImageFolder(ImageDataset):
         without: a CSV file whose column `path` names images to leave out of "train", such as
             check.csv of `mindres check`; the other images stay in their splits.
         relabel: a CSV file, such as check.csv, with labels for images of "train" (`path`, `label`).
-        cache: where to keep copies of training images, 1.15 times as large as `resize`: "none",
+        cache: where to keep copies, of training images 1.15 times as large as `resize`: "none",
             "ram", "disk" (the user's cache, for later runs too), or "auto": whichever has room.
         others: arguments of `ImageDataset`.
     """
@@ -162,13 +162,8 @@ class ImageFolder(ImageDataset):
             return {"train": train, "val": val}
         keys = self.keys()
         check_class_sizes(self.labels(), self.classes, keys, 1 + len(self.fractions()))
-        return splits.split_by_path(
-            self.labels(),
-            keys,
-            self.validation_fraction,
-            self.test_fraction,
-            self.validation_seed,
-        )
+        held_out = self.validation_fraction, self.test_fraction
+        return splits.split_by_path(self.labels(), keys, *held_out, self.validation_seed)
 
     def labels(self):
         return self.images.labels
@@ -188,13 +183,14 @@ class ImageFolder(ImageDataset):
         return random_crops(self, sampler) if self.augment else None
 
     def augmentation(self):
-        crop = vision.RandomResizedCrop(
-            self.resize, scale=SCALE, interpolation=vision.Inter.BICUBIC
-        )
+        crop = vision.RandomResizedCrop(self.resize, SCALE, interpolation=vision.Inter.BICUBIC)
         return [crop, vision.RandomHorizontalFlip()]
 
     def fit(self):
-        if self.augment:
-            return []  # RandomResizedCrop has resized it
-        edge = round(min(self.resize) / self.crop_fraction)
-        return [vision.Resize(edge, vision.Inter.BICUBIC), vision.CenterCrop(self.resize)]
+        # RandomResizedCrop has resized it, or copies have its size.
+        return [] if self.augment or copies_of(self) else self.centre_crop()
+
+    def plain(self):
+        other = super().plain()
+        other.cache = "none"
+        return other

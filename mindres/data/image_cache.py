@@ -1,9 +1,10 @@
-"""Where copies of training images are kept: in memory, on disk or nowhere, within a bound."""
+"""Where copies of images are kept: in memory, on disk or nowhere, within a bound."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,15 @@ from PIL import Image
 
 from mindres import files
 from mindres.data.copy_stores import InMemory, OnDisk
-from mindres.data.image_copies import MARGIN, ImageCopies, copy_size
+from mindres.data.image_copies import MARGIN, ImageCopies, copy_size, make_copy
+from mindres.data.photo import Photo
 from mindres.devices import workers
 from mindres.errors import UserError
 
 VERSION = 1  # one more whenever copies are made in another way
 SAMPLED = 100  # images whose headers say how large the copies will be
 SHARE = {"auto": 0.5, "ram": 0.9, "disk": 0.9}  # of what is free, that copies may take
+VALIDATION = 0.1  # of that, for validation images beside those of training
 LIMITS = {  # of a container's memory: the files that say how much it may have, and has
     "/sys/fs/cgroup/memory.max": "/sys/fs/cgroup/memory.current",
     "/sys/fs/cgroup/memory/memory.limit_in_bytes": "/sys/fs/cgroup/memory/memory.usage_in_bytes",
@@ -27,7 +30,7 @@ LIMITS = {  # of a container's memory: the files that say how much it may have, 
 
 def copies_of(data) -> ImageCopies | None:
     """The copies that the images of an `ImageFolder` are read from; None where files are read."""
-    if not data.augment or data.cache == "none":
+    if data.cache == "none" or data.transform:  # which takes the whole image
         return None
     if data._copies is None:
         data._copies = open_copies(data)
@@ -35,17 +38,18 @@ def copies_of(data) -> ImageCopies | None:
 
 
 def open_copies(data) -> ImageCopies:
-    """The copies of the training images of an `ImageFolder`, kept where its `cache` says.
+    """The copies of the images of an `ImageFolder`, kept where its `cache` says.
 
     A line says where they are kept. Several workers that train together read whole copies and make
     none: each would make all.
     """
-    labelled, size = data.images, data.resize
-    path = files.cache_dir() / "images" / f"{_key(data)}.copies"
-    if data.cache != "ram" and (whole := OnDisk.whole(path, len(labelled))):
+    labelled = data.images
+    make = partial(make_copy, size=data.resize) if data.augment else partial(_fitted, data)
+    path = _path(data)
+    if path and data.cache != "ram" and (whole := OnDisk.whole(path, len(labelled))):
         os.utime(path)  # the copies used last are the last to be removed
-        workers.say(f"training images are read from their copies in {path}")
-        return ImageCopies(labelled, size, whole)
+        workers.say(f"{_kind(data)} images are read from their copies in {path}")
+        return ImageCopies(labelled, make, whole)
     wanted = np.ones(len(labelled), bool)
     if (indices := data.indices()) is not None:
         wanted[:] = False
@@ -53,20 +57,32 @@ def open_copies(data) -> ImageCopies:
     needed = _bytes_of_copies(data, np.flatnonzero(wanted))
     store, most = _store(data, path, needed) if data.num_shards is None else (None, 0.0)
     if store is None:
-        return ImageCopies(labelled, size)
-    few = wanted.sum() % data.batch_size
-    return ImageCopies(labelled, size, store, wanted, most, few)
+        return ImageCopies(labelled, make)
+    few = wanted.sum() % data.batch_size if data.drop_remainder else 0
+    return ImageCopies(labelled, make, store, wanted, most, few)
 
 
-def _store(data, path: Path, needed: float) -> tuple[InMemory | OnDisk | None, float]:
+def _fitted(data, photo: Photo) -> np.ndarray:
+    """An image as `data` gives it to the network, before it is normalised."""
+    pixels = photo.pixels()
+    for operation in data.centre_crop():
+        pixels = operation(pixels)
+    return pixels
+
+
+def _kind(data) -> str:
+    return "training" if data.augment else "validation"
+
+
+def _store(data, path: Path | None, needed: float) -> tuple[InMemory | OnDisk | None, float]:
     """Where copies of so many bytes are kept, and how many bytes may be."""
-    share = SHARE[data.cache]
-    intro = f"copies of the training images, about {needed / 1e9:.1f} GB, "
+    share = SHARE[data.cache] * (1 if data.augment else VALIDATION)
+    intro = f"copies of the {_kind(data)} images, about {needed / 1e9:.1f} GB, "
     memory = share * free_memory() if data.cache != "disk" else 0
     if needed <= memory:
         workers.say(f"{intro}are kept in memory during the first epoch")
         return InMemory(len(data.images)), memory
-    if data.cache != "ram" and hasattr(os, "pread"):  # which Windows does not have
+    if path and data.cache != "ram" and hasattr(os, "pread"):  # which Windows does not have
         try:
             disk = share * _free_disk(path.parent, needed / share)
             if needed <= disk:
@@ -76,18 +92,28 @@ def _store(data, path: Path, needed: float) -> tuple[InMemory | OnDisk | None, f
         except UserError as error:
             workers.warn(f"{intro}are not kept: {error}")
             return None, 0
-    place = {"ram": "memory", "disk": f"disk of {path.parent}"}.get(data.cache, "memory and disk")
+    if data.cache == "disk" and not path:
+        workers.warn(f"{intro}are not kept: there is no home folder, set MINDRES_CACHE to a folder")
+        return None, 0
+    place = {"ram": "memory", "disk": "disk of the cache"}.get(data.cache, "memory and disk")
     workers.warn(f"{intro}are not kept: more than {share:.0%} of the free {place}")
     return None, 0
 
 
-def _key(data) -> str:
-    """A name for the copies, by the images, their files' sizes and times, and `resize`."""
+def _path(data) -> Path | None:
+    """The file of the copies: another one where an image, its time or the size is another.
+
+    None if there is no home folder.
+    """
     labelled = data.images
-    key = hashlib.sha256(repr((VERSION, MARGIN, data.resize, labelled.digest())).encode())
+    how = MARGIN if data.augment else data.crop_fraction
+    key = hashlib.sha256(repr((VERSION, how, data.resize, labelled.digest())).encode())
     if (indices := data.indices()) is not None:
         key.update(indices.tobytes())
-    return key.hexdigest()[:32]
+    try:
+        return files.cache_dir() / "images" / f"{key.hexdigest()[:32]}.copies"
+    except UserError:
+        return None
 
 
 def _bytes_of_copies(data, numbers: np.ndarray) -> float:

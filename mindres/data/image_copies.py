@@ -1,12 +1,14 @@
-"""Small copies of training images, so that each file is decoded once and not in every epoch.
+"""Small copies of images, so that each file is decoded once and not in every epoch.
 
 Training cuts its random parts out of the copies from the first epoch on, whether a copy is kept or
-made again: what the network sees never depends on which copies are there.
+made again: what the network sees never depends on which copies are there. The copy of a validation
+image is what the network sees, before it is normalised.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -39,9 +41,12 @@ def make_copy(photo: Photo, size: tuple[int, int]) -> np.ndarray:
 class ImageCopies:
     """The copies of the images of a folder or a table.
 
+    Where images are drawn at random, some never come. So whoever reads a copy that is there makes
+    one that is missing: after as many reads as there are images, all copies are there.
+
     Args:
         labelled: the images.
-        size: (height, width) that training wants, pixels.
+        make: makes the copy of an image: uint8 RGB (H, W, 3).
         store: where copies are kept; None makes each one anew.
         missing: whether a copy of each image is still to be kept, bool (N,).
         most: bytes that may be kept.
@@ -52,16 +57,17 @@ class ImageCopies:
     def __init__(
         self,
         labelled: LabelledImages,
-        size: tuple[int, int],
+        make: Callable[[Photo], np.ndarray],
         store: InMemory | OnDisk | None = None,
         missing: np.ndarray | None = None,
         most: float = 0,
         few: int = 0,
     ):
         self._labelled = labelled
-        self._size = size
+        self._make_copy = make
         self._store = store
         self._missing = np.zeros(len(labelled), bool) if missing is None else missing.copy()
+        self._next = 0 if store else len(labelled)  # the first that is made beside the others
         self._left = most
         self._few = few
         self._lock = threading.Lock()
@@ -70,16 +76,31 @@ class ImageCopies:
         """The copy of image `number`: uint8 RGB (H, W, 3)."""
         store = self._store
         copy = store.get(number) if store else None
-        if copy is not None:
-            return copy
+        if copy is None:
+            copy = self._make_and_keep(number)
+        elif (other := self._another()) is not None:
+            self._make_and_keep(other)
+        return copy
+
+    def _make_and_keep(self, number: int) -> np.ndarray:
         copy = self._make(number)
         if self._missing[number]:
             with self._lock:
                 self._keep(number, copy)
         return copy
 
+    def _another(self) -> int | None:
+        """An image whose copy is missing and is not being made; None if there is none."""
+        if self._next == len(self._missing):
+            return None
+        with self._lock:
+            rest = np.flatnonzero(self._missing[self._next :])
+            found = self._next + int(rest[0]) if len(rest) else None
+            self._next = len(self._missing) if found is None else found + 1
+        return found
+
     def _make(self, number: int) -> np.ndarray:
-        return make_copy(Photo(self._labelled.path(number)), self._size)
+        return self._make_copy(Photo(self._labelled.path(number)))
 
     def _keep(self, number: int, copy: np.ndarray) -> None:
         """Keep a copy, and the last ones that are missing; where that fails, keep none."""

@@ -38,7 +38,7 @@ class Walk:
             with os.scandir(path) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
-            self.unreadable[path] = error.strerror
+            self.unreadable[path] = error.strerror or str(error)
             return
         for entry in entries:
             name = os.path.join(inner, entry.name)

@@ -55,6 +55,11 @@ class ImageTransforms:
             return []
         return [vision.Resize(self.resize, vision.Inter.BICUBIC)]
 
+    def centre_crop(self) -> list:
+        """The operations that bring the shorter side to its size and cut out the middle."""
+        edge = round(min(self.resize) / self.crop_fraction)
+        return [vision.Resize(edge, vision.Inter.BICUBIC), vision.CenterCrop(self.resize)]
+
     def normalize(self) -> list:
         """The operations from uint8 (H, W, C) to float32 (C, H, W), normalised by mean and std."""
         mean = [255 * m for m in self.mean]

@@ -10,8 +10,6 @@ import contextlib
 import hashlib
 import io
 import os
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +17,6 @@ from numpy.typing import NDArray
 
 from mindres import files
 from mindres.errors import UserError
-
-DAMAGED = (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error)
 
 
 class KeptArrays:
@@ -40,17 +36,17 @@ class KeptArrays:
         with contextlib.suppress(UserError):  # there is no home folder
             self._path = files.cache_dir() / "datasets" / f"{key}.{kind}.npz"
 
-    def load(self) -> dict[str, NDArray] | None:
+    def load(self, *names: str) -> list[NDArray] | None:
+        """The arrays of these names."""
         if self._path is None:
             return None
         try:
             # The archive's checksums are compared as it is read.
             with np.load(self._path) as saved:
-                found = dict(saved)
-            same = found.pop("of").tobytes() == self._of and found.pop("version") == self._version
-        except DAMAGED:
+                of, version, *arrays = (saved[name] for name in ("of", "version", *names))
+        except Exception:  # zipfile raises many classes for damaged files
             return None
-        return found if same else None
+        return arrays if of.tobytes() == self._of and version == self._version else None
 
     def save(self, **arrays: NDArray) -> None:
         if self._path is None:

@@ -64,7 +64,8 @@ class LabelledImages(Sequence):
     def stamps(self) -> NDArray:
         """The size and the time of each file as they are now, int64 (N, 2); -1 if it is gone."""
         found = np.empty((len(self), 2), np.int64)
-        paths = (os.path.join(self._folder, name) for name in self._each_name())
+        folder = os.path.join(self._folder, b"")
+        paths = (folder + name for name in self._each_name())
         for start in range(0, len(self), AT_ONCE):
             found[start : start + AT_ONCE] = [_stamp(path) for path in islice(paths, AT_ONCE)]
         return found

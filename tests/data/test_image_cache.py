@@ -15,6 +15,7 @@ from mindres.data.folder import ImageFolder
 from mindres.data.photo import Photo
 from mindres.errors import UserError
 from mindres.runs.config import difference
+from mindres.training import balance
 
 OPTIONS = {"resize": 16, "batch_size": 4}
 CACHES = ("ram", "disk", "auto")
@@ -78,6 +79,47 @@ def test_a_training_that_was_stopped_in_the_middle_of_an_epoch_goes_on_as_it_wou
     np.testing.assert_array_equal(epoch(resumed, 2), second)
     again = ImageFolder(photos, "train", cache=cache, num_parallel_workers=2, **OPTIONS)
     np.testing.assert_array_equal(epoch(again, 2, skip=1), second[1:])
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_validation_sees_the_same_with_every_cache(photos, cache):
+    plain = ImageFolder(photos, "val", **OPTIONS)
+    data = ImageFolder(photos, "val", cache=cache, num_parallel_workers=2, **OPTIONS)
+    for _ in range(2):
+        for found, wanted in zip(epoch(data, 1), epoch(plain, 1), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+    for path in photos.glob("val/*/*"):
+        path.unlink()
+    assert len(epoch(data, 1)) == 1  # no file is read any more
+    assert len(kept()) == (cache == "disk")
+
+
+def test_features_are_those_of_the_images_and_not_of_copies(photos):
+    data = ImageFolder(photos, "train", cache="ram", **OPTIONS)
+    epoch(data, 1)
+    plain = ImageFolder(photos, "train", **OPTIONS).plain()
+    for found, wanted in zip(epoch(data.plain(), 1), epoch(plain, 1), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_all_copies_are_there_after_an_epoch_even_if_some_images_were_never_drawn(photos):
+    data = balance.sampled(ImageFolder(photos, "train", cache="disk", **OPTIONS))
+    drawn = np.random.default_rng(0).choice(18, 18)
+    assert len(set(drawn.tolist())) < 14
+    for number in drawn.tolist():
+        image_cache.copies_of(data).read(number)
+    [file] = kept()
+    assert file.endswith(".copies") and not file.startswith(".")
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_without_a_home_folder_training_goes_on(photos, cache, monkeypatch, capfd):
+    monkeypatch.delenv("MINDRES_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError()))
+    assert len(epoch(ImageFolder(photos, "train", cache=cache, **OPTIONS), 1)) == 4
+    err = capfd.readouterr().err
+    assert err.count("\n") == (cache == "disk") and (cache != "disk" or "no home" in err)
 
 
 def test_images_no_larger_than_a_copy_are_trained_on_as_they_are(photos):

@@ -24,7 +24,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 
 from fault import Broken, Try  # noqa: E402
 
-MODULES = ("signals", "places", "readers", "archives", "servers", "web", "trainings")
+MODULES = ("signals", "images", "places", "readers", "archives", "servers", "web", "trainings")
 
 
 def run_module(module: str, only: str, scale: float, seed: int) -> list[tuple[str, bool]]:
