@@ -1,15 +1,18 @@
-"""Prepares images as for the training of a checkpoint."""
+"""Prepares images as for the training of a checkpoint.
+
+Prediction, evaluation and export all follow this file.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
-from mindspore.dataset import vision
 from PIL import Image
 
 from mindres.data.build import dataset_class, name_of
 from mindres.data.dataset import ImageDataset
+from mindres.data.image_transforms import edge_before_crop, resizing
 from mindres.errors import UserError
 from mindres.weights.metadata import Metadata
 
@@ -36,11 +39,11 @@ def preprocess(image: np.ndarray, metadata: Mapping) -> np.ndarray:
     size = tuple(size)
     if len(mean) == 1:
         image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
-    if edge := shorter_side(metadata):
+    edge = shorter_side(metadata)
+    if edge is not None:
         image = _less_extreme(image, size)
-        image = vision.CenterCrop(size)(vision.Resize(edge, vision.Inter.BICUBIC)(image))
-    else:
-        image = vision.Resize(size, vision.Inter.BICUBIC)(image)
+    for operation in resizing(size, edge):
+        image = operation(image)
     scaled = (image.reshape(*size, -1) / 255 - mean) / std
     return scaled.transpose(2, 0, 1).astype(np.float32)
 
@@ -57,7 +60,9 @@ def check_says_how(metadata: Metadata) -> None:
 
 def shorter_side(metadata: Metadata) -> int | None:
     """The size in pixels of the shorter side before cropping; None if nothing is cropped."""
-    return round(min(metadata["input_size"]) / crop_fraction(metadata)) if crops(metadata) else None
+    if not crops(metadata):
+        return None
+    return edge_before_crop(metadata["input_size"], crop_fraction(metadata))
 
 
 def _less_extreme(image, size):
@@ -85,6 +90,20 @@ def crop_fraction(metadata: Metadata) -> float:
 def crops(metadata: Metadata) -> bool:
     """Whether images of another aspect ratio are cropped; otherwise they are stretched."""
     return metadata.fit == "crop" if metadata.fit else crop_fraction(metadata) < 1
+
+
+def prepare_as_trained(data: ImageDataset, metadata: Metadata) -> None:
+    """Let a data set crop or stretch its images, and normalise them, as `preprocess` does.
+
+    What the metadata do not say remains the data set's own.
+    """
+    if metadata.fit or metadata.crop_fraction or metadata.dataset:
+        data.crops = crops(metadata)
+        data.crop_fraction = crop_fraction(metadata)
+    for statistic in ("mean", "std"):
+        recorded = getattr(metadata, statistic) or ()
+        if len(recorded) == len(data.mean):
+            setattr(data, statistic, tuple(recorded))
 
 
 def visible(image: np.ndarray, metadata: Mapping) -> np.ndarray:

@@ -56,6 +56,7 @@ class ImageFolder(ImageDataset):
     mean = (0.485, 0.456, 0.406)
     std = (0.229, 0.224, 0.225)
     mirrored = True
+    crops = True
     crop_fraction = 0.875  # torchvision's and timm's: 224 of 256
     split_rule = "path"
     splits = ("train", "val", "test", "all")
@@ -188,7 +189,7 @@ class ImageFolder(ImageDataset):
 
     def fit(self):
         # RandomResizedCrop has resized it, or copies have its size.
-        return [] if self.augment or copies_of(self) else self.centre_crop()
+        return [] if self.augment or copies_of(self) else super().fit()
 
     def plain(self):
         other = super().plain()

@@ -65,7 +65,7 @@ def open_copies(data) -> ImageCopies:
 def _fitted(data, photo: Photo) -> np.ndarray:
     """An image as `data` gives it to the network, before it is normalised."""
     pixels = photo.pixels()
-    for operation in data.centre_crop():
+    for operation in data.resizing():
         pixels = operation(pixels)
     return pixels
 
@@ -106,7 +106,7 @@ def _path(data) -> Path | None:
     None if there is no home folder.
     """
     labelled = data.images
-    how = MARGIN if data.augment else data.crop_fraction
+    how = MARGIN if data.augment else data.crops and data.crop_fraction
     key = hashlib.sha256(repr((VERSION, how, data.resize, labelled.digest())).encode())
     if (indices := data.indices()) is not None:
         key.update(indices.tobytes())

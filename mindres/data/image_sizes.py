@@ -44,6 +44,8 @@ def image_sizes(data: ImageDataset) -> Sizes | None:
 
 def _shown(sizes: np.ndarray, data: ImageDataset) -> np.ndarray:
     """The fraction of each image's area, (N,), that the centre crop of `data` keeps."""
+    if not data.crops:
+        return np.ones(len(sizes))
     height, width = data.resize
     scale = min(height, width) / data.crop_fraction / sizes.min(axis=1)
     left = np.minimum(1, np.array([width, height]) / (scale[:, None] * sizes))

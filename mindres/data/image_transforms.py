@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mindspore.dataset import vision
 
 from mindres.data import augment as augmentations
@@ -16,7 +18,9 @@ class ImageTransforms:
     native_size: tuple[int, int] | None = None  # (height, width) of all images, or None
     mirrored = False  # whether a mirror image belongs to the same class
     shift = 0  # largest shift of a training image in pixels of the file
-    crop_fraction = 1.0  # fraction of the shorter side that is kept outside of training
+    # Outside of training, images of another aspect ratio are cropped, or else stretched.
+    crops = False
+    crop_fraction = 1.0  # fraction of the shorter side that cropping keeps
 
     # Arguments of `ImageDataset`.
     resize: tuple[int, int]
@@ -51,14 +55,18 @@ class ImageTransforms:
 
     def fit(self) -> list:
         """The operations that bring an image to the size of `resize`."""
-        if self.resize == self.native_size:
-            return []
-        return [vision.Resize(self.resize, vision.Inter.BICUBIC)]
+        return [] if self.fits() else self.resizing()
 
-    def centre_crop(self) -> list:
-        """The operations that bring the shorter side to its size and cut out the middle."""
-        edge = round(min(self.resize) / self.crop_fraction)
-        return [vision.Resize(edge, vision.Inter.BICUBIC), vision.CenterCrop(self.resize)]
+    def fits(self) -> bool:
+        """Whether the files' images have the size of `resize`, and nothing is cropped."""
+        return self.resize == self.native_size and self._edge() in (None, min(self.resize))
+
+    def _edge(self) -> int | None:
+        return edge_before_crop(self.resize, self.crop_fraction) if self.crops else None
+
+    def resizing(self) -> list:
+        """The operations that bring an image of any size to that of `resize`."""
+        return resizing(self.resize, self._edge())
 
     def normalize(self) -> list:
         """The operations from uint8 (H, W, C) to float32 (C, H, W), normalised by mean and std."""
@@ -74,3 +82,19 @@ class ImageTransforms:
         if not standardize:
             self.mean = (0.0,) * len(self.mean)
             self.std = (1.0,) * len(self.std)
+
+
+def edge_before_crop(size: Sequence[int], crop_fraction: float) -> int:
+    """The length in pixels that an image's shorter side is resized to, before `size` is cropped."""
+    return round(min(size) / crop_fraction)
+
+
+def resizing(size: Sequence[int], edge: int | None) -> list:
+    """The operations that bring an image to `size`, (height, width) in pixels.
+
+    The shorter side is resized to `edge`, and the middle of the image is kept; with None the image
+    is stretched.
+    """
+    if edge is None:
+        return [vision.Resize(size, vision.Inter.BICUBIC)]
+    return [vision.Resize(edge, vision.Inter.BICUBIC), vision.CenterCrop(size)]

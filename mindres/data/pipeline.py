@@ -78,7 +78,7 @@ def check_batch_size(data, images: ds.Dataset) -> None:
 
 def _batch_transform(data) -> BatchTransform | None:
     """The transform of whole batches in place of `default_transform()`; None if there is none."""
-    if _one_by_one(data) or data.resize != data.native_size:
+    if _one_by_one(data) or not data.fits():
         return None
     return BatchTransform(
         data.shift if data.augment else 0,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mindres.data import DATASETS
+from mindres.data.as_trained import prepare_as_trained
 from mindres.data.build import dataset_class, names_of
 from mindres.data.dataset import ImageDataset
 from mindres.data.pipeline import batches
@@ -46,12 +47,7 @@ def open_data(metadata: Mapping, dataset=None, path="./datasets", split="test", 
     data = kind(path, split=split, **{**_as_in_training(metadata, kind, path), **options})
     _check_channels(name, data, metadata)
     _align_classes(name, data, metadata)
-    for statistic in ("mean", "std"):
-        recorded = getattr(metadata, statistic) or ()
-        if len(recorded) == len(data.mean):
-            setattr(data, statistic, tuple(recorded))
-    if metadata.fit == "crop" and metadata.crop_fraction:
-        data.crop_fraction = metadata.crop_fraction
+    prepare_as_trained(data, metadata)
     return data
 
 

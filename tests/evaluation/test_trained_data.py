@@ -8,8 +8,9 @@ from PIL import Image
 
 from mindres.cli.training_flags import training_parser
 from mindres.cli.training_options import image_options
-from mindres.data.as_trained import describe
+from mindres.data.as_trained import describe, preprocess
 from mindres.data.folder import ImageFolder
+from mindres.data.images import read_image
 from mindres.errors import UserError
 from mindres.evaluation.trained_data import open_data
 from mindres.runs.config import recorded_split_rule
@@ -58,6 +59,45 @@ def test_labels_are_those_of_the_checkpoints_classes(photos):
         path.unlink()
     data = open_data(recorded, path=photos, split="val")
     assert data.classes == ("ant", "bee", "cow") and set(data.labels()) == {0, 2}
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        {"dataset": "cifar10"},  # built-in data sets stretch
+        {"dataset": "folder"},
+        {"dataset": "folder", "crop_fraction": 0.5},
+        {"crop_fraction": 1.0},
+        {"crop_fraction": 1.0, "fit": "crop"},
+        {"crop_fraction": 0.8, "fit": "stretch"},
+    ],
+    ids=str,
+)
+def test_a_folders_images_are_cropped_or_stretched_as_for_prediction(recorded, tmp_path):
+    random = np.random.default_rng(0)
+    for name in ("ant", "bee"):
+        (tmp_path / "val" / name).mkdir(parents=True)
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for size in ((40, 90, 3), (33, 20, 3)):
+            image = Image.fromarray(random.integers(0, 256, size, np.uint8))
+            image.save(tmp_path / "val" / name / f"{size[0]}.png")
+    recorded = {**recorded, "mean": [0.5] * 3, "std": [0.2] * 3, "input_size": [24, 24]}
+    data = open_data(recorded, "folder", tmp_path, "val").plain()
+    ((images, _),) = data.run().create_tuple_iterator(num_epochs=1, output_numpy=True)
+    expected = [preprocess(read_image(name), recorded) for name in data.image_names()]
+    np.testing.assert_allclose(images, expected, atol=1e-5)
+
+
+def test_a_built_in_data_set_is_cropped_as_for_prediction(tmp_path):
+    recorded = {"crop_fraction": 0.5, "fit": "crop", "input_size": [8, 8], "dataset": "digits"}
+    data = open_data(recorded, path=tmp_path)
+    images, _ = next(data.run().create_tuple_iterator(num_epochs=1, output_numpy=True))
+    whole, _ = next(
+        open_data({**recorded, "crop_fraction": 1.0}, path=tmp_path)
+        .run()
+        .create_tuple_iterator(num_epochs=1, output_numpy=True)
+    )
+    assert images.shape == whole.shape and np.abs(images - whole).max() > 1
 
 
 def test_a_run_that_goes_on_holds_out_what_it_held_out(tmp_path):
