@@ -39,14 +39,14 @@ def add_flags(parser) -> None:
     parser.add_argument(
         "--end_to_end",
         action="store_true",
-        help="write a file that takes the photograph itself and gives probabilities; the flags "
-        "of data say which images it is compared on with the network",
+        help="write a file that takes whole photographs and returns probabilities; it is compared "
+        "with the network on the images that the flags below choose",
     )
     parser.add_argument(
         "--int8",
         action="store_true",
-        help="with --end_to_end: weights and activations of 8 bits, from the ranges that training "
-        "images have; not written where it is slower here, or less accurate",
+        help="with --end_to_end, not for MindIR: 8-bit weights and activations, calibrated on "
+        "training images; not written if it is slower here, or less accurate",
     )
     add_data_flags(parser, "that of the training's validation")
     add_json_flag(parser)

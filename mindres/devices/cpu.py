@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 # oneDNN reads this variable at its first call. It applies to every oneDNN in the process.
 ISA = "ONEDNN_MAX_CPU_ISA"
@@ -39,6 +41,20 @@ def lift_limit() -> None:
     if _limit_is_ours:
         os.environ.pop(ISA, None)
     _limit_is_ours = False
+
+
+@contextlib.contextmanager
+def without_limit() -> Iterator[None]:
+    """Lift the limit in this block, for libraries with a oneDNN of their own that is first used there.
+
+    MindSpore must not run its first operator meanwhile.
+    """
+    limit = os.environ.pop(ISA, None) if _limit_is_ours else None
+    try:
+        yield
+    finally:
+        if limit is not None:
+            os.environ[ISA] = limit
 
 
 def onednn_needs_limit() -> bool:

@@ -1,11 +1,16 @@
 """Exports networks to files for other programs.
 
-A new format is a row of `FORMATS` and a file in this folder with three functions.
+A new format is a row of `FORMATS` and a file in this folder with three functions, or five if it has
+end-to-end files.
 
 `require()` raises `UserError` unless the packages that the format needs are installed.
 `write(network, path, shape, metadata)` writes a network for images of `shape` (channels, height,
 width) in batches of any size. `load(path)` returns the file's function from images (N, C, H, W) to
 logits, by which `exporter` verifies the file.
+
+`write_end_to_end(core, path, metadata)` writes a file that takes whole images; `core` is the
+network as an ONNX model, or, with `from_onnx=False`, as a Cell. `load_end_to_end(path)` returns the
+file with `name`, `bytes`, `answer(image)` and `answer_all(images)`, as `runtime.EndToEndFile` has.
 """
 
 from pathlib import Path
@@ -18,13 +23,15 @@ from mindres.lazy import lazy_names
 class Format(NamedTuple):
     """A row: the module of a format, the extension of its files, and what reads them.
 
-    `beside`: the extensions of further files that belong to one.
+    beside: the extensions of further files that belong to one.
+    from_onnx: whether end-to-end files are made from ONNX models, and can thus be int8.
     """
 
     module: str
     ending: str
     read_by: str
     beside: tuple[str, ...] = ()
+    from_onnx: bool = True
 
 
 FORMATS = {
@@ -32,7 +39,7 @@ FORMATS = {
     "openvino": Format(
         "mindres.export.openvino", ".xml", "OpenVINO, which is fastest on Intel", (".bin",)
     ),
-    "mindir": Format("mindres.export.mindir", ".mindir", "MindSpore"),
+    "mindir": Format("mindres.export.mindir", ".mindir", "MindSpore", from_onnx=False),
 }
 
 

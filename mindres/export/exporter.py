@@ -17,7 +17,7 @@ from mindres import files
 from mindres.data.as_trained import check_says_how
 from mindres.errors import UserError
 from mindres.evaluation.inference import in_mode, inference, logits
-from mindres.export import FORMATS, format_of, onnx
+from mindres.export import FORMATS, Format, format_of, onnx
 from mindres.export.photographs import Exported, Writer
 from mindres.models import registry
 from mindres.models.build import check_images
@@ -51,8 +51,9 @@ def export_model(
     """Write `net` for inference to `path`, with batch normalisation folded into the convolutions.
 
     The input is `input`, normalised float32 images (N, C, H, W) of any batch size, the output
-    `logits`, float32 (N, num_classes). An ONNX file has `metadata` as JSON values in its
-    `metadata_props`, so that it can be used without the checkpoint. The file is loaded again by
+    `logits`, float32 (N, num_classes). The file has `metadata` as JSON values, in ONNX's
+    `metadata_props`, OpenVINO's `rt_info` or MindIR's `user_info`, so that it can be used without
+    the checkpoint. It is loaded again by
     a reader of its format, and is written only if it has the logits of `net` for several batch
     sizes. An OpenVINO file has its weights in a file beside it, which ends in .bin.
 
@@ -63,7 +64,7 @@ def export_model(
     0.001.
 
     With `int8` as well, weights (by channel) and activations have 8 bits, by ONNX Runtime's static
-    quantisation. Layers are left in float32 until at most 0.5 points of accuracy are lost on
+    quantisation; not in MindIR. Layers are left in float32 until at most 0.5 points of accuracy are lost on
     `data`.
 
     Args:
@@ -95,18 +96,13 @@ def export_model(
         raise UserError("`int8` is for files that take whole images: give `end_to_end`, too")
     if end_to_end:
         check_says_how(metadata)
-        if not hasattr(kind, "from_onnx"):
-            raise UserError(
-                f"{format} files take prepared images only: export to ONNX or OpenVINO, or leave "
-                "out `end_to_end`"
-            )
+        _check_has_end_to_end(format, kind, int8)
     shape = _input_shape(net, metadata)
     # MindSpore accepts no names with spaces and leaves other files beside, so it gets a folder.
     with in_mode(), tempfile.TemporaryDirectory() as folder, _published(path, format) as publish:
         draft = Path(folder) / f"network{FORMATS[format].ending}"
         if end_to_end:
-            core = draft.with_name("core.onnx")
-            _write_checked(onnx, net, shape, core, metadata, path)
+            core = _core(FORMATS[format], net, shape, draft, metadata, path)
             writer = Writer(kind, core, draft, net, metadata, data, path)
             exported = writer.write()
             if int8:
@@ -118,6 +114,20 @@ def export_model(
     if report:
         report(exported)
     return exported.path
+
+
+def _check_has_end_to_end(format: str, kind, int8: bool) -> None:
+    """Raise `UserError` if a format has no end-to-end files, or none in int8."""
+    if not hasattr(kind, "write_end_to_end"):
+        raise UserError(
+            f"{format} files take prepared images only: choose another format, or leave out "
+            "`end_to_end`"
+        )
+    if int8 and not FORMATS[format].from_onnx:
+        raise UserError(
+            f"{format} files are not written in int8: export to ONNX or OpenVINO, or leave out "
+            "`int8`"
+        )
 
 
 @contextlib.contextmanager
@@ -134,6 +144,15 @@ def _published(path: Path, format: str) -> Iterator[Callable[[Path], int]]:
             return sum(part.stat().st_size for part in parts)
 
         yield publish
+
+
+def _core(row: Format, net, shape, draft: Path, metadata: Metadata, path: Path):
+    """The network as `write_end_to_end` takes it."""
+    if not row.from_onnx:
+        return _exportable(net)
+    core = draft.with_name("core.onnx")
+    _write_checked(onnx, net, shape, core, metadata, path)
+    return onnx.read(core)
 
 
 def _write_checked(kind, net, shape, draft: Path, metadata: Metadata, path: Path) -> None:

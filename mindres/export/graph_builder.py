@@ -1,6 +1,8 @@
-"""Builds ONNX graphs from Python expressions: `(x + 1) * y` becomes an Add and a Mul."""
+"""Builds graphs of ONNX operators from Python expressions: `(x + 1) * y` is an Add and a Mul."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,11 +21,9 @@ class Value:
         """
         return self.graph.op(kind, self, *others, name=name, **attributes)
 
-    def to(self, dtype) -> Value:
+    def to(self, dtype: str) -> Value:
         """This tensor cast to the NumPy type `dtype`."""
-        from onnx.helper import np_dtype_to_tensor_dtype
-
-        return self.op("Cast", to=np_dtype_to_tensor_dtype(np.dtype(dtype)))
+        return self.op("Cast", to=dtype)
 
     def reshape(self, *shape: int) -> Value:
         return self.op("Reshape", np.array(shape))
@@ -47,36 +47,57 @@ class Value:
     def __truediv__(self, other) -> Value:
         return self.op("Div", other)
 
-    def __pow__(self, other) -> Value:
-        return self.op("Pow", other)
+
+class Node(NamedTuple):
+    """An operator of ONNX, with the names of its inputs and of its output."""
+
+    kind: str
+    inputs: tuple[str, ...]
+    output: str
+    attributes: dict
 
 
 class GraphBuilder:
-    """The nodes and constants of a graph, in the order of computation."""
+    """The nodes and the constants, by name, of a graph in the order of computation."""
 
     def __init__(self):
-        self.nodes = []
-        self.constants = []
+        self.nodes: list[Node] = []
+        self.constants: dict[str, np.ndarray] = {}
 
     def input(self, name: str) -> Value:
         return Value(self, name)
 
     def op(self, kind: str, *inputs, name: str = "", **attributes) -> Value:
         """The output, called `name`, of a new node."""
-        from onnx import helper
-
-        names = [self._named(each).name for each in inputs]
+        names = tuple(self._named(each).name for each in inputs)
         output = name or f"prepare_{len(self.nodes)}_{kind}"
-        self.nodes.append(helper.make_node(kind, names, [output], name=output, **attributes))
+        self.nodes.append(Node(kind, names, output, attributes))
         return Value(self, output)
 
     def constant(self, value) -> Value:
-        from onnx import numpy_helper
-
         name = f"prepare_constant_{len(self.constants)}"
         dtype = np.float32 if type(value) in (int, float) else None
-        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
+        self.constants[name] = np.asarray(value, dtype)
         return Value(self, name)
+
+    def to_onnx(self, name: str, given: list, made: list):
+        """An ONNX graph with the inputs `given` and the outputs `made`, as `ValueInfoProto`s."""
+        from onnx import helper, numpy_helper
+
+        nodes = [_onnx_node(each) for each in self.nodes]
+        constants = [numpy_helper.from_array(value, key) for key, value in self.constants.items()]
+        return helper.make_graph(nodes, name, given, made, constants)
 
     def _named(self, value) -> Value:
         return value if isinstance(value, Value) else self.constant(value)
+
+
+def _onnx_node(node: Node):
+    from onnx import helper
+
+    attributes = dict(node.attributes)
+    if node.kind == "Cast":
+        attributes["to"] = helper.np_dtype_to_tensor_dtype(np.dtype(attributes["to"]))
+    return helper.make_node(
+        node.kind, node.inputs, [node.output], name=node.output, **attributes
+    )

@@ -9,7 +9,9 @@ import mindspore
 from mindspore import Tensor
 
 from mindres import __version__
+from mindres.data.as_trained import shorter_side
 from mindres.errors import UserError
+from mindres.export.end_to_end import at_opset, end_to_end
 from mindres.export.runtime import EndToEndFile
 from mindres.export.tensors import INPUT, LOGITS
 from mindres.signals import deferred_signals
@@ -54,11 +56,18 @@ def load(path):
     return lambda images: session.run([LOGITS], {INPUT: images})[0]
 
 
-def from_onnx(model, path) -> None:
-    """Write an ONNX model."""
+def read(path):
+    """The ONNX model of a file that `write` has written."""
     import onnx
 
-    onnx.save(model, path)
+    return at_opset(onnx.load(path))
+
+
+def write_end_to_end(core, path, metadata) -> None:
+    """Write an ONNX model of normalised images to logits as an end-to-end file."""
+    import onnx
+
+    onnx.save(end_to_end(core, metadata, shorter_side(metadata)), path)
 
 
 def load_end_to_end(path) -> EndToEndFile:

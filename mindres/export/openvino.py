@@ -1,8 +1,8 @@
 """OpenVINO files: an .xml file with the network, and beside it a .bin file with its weights.
 
-On processors with AVX-512 for bfloat16 or AMX, OpenVINO computes in bfloat16 unless it is told
-otherwise, the preparation of the image included. So whoever runs a whole file says
-`INFERENCE_PRECISION_HINT: "f32"`, and who wants bfloat16 runs the halves, as `EndToEndFile` does.
+On processors with instructions for bfloat16, OpenVINO computes in bfloat16 by default, the
+preparation of images too. Compile a whole file with `INFERENCE_PRECISION_HINT: "f32"`; for bfloat16,
+compile its halves separately, as `EndToEndFile` does.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mindres.devices import cpu
 from mindres.errors import UserError
 from mindres.export import onnx
 from mindres.export.tensors import BATCH_PROBABILITIES, IMAGE, INPUT, LOGITS, PROBABILITIES
@@ -21,52 +22,55 @@ from mindres.signals import deferred_signals
 
 
 def require() -> None:
-    """Raise `UserError` unless the packages are there."""
+    """Raise `UserError` unless the package openvino and those for ONNX are installed."""
     onnx.require()
     try:
-        with deferred_signals():  # else Ctrl-C inside may come out as an ImportError
+        with deferred_signals():  # Ctrl-C during the import could become an ImportError
             importlib.import_module("openvino")
     except ImportError:
         raise UserError(
-            "OpenVINO files take the package openvino: pip install 'mindres[openvino]'"
+            "OpenVINO files need the package openvino: pip install 'mindres[openvino]'"
         ) from None
 
 
 def write(network, path, shape, metadata) -> None:
-    """Write `network`, by way of an ONNX file."""
-    import onnx as onnx_package
-
-    by_way = Path(path).with_name("by_way.onnx")
-    onnx.write(network, by_way, shape, metadata)
-    from_onnx(onnx_package.load(by_way), path)
+    """Write `network`, converted from an ONNX file."""
+    given = Path(path).with_name("given.onnx")
+    onnx.write(network, given, shape, metadata)
+    _convert(given, path)
 
 
 def load(path):
-    """The function of a file, images (N, C, H, W) to logits."""
+    """The function of an OpenVINO file, images (N, C, H, W) to logits."""
     import openvino
 
     compiled = _compiled(openvino.Core().read_model(path), "f32")
     return lambda images: compiled({INPUT: images})[LOGITS]
 
 
-def from_onnx(model, path) -> None:
-    """Write an ONNX model and its notes, which are in `rt_info` under `mindres`."""
+def write_end_to_end(core, path, metadata) -> None:
+    """Write an ONNX model of normalised images to logits as an end-to-end file."""
+    given = Path(path).with_name("given.onnx")
+    onnx.write_end_to_end(core, given, metadata)
+    _convert(given, path)
+
+
+def _convert(given, path) -> None:
+    """Convert an ONNX file; its metadata go to `rt_info`, under `mindres`."""
     import onnx as onnx_package
     import openvino
 
-    by_way = Path(path).with_name("from.onnx")
-    onnx_package.save(model, by_way)
-    converted = openvino.convert_model(by_way)
-    for each in model.metadata_props:
+    converted = openvino.convert_model(given)
+    for each in onnx_package.load(given).metadata_props:
         converted.set_rt_info(each.value, ["mindres", each.key])
     openvino.save_model(converted, path, compress_to_fp16=False)
 
 
 class EndToEndFile:
-    """The network of an OpenVINO file that takes photographs, as `runtime.EndToEndFile`."""
+    """The network of an end-to-end OpenVINO file, as `runtime.EndToEndFile`."""
 
     def __init__(self, path, precision: str = "f32"):
-        """`precision`: in which the network computes what is not int8, "f32" or "bf16"."""
+        """`precision`, "f32" or "bf16", is that of the network's layers that are not int8."""
         import openvino
 
         path = Path(path)
@@ -75,18 +79,18 @@ class EndToEndFile:
         kinds = {each.get_type_name() for each in model.get_ops()}
         element = "float32" if precision == "f32" else "bfloat16"
         self.name = f"OpenVINO {'int8' if 'FakeQuantize' in kinds else element}"
-        notes = model.get_rt_info("mindres").value
-        self.metadata = {name: json.loads(str(value)) for name, value in notes.items()}
+        kept = model.get_rt_info("mindres").value
+        self.metadata = {name: json.loads(str(value)) for name, value in kept.items()}
         self._whole = _compiled(model, "f32")
         prepare, network = _halves(model)
         self._prepare, self._network = _compiled(prepare, "f32"), _compiled(network, precision)
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        """What the network takes for a uint8 RGB image (H, W, 3): float32 (C, h, w)."""
+        """The network's input, float32 (C, h, w), for a uint8 RGB image (H, W, 3)."""
         return self._prepare({IMAGE: image})[0][0].copy()
 
     def probabilities(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
-        """Float32 (N, classes) for N prepared images."""
+        """The probabilities, float32 (N, classes), of N prepared images."""
         return self._network({INPUT: np.stack(prepared)})[0].copy()
 
     def answer_all(self, images: Sequence[np.ndarray]) -> np.ndarray:
@@ -94,12 +98,12 @@ class EndToEndFile:
         return self.probabilities([self.prepare(image) for image in images])
 
     def answer(self, image: np.ndarray) -> np.ndarray:
-        """The probabilities (classes) of one image (H, W, 3), from the whole file at once."""
+        """The probabilities (classes) of an image (H, W, 3), by the file as a whole."""
         return self._whole({IMAGE: image})[PROBABILITIES].copy()
 
 
 def load_end_to_end(path) -> EndToEndFile:
-    """A file that takes photographs, with `answer` and `answer_all`."""
+    """The function of an end-to-end file."""
     return EndToEndFile(path)
 
 
@@ -125,6 +129,9 @@ def _tensor(model, name: str):
 
 
 def _compiled(model, precision: str):
+    """The function of a model, with every instruction of the processor."""
     import openvino
 
-    return openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
+    # OpenVINO has a oneDNN of its own, which reads MindSpore's limit when it is first used.
+    with cpu.without_limit():
+        return openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})

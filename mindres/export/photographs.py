@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mindres.data.as_trained import preprocess, shorter_side
+from mindres.data.as_trained import preprocess
 from mindres.errors import UserError
 from mindres.export import int8, proof
-from mindres.export.end_to_end import at_opset, end_to_end
 from mindres.weights.metadata import Metadata
 
 CALIBRATION = 256  # training images that determine the ranges of int8
@@ -57,11 +56,11 @@ class Exported:
 
 
 class Writer:
-    """Turns an ONNX file of normalised images to logits into an end-to-end file.
+    """Turns a network from normalised images to logits into an end-to-end file.
 
     Args:
         kind: the module of the format.
-        core: the ONNX file.
+        core: the network as `kind.write_end_to_end` takes it.
         draft: the path to write to.
         net: the network to compare with.
         metadata: how its images are prepared.
@@ -70,11 +69,9 @@ class Writer:
     """
 
     def __init__(self, kind, core, draft: Path, net, metadata: Metadata, data, path):
-        import onnx
-
         self.kind, self.draft, self.path, self.data = kind, draft, path, data
         self.metadata = metadata
-        self.core = at_opset(onnx.load(core))
+        self.core = core
         self.network = proof.network_answer(net, metadata)
         self.some = [image for image, _ in islice(self.images(), proof.BATCH)]
 
@@ -130,9 +127,8 @@ class Writer:
         exported.in_float = in_float
 
     def made(self, core):
-        """Write the end-to-end file of an ONNX network, and load it again."""
-        whole = end_to_end(core, self.metadata, shorter_side(self.metadata))
-        self.kind.from_onnx(whole, self.draft)
+        """Write the end-to-end file, and load it again."""
+        self.kind.write_end_to_end(core, self.draft, self.metadata)
         return self.kind.load_end_to_end(self.draft)
 
     def images(self) -> Iterable[proof.Labelled]:

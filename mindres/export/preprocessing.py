@@ -1,4 +1,4 @@
-"""The preparation of an image as an ONNX graph: what `mindres.data.as_trained.preprocess` does.
+"""The preparation of an image, as `mindres.data.as_trained.preprocess` does it, in ONNX operators.
 
 Pixels are those of OpenCV's cubic resize of uint8 images (a = -0.75, half-pixel centres, no
 low-pass), which MindSpore calls: weights are whole 2048ths. ONNX's own Resize is not used: its
@@ -16,14 +16,15 @@ from mindres.export.tensors import IMAGE, INPUT
 from mindres.weights.metadata import Metadata
 
 TAPS = np.array([[-1], [0], [1], [2]])  # the pixels that count, from the one before the position
-# Their weights: polynomials of the distance from the pixel before the position.
+# Their weights: polynomials of the distance from the pixel before the position. A row has the
+# coefficients of a power, from 0 to 3.
 CUBIC = np.array(
-    [[0, -0.75, 1.5, -0.75], [1, 0, -2.25, 1.25], [0, 0.75, 1.5, -1.25], [0, 0, -0.75, 0.75]],
+    [[0, 1, 0, 0], [-0.75, 0, 0.75, 0], [1.5, -2.25, 1.5, -0.75], [-0.75, 1.25, -1.25, 0.75]],
     np.float32,
-)
+)[..., None]
 SCALE = 2048.0
 # Pillow's weights of red, green and blue, of 65536.
-GREY = np.array([[19595], [38470], [7471]], np.float32)
+GREY = np.array([19595, 38470, 7471], np.float32)
 
 
 class Axis(NamedTuple):
@@ -40,29 +41,32 @@ class Axis(NamedTuple):
 
 
 def preprocessing(metadata: Metadata, edge: int | None):
-    """The graph of `image`, uint8 (height, width, 3), to `input`, float32 (1, C, h, w).
+    """The ONNX graph of `image`, uint8 (height, width, 3), to `input`, float32 (1, C, h, w)."""
+    from onnx import TensorProto, helper
+
+    graph = preparation(metadata, edge)
+    given = helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, ["height", "width", 3])
+    shape = [1, len(metadata["mean"]), *metadata["input_size"]]
+    made = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, shape)
+    return graph.to_onnx("prepare", [given], [made])
+
+
+def preparation(metadata: Metadata, edge: int | None) -> GraphBuilder:
+    """The operators from `image` to `input`.
 
     Args:
         metadata: with `mean`, `std` and `input_size`.
         edge: the length to which the shorter side is resized before the image is cropped; None
             stretches the image.
     """
-    from onnx import TensorProto, helper
-
-    assert metadata.mean and metadata.std and metadata.input_size
-    h, w = metadata.input_size
+    h, w = metadata["input_size"]
     graph = GraphBuilder()
     image = graph.input(IMAGE)
     rows, columns = _axes(image, h, w, edge)
-    resized = _resized(image, rows, columns, h, w, grey=len(metadata.mean) == 1)
-    mean, std = (
-        np.array(values, np.float32)[:, None, None] for values in (metadata.mean, metadata.std)
-    )
+    resized = _resized(image, rows, columns, h, w, grey=len(metadata["mean"]) == 1)
+    mean, std = (np.array(metadata[name], np.float32)[:, None, None] for name in ("mean", "std"))
     ((resized / 255 - mean) / std).op("Unsqueeze", np.array([0]), name=INPUT)
-    given = helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, ["height", "width", 3])
-    shape = [1, len(metadata.mean), h, w]
-    made = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, shape)
-    return helper.make_graph(graph.nodes, "prepare", [given], [made], graph.constants)
+    return graph
 
 
 def _axes(image: Value, h: int, w: int, edge: int | None) -> tuple[Axis, Axis]:
@@ -108,14 +112,14 @@ def _resized(image: Value, rows: Axis, columns: Axis, h: int, w: int, grey: bool
     column_indices, column_weights = _taps(columns, w)
     pixels = image.take(row_indices, axis=0).take(column_indices, axis=1)
     if grey:
-        sums = pixels.to("float32").op("MatMul", GREY) + 32768
-        pixels = (sums / 65536).op("Floor")
+        sums = (pixels.to("float32") * GREY).sum(2) + 32768
+        pixels = (sums / 65536).op("Floor").reshape(4 * h, 4 * w, 1)
     channels = 1 if grey else 3
     planes = pixels.op("Transpose", perm=[2, 0, 1]).to("float32")
     # Sums of whole numbers below 2 ** 24, which float32 has.
     across = (planes.reshape(channels * 4 * h, 4, w) * column_weights).sum(1)
     down = across.reshape(channels, 4, h, w) * (row_weights / SCALE**2).reshape(4, h, 1)
-    return down.sum(1).op("Round").op("Clip", 0, 255)
+    return down.sum(1).op("Round").op("Max", 0).op("Min", 255)
 
 
 def _taps(axis: Axis, kept: int) -> tuple[Value, Value]:
@@ -134,10 +138,10 @@ def _taps(axis: Axis, kept: int) -> tuple[Value, Value]:
     position = whole.to("float32") + rest
     before = position.op("Floor")
     beside = (position - before).reshape(1, kept)
-    square = beside * beside
-    ones = np.ones((1, kept), np.float32)
-    powers = beside.graph.op("Concat", ones, beside, square, square * beside, axis=0)
-    weights = (powers.graph.constant(CUBIC).op("MatMul", powers) * SCALE).op("Round")
+    weights = beside * CUBIC[3] + CUBIC[2]
+    for coefficients in (CUBIC[1], CUBIC[0]):
+        weights = weights * beside + coefficients
+    weights = (weights * SCALE).op("Round")
     from_start = place.op("GreaterOrEqual", np.int64(0))
     inside = from_start.op("And", place.op("Less", axis.resized)).to("float32")
     nearest = (before.reshape(1, kept).to("int64") + TAPS).op("Max", np.int64(0))

@@ -17,7 +17,7 @@ from mindres.pictures.heat_map import overlay
 
 
 class Checkpoint:
-    """The network of a checkpoint, as `EndToEndFile`; it can also show a Grad-CAM.
+    """The network of a checkpoint, with the methods of `EndToEndFile`, and `explain`.
 
     Raises:
         UserError: the checkpoint cannot be read, or does not say how its images are prepared.
@@ -30,12 +30,12 @@ class Checkpoint:
         self._preparing = threading.Lock()
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        """What the network takes for a uint8 RGB image (H, W, 3): float32 (C, h, w)."""
+        """The network's input, float32 (C, h, w), for a uint8 RGB image (H, W, 3)."""
         with self._preparing:
             return as_trained.preprocess(image, self.metadata)
 
     def probabilities(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
-        """Float32 (N, classes) for N prepared images."""
+        """The probabilities, float32 (N, classes), of N prepared images."""
         return predict(self.net, np.stack(prepared), self.metadata).probabilities
 
     def explain(self, image: np.ndarray) -> bytes:

@@ -3,9 +3,11 @@
 import json
 import sys
 
+import mindspore
 import numpy as np
 import pytest
 from a_run import network
+from mindspore import Tensor, nn
 from PIL import Image
 
 import mindres
@@ -13,7 +15,7 @@ from mindres import UserError
 from mindres.cli import program
 from mindres.data.as_trained import preprocess, shorter_side
 from mindres.data.images import read_image
-from mindres.export import proof
+from mindres.export import FORMATS, Format, proof, tensors
 from mindres.export.preprocessing import preprocessing
 from mindres.export.runtime import EndToEndFile
 from mindres.weights.metadata import Metadata
@@ -157,11 +159,15 @@ def test_another_class_is_told_where_it_is_no_tie():
     assert proof.disagreement(near, tie) is None
 
 
-def test_what_a_user_can_put_right(tmp_path):
+def test_what_a_user_can_put_right(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="does not say how its images are prepared"):
         mindres.export_model(network(), tmp_path / "net.onnx", end_to_end=True)
-    with pytest.raises(UserError, match="mindir files take prepared images only"):
-        mindres.export_model(network(), tmp_path / "net.mindir", metadata=METADATA, end_to_end=True)
+    with pytest.raises(UserError, match="mindir files are not written in int8"):
+        export(network(), tmp_path / "net.mindir", int8=True)
+    monkeypatch.setitem(FORMATS, "plain", Format("mindres.export.tensors", ".plain", "nobody"))
+    monkeypatch.setattr(tensors, "require", lambda: None, raising=False)
+    with pytest.raises(UserError, match="plain files take prepared images only"):
+        export(network(), tmp_path / "net.plain")
     assert not list(tmp_path.iterdir())
 
 
@@ -225,6 +231,23 @@ def test_accuracy_lost_is_counted_by_labels_or_by_other_answers():
     assert proof.lost(wrong, right) == 0.5 and proof.lost(right, wrong) == -0.5
     unknown = proof.Answers(right.probabilities, None)
     assert proof.lost(wrong, unknown) == 0.5
+
+
+def test_mindir(tmp_path):
+    recorded = {**METADATA, "mean": [0.5], "std": [0.25]}  # cropped, and grey
+    net, out = network(in_channels=1), tmp_path / "net.mindir"
+    found = []
+    mindres.export_model(net, out, None, recorded, end_to_end=True, report=found.append)
+    (found,) = found
+    assert found.images == found.same_top == 24 and found.difference < 1e-5
+    assert [row.format for row in found.rows] == ["MindSpore", "MindIR float32"]
+    assert list(tmp_path.iterdir()) == [out] and found.bytes == out.stat().st_size
+    kept = mindspore.load_mindir(str(out)).user_info
+    assert json.loads(kept["mean"]) == recorded["mean"]
+    loaded = nn.GraphCell(mindspore.load(str(out)))
+    image = random.integers(0, 256, (55, 41, 3), np.uint8)
+    expected = proof.network_answer(net, recorded)([image])[0]
+    np.testing.assert_allclose(loaded(Tensor(image)).asnumpy(), expected, atol=1e-4)
 
 
 def test_openvino(tmp_path, monkeypatch):
