@@ -31,8 +31,8 @@ def add_flags(parser) -> None:
     parser.add_argument(
         "--precision",
         type=float,
-        help="fraction of predictions that must be right, such as 0.99; those that are less certain "
-        "are marked, as by mindres predict",
+        help="fraction of predictions that must be right, such as 0.99; those that are less "
+        "certain are marked, as by mindres predict",
     )
 
 

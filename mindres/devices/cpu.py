@@ -45,9 +45,9 @@ def lift_limit() -> None:
 
 @contextlib.contextmanager
 def without_limit() -> Iterator[None]:
-    """Lift the limit in this block, for libraries with a oneDNN of their own that is first used there.
+    """Lift the limit in this block, for a library with a oneDNN of its own.
 
-    MindSpore must not run its first operator meanwhile.
+    The library must be used there for the first time, and MindSpore must not.
     """
     limit = os.environ.pop(ISA, None) if _limit_is_ours else None
     try:

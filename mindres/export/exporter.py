@@ -64,8 +64,8 @@ def export_model(
     0.001.
 
     With `int8` as well, weights (by channel) and activations have 8 bits, by ONNX Runtime's static
-    quantisation; not in MindIR. Layers are left in float32 until at most 0.5 points of accuracy are lost on
-    `data`.
+    quantisation. Layers are left in float32 until at most 0.5 points of accuracy are lost on
+    `data`. MindIR files are not written in int8.
 
     Args:
         net: a network of this package.

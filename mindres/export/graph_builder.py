@@ -98,6 +98,4 @@ def _onnx_node(node: Node):
     attributes = dict(node.attributes)
     if node.kind == "Cast":
         attributes["to"] = helper.np_dtype_to_tensor_dtype(np.dtype(attributes["to"]))
-    return helper.make_node(
-        node.kind, node.inputs, [node.output], name=node.output, **attributes
-    )
+    return helper.make_node(node.kind, node.inputs, [node.output], name=node.output, **attributes)

@@ -1,8 +1,8 @@
 """OpenVINO files: an .xml file with the network, and beside it a .bin file with its weights.
 
 On processors with instructions for bfloat16, OpenVINO computes in bfloat16 by default, the
-preparation of images too. Compile a whole file with `INFERENCE_PRECISION_HINT: "f32"`; for bfloat16,
-compile its halves separately, as `EndToEndFile` does.
+preparation of images too. Compile a whole file with `INFERENCE_PRECISION_HINT: "f32"`; for
+bfloat16, compile its halves separately, as `EndToEndFile` does.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,15 +32,17 @@ class EndToEndFile:
     """
 
     def __init__(self, path, threads: int = 0):
-        """Load the file `path`; ONNX Runtime uses `threads`, 0 for one per core."""
-        model = _read(Path(path))
+        """Load the file `path`; ONNX Runtime uses `threads` for the network, 0 for one per core."""
+        self._path, self._threads = Path(path), threads
+        model = _read(self._path)
         kinds = {node.op_type for node in model.graph.node}
         self.name = "ONNX int8" if "QuantizeLinear" in kinds else "ONNX float32"
         self.bytes = model.ByteSize()
         self.metadata = {each.key: json.loads(each.value) for each in model.metadata_props}
-        self._whole = _session(model, threads)
         prepare, network = _halves(model)
-        self._prepare, self._network = _session(prepare, threads), _session(network, threads)
+        # Small: a thread of its own for each image is faster than several threads for one.
+        self._prepare = _session(prepare, 1)
+        self._network = _session(network, threads)
         count = self._network.get_outputs()[0].shape[1]
         self.classes = [str(name) for name in self.metadata.get("classes") or range(count)]
 
@@ -56,8 +59,15 @@ class EndToEndFile:
         return self.probabilities([self.prepare(image) for image in images])
 
     def answer(self, image: np.ndarray) -> np.ndarray:
-        """The probabilities (classes) of an image (H, W, 3), by the file as a whole."""
+        """The probabilities (classes) of an image (H, W, 3), by the file as a whole.
+
+        The first call loads the file again.
+        """
         return self._whole.run(None, {IMAGE: image})[0]
+
+    @functools.cached_property
+    def _whole(self):
+        return _session(_read(self._path), self._threads)
 
 
 def _read(path: Path):

@@ -76,13 +76,12 @@ def test_labels_are_those_of_the_checkpoints_classes(photos):
 def test_a_folders_images_are_cropped_or_stretched_as_for_prediction(recorded, tmp_path):
     random = np.random.default_rng(0)
     for name in ("ant", "bee"):
-        (tmp_path / "val" / name).mkdir(parents=True)
-        (tmp_path / "train" / name).mkdir(parents=True)
+        (tmp_path / name).mkdir()
         for size in ((40, 90, 3), (33, 20, 3)):
             image = Image.fromarray(random.integers(0, 256, size, np.uint8))
-            image.save(tmp_path / "val" / name / f"{size[0]}.png")
+            image.save(tmp_path / name / f"{size[0]}.png")
     recorded = {**recorded, "mean": [0.5] * 3, "std": [0.2] * 3, "input_size": [24, 24]}
-    data = open_data(recorded, "folder", tmp_path, "val").plain()
+    data = open_data(recorded, "folder", tmp_path, "all").plain()
     ((images, _),) = data.run().create_tuple_iterator(num_epochs=1, output_numpy=True)
     expected = [preprocess(read_image(name), recorded) for name in data.image_names()]
     np.testing.assert_allclose(images, expected, atol=1e-5)
