@@ -36,35 +36,59 @@ class MindSporeGraph(nn.Cell):
         super().__init__(auto_prefix=False)
         names = [*graph.constants, input_name]
         self.constants = tuple(_tensor(value) for value in graph.constants.values())
-        steps, places = [], []
+        steps: list[nn.Cell] = []
         for node in graph.nodes:
-            step, taken = _step(node, graph.constants)
-            steps.append(step)
-            places.append(tuple(names.index(name) for name in node.inputs[:taken]))
+            function, fixed, count = _function(node, graph.constants)
+            places = [names.index(name) for name in node.inputs[:count]]
+            steps.append(Step(function, fixed, places))
             names.append(node.output)
-        self.steps = nn.CellList(steps, auto_prefix=False)
-        self.places = tuple(places)
+        self.steps = _chained(steps)
 
     def construct(self, given):
-        values = (*self.constants, given)
-        for step, places in zip(self.steps, self.places):
-            inputs = ()
-            for place in places:
-                inputs = (*inputs, values[place])
-            values = (*values, step(*inputs))
-        return values[-1]
+        return self.steps((*self.constants, given))[-1]
 
 
 class Step(nn.Cell):
-    """A primitive, whose last arguments are fixed Python values."""
+    """Appends to a tuple of tensors the result of a function of those at `places`.
 
-    def __init__(self, primitive, *fixed):
+    `fixed` are Python values, the last arguments of the function.
+    """
+
+    def __init__(self, function, fixed: tuple, places: list[int]):
         super().__init__(auto_prefix=False)
-        self.primitive = primitive
+        self.function = function
         self.fixed = fixed
+        self.count = len(places)
+        self.first, self.second, self.third = (*places, 0, 0)[:3]
 
-    def construct(self, *inputs):
-        return self.primitive(*inputs, *self.fixed)
+    def construct(self, values):
+        if self.count == 1:
+            inputs = (values[self.first],)
+        elif self.count == 2:
+            inputs = (values[self.first], values[self.second])
+        else:
+            inputs = (values[self.first], values[self.second], values[self.third])
+        return (*values, self.function(*inputs, *self.fixed))
+
+
+class Both(nn.Cell):
+    """The second of two Cells after the first."""
+
+    def __init__(self, first: nn.Cell, second: nn.Cell):
+        super().__init__(auto_prefix=False)
+        self.first = first
+        self.second = second
+
+    def construct(self, values):
+        return self.second(self.first(values))
+
+
+def _chained(cells: list[nn.Cell]) -> nn.Cell:
+    """The Cell that runs all of `cells`, without a loop: MindSpore nests one call per round."""
+    if len(cells) == 1:
+        return cells[0]
+    middle = len(cells) // 2
+    return Both(_chained(cells[:middle]), _chained(cells[middle:]))
 
 
 class Quotient(nn.Cell):
@@ -91,29 +115,28 @@ class Shape(nn.Cell):
         return self.cast(self.shape(x), mindspore.int32)
 
 
-def _step(node: Node, constants: dict[str, np.ndarray]) -> tuple[nn.Cell, int]:
-    """The Cell of a node, and how many of the node's inputs are its tensors."""
+def _function(node: Node, constants: dict[str, np.ndarray]) -> tuple:
+    """The function of a node, its fixed arguments, and how many of the inputs are its tensors."""
     count = len(node.inputs)
-    fixed = constants.get(node.inputs[-1])
+    last = constants.get(node.inputs[-1], np.empty(0)).ravel().tolist()
     match node.kind:
         case "Shape":
-            return Shape(), count
+            return Shape(), (), count
         case "Div":
-            return Quotient(), count
+            return Quotient(), (), count
         case "Cast":
-            return Step(ops.Cast(), _dtype(node.attributes["to"])), count
+            return ops.Cast(), (_dtype(node.attributes["to"]),), count
         case "Gather":
-            return Step(ops.Gather(), node.attributes["axis"]), count
+            return ops.Gather(), (node.attributes["axis"],), count
         case "Transpose":
-            return Step(ops.Transpose(), tuple(node.attributes["perm"])), count
+            return ops.Transpose(), (tuple(node.attributes["perm"]),), count
         case "Reshape":
-            return Step(ops.Reshape(), tuple(fixed.tolist())), 1
+            return ops.Reshape(), (tuple(last),), 1
         case "Unsqueeze":
-            return Step(ops.ExpandDims(), int(fixed[0])), 1
+            return ops.ExpandDims(), (last[0],), 1
         case "ReduceSum":
-            return Step(ops.ReduceSum(), tuple(fixed.tolist())), 1
-        case _:
-            return Step(PRIMITIVES[node.kind]()), count
+            return ops.ReduceSum(), (tuple(last),), 1
+    return PRIMITIVES[node.kind](), (), count
 
 
 def _tensor(value: np.ndarray) -> Tensor:

@@ -23,6 +23,7 @@ CUBIC = np.array(
     np.float32,
 )[..., None]
 SCALE = 2048.0
+ABOVE_HALF = 4e-5  # more than the error of a pixel's sum in float32
 # Pillow's weights of red, green and blue, of 65536.
 GREY = np.array([19595, 38470, 7471], np.float32)
 
@@ -108,8 +109,9 @@ def _floor_of_share(rest: Value, shorter: Value, edge: int, most: int) -> Value:
 
 def _resized(image: Value, rows: Axis, columns: Axis, h: int, w: int, grey: bool) -> Value:
     """The middle (h, w) of the resized image, whole numbers from 0 to 255, float32 (C, h, w)."""
-    row_indices, row_weights = _taps(rows, h)
-    column_indices, column_weights = _taps(columns, w)
+    row_places, column_places = _places(rows, h), _places(columns, w)
+    row_indices, row_weights = _taps(rows, row_places, h)
+    column_indices, column_weights = _taps(columns, column_places, w)
     pixels = image.take(row_indices, axis=0).take(column_indices, axis=1)
     if grey:
         sums = (pixels.to("float32") * GREY).sum(2) + 32768
@@ -118,18 +120,38 @@ def _resized(image: Value, rows: Axis, columns: Axis, h: int, w: int, grey: bool
     planes = pixels.op("Transpose", perm=[2, 0, 1]).to("float32")
     # Sums of whole numbers below 2 ** 24, which float32 has.
     across = (planes.reshape(channels * 4 * h, 4, w) * column_weights).sum(1)
-    down = across.reshape(channels, 4, h, w) * (row_weights / SCALE**2).reshape(4, h, 1)
-    return down.sum(1).op("Round").op("Max", 0).op("Min", 255)
+    across = across.reshape(channels, 4, h, w)
+    weights = (row_weights / SCALE**2).reshape(4, h, 1)
+    parts = [across.take(np.int64(k), axis=1) * weights.take(np.int64(k), axis=0) for k in range(4)]
+    down = parts[0] + (parts[1] + (parts[2] + parts[3]))  # OpenCV's order, which float32 rounds by
+    down += _rounded_up(columns, column_places, channels)
+    return down.op("Round").op("Max", 0).op("Min", 255)
 
 
-def _taps(axis: Axis, kept: int) -> tuple[Value, Value]:
-    """Which pixels the `kept` middle places of an axis are made of: int64 (4 * kept), and weights.
+def _places(axis: Axis, kept: int) -> Value:
+    """The `kept` middle places of an axis, int64."""
+    # Rounded down, as ONNX does not say how it rounds quotients of negative whole numbers.
+    start = (axis.resized + np.int64(kept % 2)) / np.int64(2) - np.int64(-(-kept // 2))
+    return start + np.arange(kept)
+
+
+def _rounded_up(columns: Axis, places: Value, channels: int) -> Value:
+    """What to add so that halves are rounded as by OpenCV, float32 (C, 1, w).
+
+    OpenCV rounds halves to even, 8 values of a row at a time, and those that remain at the end of
+    the row up.
+    """
+    count, eight = np.int64(channels), np.int64(8)
+    value = places * count + np.arange(channels)[:, None, None]
+    remain = value.op("GreaterOrEqual", columns.resized * count / eight * eight)
+    return remain.to("float32") * ABOVE_HALF
+
+
+def _taps(axis: Axis, place: Value, kept: int) -> tuple[Value, Value]:
+    """Which pixels the values at `place` are made of: int64 (4 * kept), and their weights.
 
     The weights, (4, kept), are whole 2048ths; places outside of the image have none, and are black.
     """
-    # Rounded down, as ONNX does not say how it rounds quotients of negative whole numbers.
-    start = (axis.resized + np.int64(kept % 2)) / np.int64(2) - np.int64(-(-kept // 2))
-    place = start + np.arange(kept)
     # Whole numbers as far as they go: some runtimes compute float64 as float32.
     double = axis.resized * np.int64(2)
     centre = (place * np.int64(2) + np.int64(1)) * axis.side - axis.resized  # of `double`
