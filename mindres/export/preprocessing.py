@@ -16,10 +16,10 @@ from mindres.export.tensors import IMAGE, INPUT
 from mindres.weights.metadata import Metadata
 
 TAPS = np.array([[-1], [0], [1], [2]])  # the pixels that count, from the one before the position
-# Their weights: polynomials of the distance from the pixel before the position. A row has the
-# coefficients of a power, from 0 to 3.
+A = -0.75
+# Coefficients of the polynomials of their weights, a column each; the highest power comes first.
 CUBIC = np.array(
-    [[0, 1, 0, 0], [-0.75, 0, 0.75, 0], [1.5, -2.25, 1.5, -0.75], [-0.75, 1.25, -1.25, 0.75]],
+    [[A, A + 2, A + 2, 0], [-5 * A, -A - 3, -A - 3, 0], [8 * A, 0, 0, 0], [-4 * A, 1, 1, 0]],
     np.float32,
 )[..., None]
 SCALE = 2048.0
@@ -160,12 +160,23 @@ def _taps(axis: Axis, place: Value, kept: int) -> tuple[Value, Value]:
     position = whole.to("float32") + rest
     before = position.op("Floor")
     beside = (position - before).reshape(1, kept)
-    weights = beside * CUBIC[3] + CUBIC[2]
-    for coefficients in (CUBIC[1], CUBIC[0]):
-        weights = weights * beside + coefficients
-    weights = (weights * SCALE).op("Round")
+    weights = (_cubic(beside) * SCALE).op("Round")
     from_start = place.op("GreaterOrEqual", np.int64(0))
     inside = from_start.op("And", place.op("Less", axis.resized)).to("float32")
     nearest = (before.reshape(1, kept).to("int64") + TAPS).op("Max", np.int64(0))
     last = axis.side - np.int64(1)
     return (nearest.op("Min", last) + axis.first).reshape(4 * kept), weights * inside
+
+
+def _cubic(beside: Value) -> Value:
+    """The weights of the `TAPS`, (4, n), for distances (1, n) from the pixel before the position.
+
+    They are computed like OpenCV's, since they are rounded later: three by polynomials, and the
+    last one so that the sum is 1.
+    """
+    distance = beside * np.float32([[1], [1], [-1], [0]]) + np.float32([[1], [0], [1], [0]])
+    weights = distance * CUBIC[0] + CUBIC[1]
+    for coefficients in CUBIC[2:]:
+        weights = weights * distance + coefficients
+    rest = weights.sum(0) * -1 + 1
+    return weights + rest * np.float32([[0], [0], [0], [1]])
