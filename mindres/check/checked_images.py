@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mindres.data.as_trained import prepare_as_trained
 from mindres.data.build import create_dataset, dataset_class
 from mindres.data.dataset import ImageDataset
 from mindres.data.image_files import images_below
@@ -92,7 +93,7 @@ def open_checked(
         names += found
         of_split += [split] * len(found)
         if metadata:
-            _prepare_as_trained(part, metadata)
+            prepare_as_trained(part, metadata)
     return CheckedImages(
         names=names,
         splits=of_split,
@@ -101,13 +102,6 @@ def open_checked(
         parts=parts,
         unreadable=_unreadable(name, Path(os.path.expanduser(path)), set(names)) if own else {},
     )
-
-
-def _prepare_as_trained(part: ImageDataset, metadata: Metadata) -> None:
-    if metadata.mean and metadata.std and len(metadata.mean) == len(part.mean):
-        part.mean, part.std = tuple(metadata.mean), tuple(metadata.std)
-    if metadata.crop_fraction and metadata.fit in (None, "crop"):
-        part.crop_fraction = metadata.crop_fraction
 
 
 def _unreadable(name: str, path: Path, sound: set[str]) -> dict[str, str]:

@@ -101,8 +101,8 @@ def _facts(images: CheckedImages, measures: Measures) -> dict:
     """The sizes of splits and classes, the sizes of images, and what a crop keeps of them."""
     counts = np.bincount(images.labels, minlength=len(images.classes))
     sides = np.sort(measures.sizes, axis=1)
-    fraction = getattr(images.parts[0], "crop_fraction", 1.0)
-    kept = fraction**2 * sides[:, 0] / sides[:, 1]
+    data = images.parts[0]
+    kept = data.crop_fraction**2 * sides[:, 0] / sides[:, 1] if data.crops else np.ones(len(sides))
     middle = np.median(measures.sizes, axis=0).astype(int).tolist()
     return {
         "splits": dict(Counter(images.splits)),

@@ -174,9 +174,10 @@ def _cubic(beside: Value) -> Value:
     They are computed like OpenCV's, since they are rounded later: three by polynomials, and the
     last one so that the sum is 1.
     """
-    distance = beside * np.float32([[1], [1], [-1], [0]]) + np.float32([[1], [0], [1], [0]])
+    sign, shift = (np.array(row, np.float32)[:, None] for row in ([1, 1, -1, 0], [1, 0, 1, 0]))
+    distance = beside * sign + shift
     weights = distance * CUBIC[0] + CUBIC[1]
     for coefficients in CUBIC[2:]:
         weights = weights * distance + coefficients
     rest = weights.sum(0) * -1 + 1
-    return weights + rest * np.float32([[0], [0], [0], [1]])
+    return weights + rest * np.array([[0], [0], [0], [1]], np.float32)
