@@ -1,7 +1,7 @@
 """Runs a graph of ONNX operators as a MindSpore Cell, for MindIR files.
 
-The primitives are those that MindSpore Lite and Ascend have, too. Whole numbers are int32: Lite has
-few operators for int64. That is enough for images whose sides are below a million pixels.
+Only MindSpore's basic primitives are used, for MindSpore Lite and Ascend. Whole numbers are int32:
+Lite has few operators for int64. That is enough for images whose sides are below a million pixels.
 """
 
 from __future__ import annotations
