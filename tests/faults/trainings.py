@@ -70,8 +70,8 @@ def long_training(attempt: Try, kind: str) -> None:
     expect(done.returncode == 0, done.stderr[-600:])
     costs = json.loads((attempt.folder / "costs.json").read_text())
     seconds = [cost for cost, _ in costs]
-    first = sorted(seconds[1:8])[3]
-    last = sorted(seconds[-7:])[3]
+    # The least of seven epochs: waiting threads take processor time where other programs run.
+    first, last = min(seconds[1:8]), min(seconds[-7:])
     expect(last < 1.4 * first, f"{first:.2f} s, then {last:.2f} s of processor an epoch")
     growth = costs[-1][1] - costs[2][1]
     expect(growth < 80, f"{growth:.0f} MiB more after {EPOCHS} epochs than after three")
@@ -107,7 +107,7 @@ def folders_as_files(attempt: Try) -> None:
         attempt.tries += 1
         (attempt.folder / name.partition(".")[0] / name).mkdir(parents=True)
         done = attempt.run(*TRAIN, name.partition(".")[0])
-        one_line_error(done, name, "no file")
+        one_line_error(done, name, "is not a file")
         expect("Epoch" not in done.stdout, "it trained first")
 
 
