@@ -10,6 +10,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 import mindres
+from mindres import pictures
 from mindres.cli.program import run_command
 from mindres.data.digits import Digits
 from mindres.evaluation import corruptions
@@ -122,17 +123,18 @@ def test_command_writes_a_table_and_a_curve(tmp_path, capsys, monkeypatch):
     assert robust["mean"] == pytest.approx(np.mean([*robust["corrupted"].values()]))
 
 
-def test_corrupted_images_are_what_the_network_sees():
-    """A corruption that turns every image to black answers as the network answers black ones."""
+def test_a_row_is_a_corruption_of_what_the_network_sees():
+    """One that turns every image black: the answers are those to black images, in table and picture."""
     net, data = network(), Digits(split="test", batch_size=64)
-    black = {
-        "black": corruptions.Corruption(lambda image, much, rng: 0 * image, (1,) * 3, (1,) * 3)
-    }
+    row = corruptions.Corruption(lambda image, much, rng: 0 * image, (1,) * 3, (1,) * 3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(CORRUPTIONS, "black", black["black"])
-        patch.setattr("mindres.evaluation.robustness.CORRUPTIONS", black)
+        patch.setitem(CORRUPTIONS, "black", row)
+        patch.setattr("mindres.evaluation.robustness.CORRUPTIONS", {"black": row})
         found = mindres.robustness(net, data)
     mean, std = (np.array(each, np.float32)[:, None, None] for each in (data.mean, data.std))
     says = mindres.predict(net, ((np.zeros((1, 3, 32, 32), np.float32) - mean) / std), {})
     share = np.mean(data.split_labels() == says.classes[0])
     assert found.corrupted["black"] == pytest.approx([share] * 3)
+    assert str(found).splitlines()[-1].startswith("black")
+    [entry] = pictures.corruptions(found).axes[0].get_legend().get_texts()
+    assert entry.get_text() == "black"
