@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
@@ -121,6 +122,10 @@ def forks() -> Forks:
 def serve() -> None:
     """Answer what `Forks` asks, in the process that forks."""
     from mindres.cli import program
+
+    # MindSpore is not imported yet, so that this is a child's last exit callback, after MindSpore's
+    # own, as in a process of its own: these put a handler back.
+    atexit.register(program._ignore_signals, signal.SIG_IGN)
     from mindres.evaluation import evaluator  # noqa: F401
     from mindres.export import exporter  # noqa: F401
     from mindres.report import writer  # noqa: F401
@@ -143,13 +148,14 @@ def child(program, cwd, command, before, environment, out, err, ready) -> None:
     for descriptor, path in ((0, os.devnull), (1, out), (2, err)):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666), descriptor)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    prepare = program._prepare_streams
+    prepare, ignore = program._prepare_streams, program._ignore_signals
 
     def and_say_so():
         prepare()
         open(ready, "w").close()
 
     program._prepare_streams = and_say_so
+    program._ignore_signals = lambda handler: ignore(lambda *_: None)
     exec(before, {})
     if isinstance(command, str):
         space = {}
