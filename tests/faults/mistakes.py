@@ -139,7 +139,7 @@ ROWS = {
             ["o.onnx", "--resize", "64"],
             ["o.mindir", "--resize", "5"],
             ["o.mindir", "--end_to_end"],
-            ["o.onnx", "--end_to_end", "--dataset_path", "nowhere"],
+            ["o.onnx", "--end_to_end", "--dataset", "cifar10", "--dataset_path", "nowhere"],
         ),
         *each(
             ["mindres", "export", "--out", "o.onnx", "--ckpt"],
