@@ -64,9 +64,13 @@ class Forks:
 
     def _ask(self, **question):
         print(json.dumps(question), file=self.process.stdin, flush=True)
-        if not select.select([self.process.stdout], [], [], LIMIT_S)[0]:
+        in_time = select.select([self.process.stdout], [], [], LIMIT_S)[0]
+        if not in_time and "wait" in question:
+            os.kill(question["wait"], signal.SIGKILL)  # else the next question would wait for it
+        answer = json.loads(self.process.stdout.readline())
+        if not in_time:
             raise Broken(f"{question} had no answer after {LIMIT_S} s")
-        return json.loads(self.process.stdout.readline())
+        return answer
 
     def start(self, cwd, command, before="", **environment) -> int:
         """Start `command`, a list (`mindres` or a script, and arguments) or Python code, and wait until it listens.
