@@ -22,6 +22,8 @@ OF_IMAGES = (
     "balance",
     "select",
 )
+FEWEST_STEPS = 10  # in an epoch
+SMALLEST_BATCH = 8
 SHARE_OF_EPOCHS = 0.85  # of the time of a resumed run; the rest is for start, compiler and test
 
 
@@ -70,11 +72,21 @@ def _take_recipe(args, recorded: dict) -> None:
 
 
 def resolve_batch_size(args, recipe, train_data, *others) -> None:
-    """Make batches smaller if their size was not given and there are few images."""
-    if args.batch_size is None and len(train_data) < 2 * recipe.batch_size:
-        args.batch_size = max(1, 2 ** (len(train_data).bit_length() - 2))
+    """Make batches smaller if their size was not given and there are few images.
+
+    A planned run gets at least `FEWEST_STEPS` steps in an epoch, if batches of `SMALLEST_BATCH`
+    are enough for that: in fewer, the statistics of normalisation do not follow the weights.
+    """
+    if args.batch_size is not None:
+        return
+    images = len(train_data)
+    size = min(recipe.batch_size, max(1, 2 ** (images.bit_length() - 2)))
+    if args.time is not None and images < FEWEST_STEPS * size:
+        size = min(size, max(SMALLEST_BATCH, 2 ** ((images // FEWEST_STEPS).bit_length() - 1)))
+    if size < recipe.batch_size:
+        args.batch_size = size
         for data in (train_data, *others):
-            data.batch_size = args.batch_size
+            data.batch_size = size
 
 
 def make_plan(args, net, parts, has_weights: bool, started: float) -> float:

@@ -33,7 +33,7 @@ OPTIMIZER_OPTIONS: dict[str, dict] = {
     "adamw": {"weight_decay": 0.01, "decay_all": False, "nesterov": False},
     "momentum": {"weight_decay": 0.0005, "decay_all": False, "nesterov": True},
 }
-USUAL_RATES = {"adamw": 0.0005, "momentum": 0.05}  # without a range test
+USUAL_RATES = {"adamw": 0.0005, "momentum": 0.05}  # without a range test, for batches of 32
 LIKELY = 10  # the rate is at most this many times, or this part of, the usual rate
 MOST_EPOCHS = 200
 MARGIN = 0.95  # the part of the remaining time that is planned
@@ -102,7 +102,7 @@ def plan_training(
             f"{_alternatives(budget, train_data, pretrained)}"
         )
     options |= {**_length(chosen, len(train_data) // train_data.batch_size), **given}
-    options["lr"], rate = _rate(found, options, chosen.freeze)
+    options["lr"], rate = _rate(found, options, chosen.freeze, train_data.batch_size)
     if probe and chosen.freeze != "backbone":
         chosen.what = f"first the classifier, then {chosen.what}"
     probe = probe or (can_probe and chosen.freeze == "backbone")  # uses the same features
@@ -150,14 +150,14 @@ def _alternatives(budget: Budget, data: ImageDataset, pretrained: bool) -> str:
     return f"{', '.join(ways[:-1])}, or {ways[-1]}"
 
 
-def _rate(found: RangeTest, options: dict, freeze: str) -> tuple[float, str]:
+def _rate(found: RangeTest, options: dict, freeze: str, batch_size: int) -> tuple[float, str]:
     """The learning rate, and a sentence that says why."""
     if "lr" in options:
         return options["lr"], f"{options['lr']:g}, as given"
     if freeze == "backbone":
         return CLASSIFIER_RATE, f"{CLASSIFIER_RATE:g}, usual for a classifier alone"
     optimizer = options["optimizer"]
-    rate = USUAL_RATES.get(optimizer, USUAL_RATES["adamw"])
+    rate = USUAL_RATES.get(optimizer, USUAL_RATES["adamw"]) * min(1, batch_size / 32)
     if not found.complete:
         return rate, f"{rate:g}, usual for {optimizer}: no time for a range test"
     if not found.falls:

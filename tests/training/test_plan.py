@@ -215,13 +215,20 @@ def test_times(text, seconds):
         assert duration(text) == seconds
 
 
-def test_few_images_make_small_batches(parts):
-    args = argparse.Namespace(batch_size=None)
+@pytest.mark.parametrize(
+    "images, seconds, size",
+    [(20, None, 8), (20, 60, 8), (6, 60, 2), (90, None, None), (90, 60, 8), (200, 60, 16)],
+)
+def test_few_images_make_small_batches(images, seconds, size):
+    args = argparse.Namespace(batch_size=None, time=seconds)
     data = Digits(split="train", batch_size=32)
-    data.arrays = tuple(array[:20] for array in data.arrays)
+    data.arrays = tuple(array[:images] for array in data.arrays)
     resolve_batch_size(args, make_recipe("tutorial"), data)
-    assert args.batch_size == data.batch_size == 8
-    args = argparse.Namespace(batch_size=None)
+    assert args.batch_size == size and data.batch_size == (size or 32)
+
+
+def test_many_images_make_no_small_batches(parts):
+    args = argparse.Namespace(batch_size=None, time=60)
     resolve_batch_size(args, make_recipe("tutorial"), parts[0])
     assert args.batch_size is None
 
@@ -332,7 +339,7 @@ def test_a_range_test_that_says_nothing_is_not_believed(losses, rate, reason):
     found = RangeTest(rates, list(losses), True, 1.0, 0.1)
     if "within" in reason:
         found.losses[:5] = [2.3, 2.3, 0.1, 2.3, 2.3]
-    chosen, why = plan._rate(found, {"optimizer": "momentum"}, "none")
+    chosen, why = plan._rate(found, {"optimizer": "momentum"}, "none", 32)
     assert reason in why and chosen == (found.suggestion if rate is None else rate)
     assert 0.005 <= chosen <= 0.5
 
