@@ -76,6 +76,7 @@ setup(
         "mindres.native": ["cpp/*.cc", "cpp/*.h"],
         "mindres.report": ["*.html"],
         "mindres.serve": ["*.html"],
+        "mindres.weights": ["files/*.safetensors"],
     },
     python_requires=">=3.10,<3.13",  # what MindSpore 2.10 has wheels for
     install_requires=[

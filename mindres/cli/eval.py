@@ -14,9 +14,18 @@ from mindres.cli.flags import (
     open_images,
     print_json,
 )
+from mindres.cli.training_data import find_data
+from mindres.data import OWN
+from mindres.errors import UserError
 
 
 def add_flags(parser) -> None:
+    parser.add_argument(
+        "data",
+        nargs="?",
+        metavar="DATA",
+        help="images as in mindres train (default: those that the checkpoint was trained on)",
+    )
     add_network_flags(parser)
     add_amp_flag(parser)
     add_data_flags(parser)
@@ -54,6 +63,7 @@ def run(args) -> None:
     from mindres.pictures import drawing
     from mindres.runs import images
 
+    _name_images(args)
     folder = files.make_folder(args.plots) if args.plots else None
     net, metadata = load_network(args)
     resize = {"resize": args.resize} if args.resize else {}
@@ -84,6 +94,17 @@ def run(args) -> None:
         _draw(net, data, result, folder)
         if corrupted:
             drawing.save(pictures.corruptions(corrupted), folder / "corruptions.png")
+
+
+def _name_images(args) -> None:
+    """Let DATA stand for --dataset, and for --dataset_path if it is the user's own."""
+    if args.data is None:
+        return
+    if args.dataset:
+        raise UserError(f"{args.data} and `dataset={args.dataset}` both name images: leave one out")
+    args.dataset, path = find_data(args.data, args.dataset_path)
+    if args.dataset in OWN:
+        args.dataset_path = path
 
 
 def _draw(net, data, result, folder) -> None:

@@ -24,8 +24,11 @@ def usage(parser: argparse.ArgumentParser) -> str:
     flags = [
         action for action in parser._get_optional_actions() if action.dest not in _ALWAYS_THERE
     ]
+    either = [
+        group._group_actions[0] for group in parser._mutually_exclusive_groups if group.required
+    ]
     for action in flags:
-        if action.required:
+        if action.required or action in either:
             words += [action.option_strings[0], str(action.metavar or action.dest.upper())]
     return " ".join([*words, "[flag ...]"] if flags else words)
 

@@ -10,6 +10,7 @@ import json
 from mindres.cli.arguments import positive_int
 from mindres.data import CACHES, DATASETS
 from mindres.devices import AMP_LEVELS, DEVICES
+from mindres.weights.publishers import MINDRES, PUBLISHERS
 
 SPLITS = ("test", "val", "train", "all")
 
@@ -48,6 +49,18 @@ def add_ckpt_flag(parser, required=True) -> None:
     )
 
 
+def add_pretrained_flag(parser) -> None:
+    """Add --pretrained, a publisher of weights in the place of the file of --ckpt."""
+    others = ", ".join(name for name in PUBLISHERS if name != MINDRES)
+    parser.add_argument(
+        "--pretrained",
+        dest="ckpt",
+        choices=PUBLISHERS,
+        metavar="PUBLISHER",
+        help=f"published weights of --arch instead of a file: {MINDRES} (in the package), {others}",
+    )
+
+
 def add_arch_flag(parser) -> None:
     parser.add_argument("--arch", help="network (default: the one that the file holds)")
 
@@ -82,7 +95,9 @@ def architecture_line(net) -> str:
 
 def add_network_flags(parser, required=True) -> None:
     """Add the flags for a trained network and its device."""
-    add_ckpt_flag(parser, required)
+    either = parser.add_mutually_exclusive_group(required=required)
+    add_ckpt_flag(either, required=False)
+    add_pretrained_flag(either)
     add_arch_flag(parser)
     add_device_flag(parser)
 

@@ -8,10 +8,11 @@ from mindres.compat import mindspore as private
 from mindres.errors import UserError
 from mindres.models.build import create_model
 from mindres.models.fitting import is_optimizer_state
-from mindres.models.load import load_weights, put_weights
+from mindres.models.load import local_weights, put_weights
 from mindres.models.recognition import identify
 from mindres.weights.cache import local_file
 from mindres.weights.formats import read_checkpoint
+from mindres.weights.metadata import Metadata
 from mindres.weights.naming import without_prefixes
 from mindres.weights.publishers import PUBLISHERS
 
@@ -61,11 +62,7 @@ def open_weights(source, **options):
     with private.without_initial_values():
         net = create_model(options.pop("arch"), **options)
     report = put_weights(net, arrays, metadata, shown)
-    # The recorded confidence is that of the file's classifier, not of a new one.
-    same = net.architecture == metadata.architecture
-    if not same:
-        metadata = replace(metadata, confidence=None, likeness=None)
-    return net, replace(metadata, architecture=net.architecture), report
+    return net, _describing(net, metadata), report
 
 
 def _open_published(publisher, arch=None, **options):
@@ -74,9 +71,19 @@ def _open_published(publisher, arch=None, **options):
         raise UserError(f"{publisher} publishes weights of several networks: name one with `arch`")
     with private.without_initial_values():
         net = create_model(arch, **options)
-    report = load_weights(net, publisher)
-    metadata = net.sources[publisher].metadata()
-    return net, replace(metadata, architecture=net.architecture), report
+    path, shown = local_weights(net, publisher)
+    arrays, recorded = read_checkpoint(path)
+    report = put_weights(net, arrays, recorded, shown)
+    # What the file itself records, such as the names of its classes, comes before the publisher's.
+    metadata = Metadata.of({**net.sources[publisher].metadata(), **recorded})
+    return net, _describing(net, metadata), report
+
+
+def _describing(net, metadata: Metadata) -> Metadata:
+    """`metadata` of a file for `net`, whose classifier may be another one than the file's."""
+    if net.architecture != metadata.architecture:
+        metadata = replace(metadata, confidence=None, likeness=None)
+    return replace(metadata, architecture=net.architecture)
 
 
 def _check_recorded(recorded, shows, shown) -> None:

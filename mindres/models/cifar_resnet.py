@@ -20,7 +20,7 @@ from mindres.models.build import finish
 from mindres.models.registry import Family, Network, network_functions
 from mindres.models.residual_blocks import ResidualBlockBase, make_layer, residual_naming
 from mindres.weights.naming import Naming
-from mindres.weights.publishers import sources
+from mindres.weights.publishers import CIFAR10_STANDARDISED, sources
 
 
 class PadShortcut(nn.Cell):
@@ -79,7 +79,7 @@ def _stage(in_channel, channel, block_nums, shortcut):
 
 
 # The shortcut of each publisher's weights, which are all trained on CIFAR-10.
-SHORTCUTS = {"akamaster": "A", "chenyaofo": "B"}
+SHORTCUTS = {"akamaster": "A", "chenyaofo": "B", "mindres": "B"}
 
 
 def variant(depth, parameters, multiply_adds, **files) -> Network:
@@ -99,6 +99,7 @@ NETWORKS = {
     "resnet20": variant(
         20, 272_474, 40_813_184,
         chenyaofo=("cifar10_resnet20-4118986f", 0.926), akamaster=("resnet20-12fca82f", 0.9173),
+        mindres=("resnet20_cifar10-00000000", 0.8435, CIFAR10_STANDARDISED),
     ),
     "resnet32": variant(
         32, 466_906, 69_124_736,
@@ -134,8 +135,9 @@ def _function(name, network):
             num_classes: number of classes.
             shortcut: "A" pads, "B" projects, where a stage changes the shape.
             pretrained: False; True for published CIFAR-10 weights, "akamaster"'s for shortcut A and
-                "chenyaofo"'s for B, which need PyTorch to be read; or a path or URL, see
-                `load_weights`. A classifier of another width is initialised at random.
+                "chenyaofo"'s for B, which need PyTorch to be read; "mindres" for ResNet-20's in the
+                package, with B; or a path or URL, see `load_weights`. A classifier of another width
+                is initialised at random.
             in_channels: channels of the images.
 
         Raises:

@@ -12,21 +12,17 @@ from mindres.models.build import finish
 from mindres.models.layers import TwoConvolutions
 from mindres.models.registry import Family, Network, documented
 from mindres.weights.naming import Naming
-from mindres.weights.publishers import sources
+from mindres.weights.publishers import MNIST, sources
 
-MNIST = {
-    "num_classes": 10,
-    "mean": (0.1307,),
-    "std": (0.3081,),
-    "input_size": 32,
-    "crop_fraction": 1.0,
-}
 NETWORKS = {
     "lenet5": Network(
         input_shape=(1, 32, 32),
         parameters=61_706,
         multiply_adds=416_520,
-        weights=sources(mindvision=("lenet_mnist", 0.98768, MNIST)),
+        weights=sources(
+            mindvision=("lenet_mnist", 0.98768, MNIST),
+            mindres=("lenet5_mnist-00000000", 0.99, MNIST),
+        ),
     ),
 }
 
@@ -47,8 +43,9 @@ def lenet5(num_classes=10, pretrained=False, in_channels=1):
 
     Args:
         num_classes: number of classes.
-        pretrained: False; True or "mindvision" for weights trained on MNIST; or a path or URL, see
-            `load_weights`. A classifier of another width is initialised at random.
+        pretrained: False; True or "mindvision", or "mindres" for those in the package, for weights
+            trained on MNIST; or a path or URL, see `load_weights`. A classifier of another width is
+            initialised at random.
         in_channels: channels of the images.
 
     Raises:

@@ -13,10 +13,10 @@ from mindres.errors import UserError
 from mindres.models import recognition, registry
 from mindres.models.fitting import Fitting, Report
 from mindres.weights import naming
-from mindres.weights.cache import download_weights, local_file
+from mindres.weights.cache import local_file, published_file
 from mindres.weights.formats import read_checkpoint
 from mindres.weights.metadata import Metadata
-from mindres.weights.publishers import PUBLISHERS
+from mindres.weights.publishers import MINDRES, PUBLISHERS
 
 
 def load_weights(net, source) -> Report:
@@ -28,9 +28,10 @@ def load_weights(net, source) -> Report:
 
     Args:
         net: a network of this package.
-        source: True for the first published weights of this architecture; a publisher, one of
-            `PUBLISHERS`; a path; or a URL. The file is a MindSpore checkpoint, a .safetensors file
-            or a PyTorch file, with the parameter names of mindres or of a publisher.
+        source: True for the first weights of this architecture that others published; a publisher,
+            one of `PUBLISHERS`; a path; or a URL. The file is a MindSpore checkpoint, a
+            .safetensors file or a PyTorch file, with the parameter names of mindres or of a
+            publisher.
 
     Returns:
         A report of the parameters that were loaded, skipped and missing, with reasons.
@@ -76,16 +77,17 @@ def local_weights(net, source) -> tuple[Path, str]:
     if source is not True and source not in PUBLISHERS:
         return local_file(source, f", {', '.join(PUBLISHERS)}, true or false")
     published = getattr(net, "sources", {})
-    name = next(iter(published), None) if source is True else source
+    others = (publisher for publisher in published if publisher != MINDRES)
+    name = next(others, None) if source is True else source
     if name is None or name not in published:
         whose = "" if source is True else f"of {source} "
-        others = f", or use {' or '.join(published)}'s" if published else ""
+        instead = f", or use {' or '.join(published)}'s" if published else ""
         raise UserError(
             f"there are no published weights {whose}for {net.architecture['arch']}: "
-            f"name a file{others}"
+            f"name a file{instead}"
         )
     _check_reader(name, published)
-    return download_weights(published[name]), f"{name}'s {published[name].name}"
+    return published_file(published[name]), f"{name}'s {published[name].name}"
 
 
 def _check_reader(name: str, published: dict) -> None:

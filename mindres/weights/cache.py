@@ -1,4 +1,4 @@
-"""Local weight files: the user's own, and downloaded ones in the cache."""
+"""Local weight files: the user's own, the package's, and downloaded ones in the cache."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from mindres import addresses, download, files
 from mindres.errors import UserError
 from mindres.weights.publishers import Source
+
+FILES = Path(__file__).with_name("files")  # the weights that come with mindres
 
 
 def local_file(source, others: str = "") -> tuple[Path, str]:
@@ -33,6 +35,20 @@ def local_file(source, others: str = "") -> tuple[Path, str]:
     if not path.is_file():
         raise UserError(f"there is no weight file {path}: name a file or an http(s) URL{others}")
     return path, str(path)
+
+
+def published_file(source: Source) -> Path:
+    """The local file of published weights, which is downloaded if it is not in the package.
+
+    Raises:
+        UserError: the package lacks the file, or it cannot be downloaded.
+    """
+    if not source.in_package:
+        return download_weights(source)
+    path = FILES / source.name
+    if not path.is_file():
+        raise UserError(f"this installation of mindres lacks {path}: install mindres again")
+    return path
 
 
 def download_weights(source: Source, mirror: bool = True) -> Path:

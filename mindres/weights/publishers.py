@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 
 from mindres.weights.metadata import Metadata
 
+MINDRES = "mindres"  # the publisher whose files come with the package
+PACKAGE = "package:/"  # how their URLs begin
+
 
 @dataclass(frozen=True)
 class Source:
     """Published weights, and how images are prepared for them.
 
     Attributes:
-        url: URL of the file.
+        url: URL of the file; `PACKAGE` and its name if the file comes with mindres.
         sha256: first digits of its digest, if its name has them.
         num_classes: number of classes.
         mean, std: normalisation of images with values in [0, 1], by channel.
@@ -47,6 +50,11 @@ class Source:
         if self.sha256 is None:
             found = re.search(r"-([0-9a-f]{8,64})\.\w+$", self.url)
             object.__setattr__(self, "sha256", found and found[1])
+
+    @property
+    def in_package(self) -> bool:
+        """Whether the file comes with mindres, so that nothing is downloaded."""
+        return self.url.startswith(PACKAGE)
 
     def metadata(self) -> Metadata:
         """How images are prepared for these weights, as metadata of a checkpoint."""
@@ -83,8 +91,20 @@ class Publisher:
         return Source(self.address.format(file), top1=top1, name=name, **{**self.facts, **facts})
 
 
+# Facts of weights that were trained on a data set; akamaster's had ImageNet's mean and deviation.
 CIFAR10 = {"num_classes": 10, "input_size": 32, "crop_fraction": 1.0}
+CIFAR10_STANDARDISED = {
+    **CIFAR10,
+    "mean": (0.4914, 0.4822, 0.4465),
+    "std": (0.2023, 0.1994, 0.2010),
+}
+MNIST = {**CIFAR10, "mean": (0.1307,), "std": (0.3081,)}
 PUBLISHERS = {
+    # A card in ckpt/ says how each file was trained. `pretrained=True` does not mean these.
+    MINDRES: Publisher(
+        "the cards in ckpt/ of mindres's repository, on test images that chose nothing",
+        PACKAGE + "{}.safetensors",
+    ),
     "mindvision": Publisher(
         "the README of each network in MindVision's repository, gitee.com/mindspore/vision",
         "https://download.mindspore.cn/vision/classification/{}.ckpt",
@@ -113,11 +133,7 @@ PUBLISHERS = {
     "chenyaofo": Publisher(
         "the README of github.com/chenyaofo/pytorch-cifar-models",
         "https://github.com/chenyaofo/pytorch-cifar-models/releases/download/resnet/{}.pt",
-        facts={
-            **CIFAR10,
-            "mean": (0.4914, 0.4822, 0.4465),
-            "std": (0.2023, 0.1994, 0.2010),
-        },
+        facts=CIFAR10_STANDARDISED,
         takes_pytorch=True,
     ),
 }
