@@ -130,8 +130,13 @@ def main() -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="the --ckpt_dir of a run")
     folder = RunFolder(parser.parse_args().run)
     config, _ = read_config(folder.config)
-    same = (results_table.typed(config["command"]), config["seed"])
-    [line] = [line for line in results_table.read() if (line["command"], line["seed"]) == same]
+    command = results_table.typed(config["command"])
+    commands = (command, f"{command} --pretrained false")
+    [line] = [
+        line
+        for line in results_table.read()
+        if line["command"] in commands and line["seed"] == config["seed"]
+    ]
     stem = f"{line['arch']}_{line['dataset']}"
     path = write(folder.best, stem)
     found = accuracies(path, folder.best)

@@ -1,6 +1,8 @@
 """The table of results, written from the folders of training runs.
 
-    python -m benchmarks.results_table RUN...    measures these runs and writes the tables
+    python -m benchmarks.results_table RUN...    measures these runs and writes the tables; with
+                                                 --random where RUN began from random weights because
+                                                 it named none and none could be downloaded
     python -m benchmarks.results_table           writes the tables from what was measured before
 
 A run's config.json has its command, seed and data, its history.csv the epochs. The best weights are
@@ -35,7 +37,7 @@ DATA = {
 LEFT_OUT = ("--ckpt_dir", "--seed")  # flags of a command that are not part of what was trained
 
 
-def measured(run: Path) -> dict:
+def measured(run: Path, random: bool = False) -> dict:
     """The line of a run: what was trained, how long, and its accuracy on test images."""
     from mindres.runs.config import read_config
     from mindres.runs.folder import RunFolder
@@ -48,8 +50,9 @@ def measured(run: Path) -> dict:
     history = read_history(folder.history)
     found = best_on_test(folder.best) if config["split"] == "val" else last_on_test(config, history)
     names = ("arch", "dataset", "recipe", "pretrained", "seed", "tta", "images")
+    command = typed(config["command"])
     return {
-        "command": typed(config["command"]),
+        "command": f"{command} --pretrained false" if random else command,
         **{name: config.get(name) for name in names},
         "pretrained": Path(config.get("pretrained") or "false").name,
         "epochs": int(history["epoch"][-1]),
@@ -152,11 +155,13 @@ def summary(lines: list[dict]) -> str:
         seeds = f"seed {seeds}" if len(of_one) == 1 else f"seeds {seeds}"
         mean = statistics.mean(line["right"] for line in of_one)
         times = [line["seconds"] for line in of_one]
+        alone = min(line["fastest_epoch"] * line["epochs"] for line in of_one)
         cells = [
             f"{title(first)}, {seeds}: `{first['command']}`",
             ", ".join(f"{share:.2%}" for share in each),
             interval(mean, first["tested"]),
-            " to ".join(dict.fromkeys(map(minutes, (min(times), max(times))))),
+            " to ".join(dict.fromkeys(map(minutes, (min(times), max(times)))))
+            + f" ({minutes(alone)})",
         ]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join([*rows, "", about(lines)])
@@ -167,10 +172,10 @@ def about(lines: list[dict]) -> str:
     machines = "; ".join(dict.fromkeys(line["machine"] for line in lines))
     days = sorted({line["started"] for line in lines})
     return (
-        "`python -m benchmarks.results_table` wrote this from the folders of the runs "
-        f"({' to '.join(dict.fromkeys((days[0], days[-1])))}, {machines}, with other work on it). The\n"
-        "interval is that of the mean over the seeds, from the number of test images alone. The time is that\n"
-        "of all epochs, with compilation and validation."
+        "`python -m benchmarks.results_table` wrote this from the folders of the runs\n"
+        f"({' to '.join(dict.fromkeys((days[0], days[-1])))}, {machines}, with other work on it). The interval\n"
+        "is that of the mean over the seeds, from the number of test images alone. The time is that of all\n"
+        "epochs, with compilation and validation; in parentheses, that of as many epochs like the fastest."
     )
 
 
@@ -215,10 +220,11 @@ def filled(text: str, block: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="the --ckpt_dir of a run")
+    parser.add_argument("--random", action="store_true", help="they began from random weights")
     args = parser.parse_args()
     lines = read() if LINES.exists() else []
     for run in args.runs:
-        new = measured(run)
+        new = measured(run, args.random)
         same = [(line["command"], line["seed"]) == (new["command"], new["seed"]) for line in lines]
         lines = [line for line, replaced in zip(lines, same) if not replaced] + [new]
         print(json.dumps(new), flush=True)

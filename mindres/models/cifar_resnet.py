@@ -99,7 +99,7 @@ NETWORKS = {
     "resnet20": variant(
         20, 272_474, 40_813_184,
         chenyaofo=("cifar10_resnet20-4118986f", 0.926), akamaster=("resnet20-12fca82f", 0.9173),
-        mindres=("resnet20_cifar10-00000000", 0.8435, CIFAR10_STANDARDISED),
+        mindres=("resnet20_cifar10-ccaffa27", 0.8434, CIFAR10_STANDARDISED),
     ),
     "resnet32": variant(
         32, 466_906, 69_124_736,

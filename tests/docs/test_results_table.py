@@ -101,5 +101,5 @@ def test_a_row_has_all_seeds_of_a_command(table):
     ]
     row = table.summary(lines).splitlines()[2]
     assert "seeds 0, 1, 2: `" in row and "| 90.00%, 90.10%, 90.20% |" in row
-    assert "| 1:00 to 1:02 |" in row and table.interval(901, 1000) in row
+    assert "| 1:00 to 1:02 (" in row and table.interval(901, 1000) in row
     assert np.isclose(wilson(901, 1000)[0], 0.8809, atol=1e-3)
