@@ -145,7 +145,7 @@ def groups(lines: list[dict]) -> list[list[dict]]:
 def summary(lines: list[dict]) -> str:
     """The table of the README: a row for each command, with all its seeds."""
     rows = [
-        "| what, and the command | test accuracy | 95% interval | time |",
+        "| what, and the command | test accuracy | 95% interval | time (if alone) |",
         "| --- | --- | --- | --- |",
     ]
     for of_one in groups(lines):
@@ -164,7 +164,7 @@ def summary(lines: list[dict]) -> str:
             + f" ({minutes(alone)})",
         ]
         rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*rows, "", about(lines)])
+    return "\n".join(rows)
 
 
 def about(lines: list[dict]) -> str:
@@ -174,8 +174,8 @@ def about(lines: list[dict]) -> str:
     return (
         "`python -m benchmarks.results_table` wrote this from the folders of the runs\n"
         f"({' to '.join(dict.fromkeys((days[0], days[-1])))}, {machines}, with other work on it). The interval\n"
-        "is that of the mean over the seeds, from the number of test images alone. The time is that of all\n"
-        "epochs, with compilation and validation; in parentheses, that of as many epochs like the fastest."
+        "is from the number of test images alone. The time is that of all epochs, with compilation and\n"
+        "validation; the README's `if alone` is that of as many epochs like the fastest."
     )
 
 
@@ -198,7 +198,7 @@ def every_run(lines: list[dict]) -> str:
             minutes(line["fastest_epoch"]),
         ]
         rows.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(rows)
+    return "\n".join([*rows, "", about(lines)])
 
 
 TABLES = {"README.md": summary, "docs/results.md": every_run}

@@ -105,9 +105,7 @@ def test_photographs_are_named(capsys):
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize(
-    "arch, dataset, least", [("resnet20", "cifar10", 0.72)]
-)
+@pytest.mark.parametrize("arch, dataset, least", [("resnet20", "cifar10", 0.72)])
 def test_real_images(arch, dataset, least, realdata, capsys):
     flags = ["--pretrained", "mindres", "--arch", arch, "--dataset_path", realdata, "--json"]
     status, out, _ = run(capsys, "eval", dataset, *flags)

@@ -208,7 +208,9 @@ def test_without_pytorch_its_files_are_not_even_fetched(http_server, monkeypatch
     net = mindres.create_model("resnet20")
     with pytest.raises(UserError) as caught:
         mindres.load_weights(net, True)
-    assert str(caught.value) == ("chenyaofo's weights need PyTorch to be read: pip install torch")
+    assert str(caught.value) == (
+        "chenyaofo's weights need PyTorch to be read: pip install torch, or use mindres's"
+    )
     net.sources = networks()["resnet18"].weights
     with pytest.raises(UserError, match="pip install torch, or use mindvision or mindcv or timm's"):
         mindres.load_weights(net, "torchvision")
