@@ -83,8 +83,10 @@ def card(line: dict, path: Path, found: dict, config: dict) -> str:
     result = found["float16"]
     right = int(result.confusion_matrix.trace())
     tested = interval(right, result.num_images, 2)
-    views = "mean over each image and its mirror image; " if line["tta"] else ""
-    views += f"one view {found['one view'].accuracy:.2%}; " if line["tta"] else ""
+    views = ""
+    if "one view" in found:
+        views = "mean over each image and its mirror image; "
+        views += f"one view {found['one view'].accuracy:.2%}; "
     images = line["images"]
     fields = ("optimizer", "schedule", "lr", "warmup", "momentum", "weight_decay", "batch_size")
     recipe = ", ".join(f"{field} {config[field]}" for field in fields)

@@ -49,7 +49,7 @@ def measured(run: Path, random: bool = False) -> dict:
         raise SystemExit(f"{folder.config} {problem}: name the --ckpt_dir of a training run")
     history = read_history(folder.history)
     found = best_on_test(folder.best) if config["split"] == "val" else last_on_test(config, history)
-    names = ("arch", "dataset", "recipe", "pretrained", "seed", "tta", "images")
+    names = ("arch", "dataset", "recipe", "pretrained", "seed", "images")
     command = typed(config["command"])
     return {
         "command": f"{command} --pretrained false" if random else command,

@@ -10,9 +10,15 @@ from mindres.models.build import finish
 from mindres.models.layers import TwoConvolutions
 from mindres.models.registry import Family, Network, documented
 from mindres.weights.naming import Naming
+from mindres.weights.publishers import MNIST, sources
 
 NETWORKS = {
-    "convnet": Network(input_shape=(1, 28, 28), parameters=9_098, multiply_adds=290_080),
+    "convnet": Network(
+        input_shape=(1, 28, 28),
+        parameters=9_098,
+        multiply_adds=290_080,
+        weights=sources(mindres=("convnet_mnist-47df19b6", 0.9906, {**MNIST, "input_size": 28})),
+    ),
 }
 
 
@@ -32,8 +38,8 @@ def convnet(num_classes=10, pretrained=False, in_channels=1):
 
     Args:
         num_classes: number of classes.
-        pretrained: False, or a path or URL of weights, see `load_weights`; there are no published
-            ones. A classifier of another width is initialised at random.
+        pretrained: False; "mindres" for weights in the package, trained on MNIST; or a path or URL,
+            see `load_weights`. A classifier of another width is initialised at random.
         in_channels: channels of the images.
 
     Raises:

@@ -19,7 +19,10 @@ NETWORKS = {
         input_shape=(1, 32, 32),
         parameters=61_706,
         multiply_adds=416_520,
-        weights=sources(mindvision=("lenet_mnist", 0.98768, MNIST)),
+        weights=sources(
+            mindvision=("lenet_mnist", 0.98768, MNIST),
+            mindres=("lenet5_mnist-ea1da0f7", 0.9939, MNIST),
+        ),
     ),
 }
 
@@ -40,8 +43,9 @@ def lenet5(num_classes=10, pretrained=False, in_channels=1):
 
     Args:
         num_classes: number of classes.
-        pretrained: False; True or "mindvision" for weights trained on MNIST; or a path or URL, see
-            `load_weights`. A classifier of another width is initialised at random.
+        pretrained: False; True or "mindvision", or "mindres" for those in the package, for weights
+            trained on MNIST; or a path or URL, see `load_weights`. A classifier of another width is
+            initialised at random.
         in_channels: channels of the images.
 
     Raises:

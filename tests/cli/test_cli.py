@@ -94,7 +94,7 @@ def test_models_lists_what_there_is(run):
         "timm",
     ]
     [convnet] = [line for line in lines if line.startswith("convnet")]
-    assert convnet.split() == ["convnet", "9,098", "290.1", "k", "1x28x28", "-"]
+    assert convnet.split() == ["convnet", "9,098", "290.1", "k", "1x28x28", "mindres"]
     assert [line.split()[0] for line in run("models", "*net??")[1].splitlines()[1:]] == [
         "resnet18",
         "resnet34",

@@ -95,7 +95,7 @@ def test_where_test_images_chose_the_best_weights_the_last_epoch_counts(
 
 
 def test_a_row_has_all_seeds_of_a_command(table):
-    line = {**table.read()[0], "tested": 1000, "tta": False}
+    line = {**table.read()[0], "tested": 1000}
     lines = [
         {**line, "seed": seed, "right": 900 + seed, "seconds": 60 + seed} for seed in (2, 0, 1)
     ]

@@ -22,7 +22,7 @@ DIGITS = [str(digit) for digit in range(10)]
 
 
 def test_the_files_are_those_of_the_rows_and_small():
-    assert sorted(OWN) == ["resnet20"]
+    assert sorted(OWN) == ["convnet", "lenet5", "resnet20"]
     files = sorted(FILES.iterdir())
     assert [path.name for path in files] == sorted(source.name for source in OWN.values())
     assert sum(path.stat().st_size for path in files) < 3_000_000
@@ -72,8 +72,8 @@ def test_they_are_loaded_without_a_download(arch, http_server, monkeypatch, own_
 
 
 def test_another_classifier_has_neither_names_nor_confidence_of_the_old_one():
-    net, metadata = mindres.load_model("mindres", arch="resnet20", num_classes=3)
-    assert net.head.dense.weight.shape == (3, 64)
+    net, metadata = mindres.load_model("mindres", arch="lenet5", num_classes=3)
+    assert net.head.dense.weight.shape == (3, 84)
     assert metadata.confidence is None and metadata.likeness is None
     assert metadata.architecture["num_classes"] == 3
 
@@ -82,6 +82,8 @@ def test_what_is_loaded_by_default_is_downloaded_as_before(http_server, monkeypa
     monkeypatch.setenv("MINDRES_MIRROR", http_server.url)
     with pytest.raises(UserError, match=r"cannot download .*chenyaofo.*404"):
         mindres.resnet20(pretrained=True)
+    with pytest.raises(UserError, match="weights for convnet: name a file, or use mindres's"):
+        mindres.convnet(pretrained=True)
     with pytest.raises(UserError, match="weights of mindres for resnet20: name a file, or use aka"):
         mindres.resnet20(pretrained="mindres", shortcut="A")
 
@@ -105,7 +107,9 @@ def test_photographs_are_named(capsys):
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize("arch, dataset, least", [("resnet20", "cifar10", 0.72)])
+@pytest.mark.parametrize(
+    "arch, dataset, least", [("resnet20", "cifar10", 0.72), ("lenet5", "mnist", 0.98)]
+)
 def test_real_images(arch, dataset, least, realdata, capsys):
     flags = ["--pretrained", "mindres", "--arch", arch, "--dataset_path", realdata, "--json"]
     status, out, _ = run(capsys, "eval", dataset, *flags)

@@ -189,14 +189,14 @@ def test_a_new_publisher_is_a_row_and_a_value(http_server, monkeypatch, capsys):
     monkeypatch.setitem(PUBLISHERS, "moon", publisher)
     row = registry.network("convnet")
     monkeypatch.setitem(row.weights, "moon", sources(moon=("convnet", 0.5))["moon"])
-    assert run(capsys, "models", "convnet")[1].rstrip().endswith("28x28  moon")
+    assert run(capsys, "models", "convnet")[1].rstrip().endswith("28x28  mindres, moon")
     [listed] = json.loads(run(capsys, "models", "convnet", "--json")[1])
     assert listed["weights"]["moon"]["top1_source"] == "the moon's README"
     assert "chenyaofo, moon" in " ".join(run(capsys, "train", "--help-all")[1].split())
     assert "chenyaofo, moon" in " ".join(run(capsys, "convert", "--help-all")[1].split())
     with pytest.raises(UserError, match=r"cannot download http.*/convnet\.ckpt"):
         mindres.convnet(pretrained="moon")
-    with pytest.raises(UserError, match="convnet: name a file, or use moon's"):
+    with pytest.raises(UserError, match="convnet: name a file, or use mindres or moon's"):
         mindres.convnet(pretrained="timm")
     with pytest.raises(UserError, match=r"name a file or an http.* URL, .*chenyaofo, moon, true"):
         mindres.convnet(pretrained="mars")
