@@ -118,7 +118,8 @@ def test_models_as_json_is_the_pretrained_table(run):
     assert "mindcv" not in table["googlenet"]["weights"]
     for entry in table.values():
         for publisher, weights in entry["weights"].items():
-            assert weights["url"].startswith("https://") and weights["num_classes"] in (10, 1000)
+            where = "package:/" if publisher == "mindres" else "https://"
+            assert weights["url"].startswith(where) and weights["num_classes"] in (10, 1000)
             assert 0.5 < weights["top1"] < 1
             size = entry["input_shape"][1]  # timm tests some at a larger one
             assert weights["input_size"] == size or (
