@@ -90,7 +90,8 @@ def _cropped(side: Value, shorter: Value, edge: int, size) -> Axis:
     ratio = 8 * -(-max(size) // min(size))
     first = ((side - shorter * np.int64(ratio)) / np.int64(2)).op("Max", np.int64(0))
     rest = side - first * np.int64(2)
-    return Axis(first, rest, _floor_of_share(rest, shorter, edge, edge * ratio + 2))
+    # `rest` is up to `shorter * ratio + 1`, since as much is cut off at both ends.
+    return Axis(first, rest, _floor_of_share(rest, shorter, edge, edge * (ratio + 1)))
 
 
 def _floor_of_share(rest: Value, shorter: Value, edge: int, most: int) -> Value:
