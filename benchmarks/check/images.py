@@ -43,8 +43,9 @@ def network_features(folder: Path, weights: Path):
     net, _ = mindres.load_model(weights, arch="resnet56")
     data = ImageFolder(folder, "test", resize=32).plain()
     data.crop_fraction = AS_TRAINED["crop_fraction"]
-    kept = features_of(net, data)
-    return kept.some(range(len(kept))).reshape(len(kept), -1), kept.labels
+    kept = features_of(net, data, tta=data.mirrored)
+    features = np.concatenate([rows for _, rows in kept.pieces()])
+    return features.reshape(len(features), -1), kept.labels
 
 
 def thumbnails(images):

@@ -34,7 +34,8 @@ def section(args) -> str:
     labels = np.concatenate([test_labels, train_labels])
     rows = []
     for count in (len(test), len(labels)):
-        shares = out_of_sample(features[:count], labels[:count], np.arange(count))[: len(test)]
+        shares = out_of_sample(features[:count], labels[:count], np.arange(count), pixels=True)
+        shares = shares[: len(test)]
         order = np.argsort(shares[np.arange(len(test)), test_labels], kind="stable")
         ranks = 1 + np.sort(np.argsort(order)[[*CONFIRMED]])
         counts = [f"{(ranks <= most).sum()}" for most in (15, 100, 300)]

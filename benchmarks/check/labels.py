@@ -11,12 +11,13 @@ from sklearn.model_selection import cross_val_predict
 
 from benchmarks.check.images import flipped, mnist_images, network_features, thumbnails
 
-SEEDS, FLIPPED = 20, 0.05
-TEXT = """5% of the labels flipped: means of {seeds} seeds for the images and the flips, of five where all images are taken. First the
+SEEDS, SEEDS_OF_ALL, FLIPPED = 20, 3, 0.05
+TEXT = """5% of the labels flipped: means of {seeds} seeds for the images and the flips, of three where all images are taken. First the
 average precision of the ranking by the given label's probability, with the lowest and the highest of the seeds. Then that of
 a plain logistic regression on the same features, and that of cleanlab's normalised margin on our probabilities; cleanlab's
 other score, self-confidence, ranks as we do. Then, of what is reported: how much of it was flipped, and how much of what was
-flipped is in it.
+flipped is in it. Method and settings were chosen on 5,000 of CIFAR-10's test images, the 2,000 come from the other 5,000, and on
+MNIST's training images.
 
 | images | average precision | plain regression | normalised margin | right | found | processor time |
 | --- | --- | --- | --- | --- | --- | --- |
@@ -28,16 +29,17 @@ def section(args) -> str:
     from sklearn.datasets import load_digits
 
     features, labels = network_features(args.cifar10, args.weights)
+    other = np.random.default_rng(12345).permutation(len(labels))[len(labels) // 2 :]
     images, numbers = mnist_images(args.mnist)
     of_mnist = thumbnails(images[..., None])
     digits = load_digits()
     scaled = (digits.images * 255 / 16).astype(np.uint8)[..., None]
     cases = [
-        ("CIFAR-10, ResNet-56", features, labels, 2_000),
-        ("CIFAR-10, ResNet-56", features, labels, len(labels)),
-        ("MNIST, pixels", of_mnist, numbers, 2_000),
-        ("MNIST, pixels", of_mnist, numbers, len(numbers)),
-        ("Digits, pixels", thumbnails(scaled), digits.target, len(digits.target)),
+        ("CIFAR-10, ResNet-56", features[other], labels[other], 2_000, False),
+        ("CIFAR-10, ResNet-56", features, labels, len(labels), False),
+        ("MNIST, pixels", of_mnist, numbers, 2_000, True),
+        ("MNIST, pixels", of_mnist, numbers, len(numbers), True),
+        ("Digits, pixels", thumbnails(scaled), digits.target, len(digits.target), True),
     ]
     rows = []
     for case in cases:
@@ -46,10 +48,10 @@ def section(args) -> str:
     return TEXT.format(seeds=SEEDS, rows="\n".join(rows))
 
 
-def row(name, features, labels, count) -> str:
+def row(name, features, labels, count, pixels) -> str:
     """A row on the ranking of `count` images."""
-    seeds = SEEDS if count < len(labels) else 5
-    found = [ranking(features, labels, count, seed) for seed in range(seeds)]
+    seeds = SEEDS if count < len(labels) else SEEDS_OF_ALL
+    found = [ranking(features, labels, count, pixels, seed) for seed in range(seeds)]
     own, plain, margin, right, share, seconds = np.mean(found, axis=0)
     lowest, highest = np.array(found)[:, 0].min(), np.array(found)[:, 0].max()
     theirs = "" if np.isnan(margin) else f"{margin:.3f}"
@@ -59,7 +61,7 @@ def row(name, features, labels, count) -> str:
     )
 
 
-def ranking(features, labels, count: int, seed: int) -> list[float]:
+def ranking(features, labels, count: int, pixels: bool, seed: int) -> list[float]:
     """The numbers of a row for one seed."""
     from mindres.check.labels import find_label_issues, out_of_sample
 
@@ -67,10 +69,10 @@ def ranking(features, labels, count: int, seed: int) -> list[float]:
     chosen = rng.choice(len(labels), count, replace=False)
     given, wrong = flipped(labels[chosen], rng, FLIPPED)
     started = time.process_time()
-    shares = out_of_sample(features[chosen], given, np.arange(count))
+    shares = out_of_sample(features[chosen], given, np.arange(count), pixels)
     seconds = time.process_time() - started
     plain = cross_val_predict(
-        LogisticRegression(max_iter=300, tol=1e-3), features[chosen], given, method="predict_proba"
+        LogisticRegression(max_iter=100), features[chosen], given, method="predict_proba"
     )
     every = np.arange(count)
     found = find_label_issues(shares, given).positions

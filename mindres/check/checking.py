@@ -28,7 +28,7 @@ def check_data(images: CheckedImages, net=None) -> CheckResult:
     measures = measure(images)
     features = pixel_features(measures) if net is None else network_features(net, images)
     copies = duplicates.find_copies(measures)
-    wrong, note = _labels(images, features, copies)
+    wrong, note = _labels(images, features, copies, pixels=net is None)
     rows = [
         *_broken(images),
         *_single(images, "blank", quality.blank(measures), "nearly one colour"),
@@ -79,10 +79,12 @@ def _copies(images: CheckedImages, copies: duplicates.Copies) -> list[Finding]:
     return sorted(rows.values(), key=lambda row: (row.kind != "leak", -row.score))
 
 
-def _labels(images: CheckedImages, features: NDArray, copies) -> tuple[list[Finding], str]:
+def _labels(
+    images: CheckedImages, features: NDArray, copies, pixels: bool
+) -> tuple[list[Finding], str]:
     """Probably wrong labels, and a sentence on the model that found them."""
     groups = copies.sets(len(images))
-    probabilities = labels.out_of_sample(features, images.labels, groups)
+    probabilities = labels.out_of_sample(features, images.labels, groups, pixels)
     if probabilities is None:
         return [], "There are too few images of each class to doubt labels."
     judged = probabilities.any(axis=1)

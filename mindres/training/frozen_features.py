@@ -73,26 +73,28 @@ def warn_of_augmentation(data) -> None:
         )
 
 
-def features_of(net, data, amp_level="O0") -> KeptFeatures:
+def features_of(net, data, amp_level="O0", tta=False) -> KeptFeatures:
     """Features, float32 (N, ...), and labels, int32 (N,), of all images of `data`.
 
-    They are kept in the user's cache under a digest of the body's weights, the data's files and
-    transforms, and the level of mixed precision.
+    With `tta` they are averages over the images and their mirror images. They are kept in the
+    user's cache under a digest of the body's weights, the data's files and transforms, the level of
+    mixed precision, and `tta`.
     """
     body = Body(net)
     precision = "" if amp_level == "O0" else amp_level
-    key = hashlib.sha256(data.fingerprint().encode() + precision.encode())
+    how = precision + ("tta" if tta else "")
+    key = hashlib.sha256(data.fingerprint().encode() + how.encode())
     for parameter in body.get_parameters():
         key.update(parameter.name.encode() + parameter.asnumpy().tobytes())
     path = files.cache_dir() / "features" / f"{key.hexdigest()[:32]}.npy"
     with contextlib.suppress(OSError, ValueError, EOFError):  # it is missing, or damaged
         return KeptFeatures(path)
     with files.atomic_write(path) as part:
-        write_features(part, _compute(body, data, amp_level))
+        write_features(part, _compute(body, data, amp_level, tta))
     return KeptFeatures(path)
 
 
-def _compute(body, data, amp_level) -> Iterator[tuple]:
+def _compute(body, data, amp_level, tta) -> Iterator[tuple]:
     """Yield the features and labels of the images of `data`, batch by batch."""
     loader = data.run()
     with inference(body, mode=None, amp_level=amp_level) as body:
@@ -103,4 +105,4 @@ def _compute(body, data, amp_level) -> Iterator[tuple]:
             desc="computing features",
             disable=None,
         ):
-            yield logits(body, images, data.batch_size), labels
+            yield logits(body, images, data.batch_size, tta), labels

@@ -13,12 +13,15 @@ from sklearn.neighbors import NearestNeighbors
 from mindres.check import KINDS, duplicates, labels, neighbours, outliers
 from mindres.check.checked_images import open_checked
 from mindres.check.checking import check_data
+from mindres.check.features import network_features
 from mindres.check.measures import measure
 from mindres.cli import program
 from mindres.cli.program import run_command
 from mindres.data.folder import ImageFolder
 from mindres.errors import UserError
+from mindres.evaluation.inference import inference, logits
 from mindres.evaluation.likeness import directions
+from mindres.training import frozen_features
 from mindres.weights.metadata import Metadata
 
 TINTS = {"blue": (0, 0, 70), "green": (0, 70, 0), "red": (70, 0, 0)}
@@ -144,6 +147,23 @@ def test_images_are_prepared_as_for_the_network(planted):
     assert open_checked("folder", planted, 0.15, grey, resize=8).parts[0].mean == usual.mean
 
 
+def test_features_of_a_network_are_means_of_an_image_and_its_mirror_image(planted):
+    from a_run import network
+
+    net = network()
+    images = open_checked("folder", planted, 0.15, resize=32)
+    part = images.parts[-1]
+    found = network_features(net, images)[-len(part) :]
+    pixels = np.concatenate(
+        [rows for rows, _ in part.run().create_tuple_iterator(output_numpy=True)]
+    )
+    with inference(frozen_features.Body(net)) as body:
+        maps = [logits(body, each) for each in (pixels, pixels[..., ::-1])]
+    both = [each.reshape(*found.shape, -1).mean(axis=2) for each in maps]
+    np.testing.assert_allclose(found, np.mean(both, axis=0), atol=1e-5)
+    assert np.abs(both[0] - both[1]).max() > 0.01
+
+
 def test_neighbours_are_those_of_scikit_learn(monkeypatch):
     monkeypatch.setattr(neighbours, "BLOCK", 7)
     vectors = directions(np.random.default_rng(0).normal(size=(40, 6)))
@@ -173,9 +193,10 @@ def clusters(flipped, count=300):
     return features, given, truth, wrong
 
 
-def test_flipped_labels_are_ranked_first_with_the_right_suggestion():
+@pytest.mark.parametrize("pixels", [False, True])
+def test_flipped_labels_are_ranked_first_with_the_right_suggestion(pixels):
     features, given, truth, wrong = clusters(flipped=15)
-    probabilities = labels.out_of_sample(features, given, np.arange(300))
+    probabilities = labels.out_of_sample(features, given, np.arange(300), pixels)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
     found = labels.find_label_issues(probabilities, given)
     flipped = np.isin(np.arange(300), wrong)
