@@ -11,11 +11,11 @@ from mindres.training.frozen_features import features_of
 
 
 def network_features(net, images: CheckedImages) -> NDArray:
-    """The features of a network's backbone, float32 (N, D), computed once and kept in the cache.
+    """The inputs of a network's classifier, float32 (N, D), computed once and kept in the cache.
 
     They are averages over the image and its mirror image, if that belongs to the same class.
     """
-    kept = (features_of(net, part, tta=part.mirrored) for part in images.parts)
+    kept = (features_of(net, part, tta=part.mirrored, of_classifier=True) for part in images.parts)
     pieces = (rows for part in kept for _, rows in part.pieces())
     return np.concatenate([rows.reshape(*rows.shape[:2], -1).mean(axis=2) for rows in pieces])
 

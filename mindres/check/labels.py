@@ -37,10 +37,10 @@ def out_of_sample(
     """The class probabilities of each image by models that were fitted to other images.
 
     This is five-fold cross-validation on the directions of the features. For features of a network
-    it is the geometric mean of linear discriminant analysis and of a logistic regression; for
-    pixels it is discriminant analysis through a Gaussian kernel (Williams and Seeger, 2001). The
-    images of a group are in the same fold. Classes with fewer than five groups are left out: their
-    rows and columns are 0.
+    it is the geometric mean of linear discriminant analysis and of a logistic regression, both of
+    the signed square roots (power normalisation, Perronnin et al., 2010); for pixels discriminant
+    analysis through a Gaussian kernel (Williams and Seeger, 2001). The images of a group are in the
+    same fold. Classes with fewer than five groups are left out: their rows and columns are 0.
 
     Args:
         features: float (N, D).
@@ -57,7 +57,7 @@ def out_of_sample(
     if len(enough) < 2:
         return None
     used = np.flatnonzero(np.isin(labels, enough))
-    units = directions(features)
+    units = directions(features if pixels else _signed_roots(features))
     found = np.zeros((len(labels), labels.max() + 1))
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     for others, held in folds.split(used, labels[used], groups[used]):
@@ -67,6 +67,10 @@ def out_of_sample(
         of_each = [model.predict_proba(asked) for model in fitted]
         found[np.ix_(used[held], fitted[0].classes_)] = _geometric_mean(of_each)
     return found
+
+
+def _signed_roots(features: NDArray) -> NDArray:
+    return np.sign(features) * np.sqrt(np.abs(features))
 
 
 def _linear_models() -> list:

@@ -17,6 +17,7 @@ from mindres.data.pipeline import check_batch_size
 from mindres.data.sampling import balanced_weights
 from mindres.devices import workers
 from mindres.evaluation.inference import inference, logits
+from mindres.evaluation.likeness import Features
 from mindres.training.kept_features import KeptFeatures, write_features
 
 
@@ -73,14 +74,21 @@ def warn_of_augmentation(data) -> None:
         )
 
 
-def features_of(net, data, amp_level="O0", tta=False) -> KeptFeatures:
+def features_of(net, data, amp_level="O0", *, tta=False, of_classifier=False) -> KeptFeatures:
     """Features, float32 (N, ...), and labels, int32 (N,), of all images of `data`.
 
-    With `tta` they are averages over the images and their mirror images. They are kept in the
-    user's cache under a digest of the body's weights, the data's files and transforms, the level of
-    mixed precision, and `tta`.
+    They are kept in the user's cache under a digest of the body's weights, the data's files and
+    transforms, the level of mixed precision, and `tta`.
+
+    Args:
+        net: the network.
+        data: an `ImageDataset` that is not augmented.
+        amp_level: mixed precision.
+        tta: average the features of each image and its mirror image.
+        of_classifier: the inputs of the classifier instead of the outputs of the frozen part, which
+            come earlier in a network like LeNet-5, whose neck has parameters.
     """
-    body = Body(net)
+    body = Features(net) if of_classifier else Body(net)
     precision = "" if amp_level == "O0" else amp_level
     how = precision + ("tta" if tta else "")
     key = hashlib.sha256(data.fingerprint().encode() + how.encode())

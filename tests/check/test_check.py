@@ -19,9 +19,7 @@ from mindres.cli import program
 from mindres.cli.program import run_command
 from mindres.data.folder import ImageFolder
 from mindres.errors import UserError
-from mindres.evaluation.inference import inference, logits
-from mindres.evaluation.likeness import directions
-from mindres.training import frozen_features
+from mindres.evaluation.likeness import directions, image_features
 from mindres.weights.metadata import Metadata
 
 TINTS = {"blue": (0, 0, 70), "green": (0, 70, 0), "red": (70, 0, 0)}
@@ -157,9 +155,7 @@ def test_features_of_a_network_are_means_of_an_image_and_its_mirror_image(plante
     pixels = np.concatenate(
         [rows for rows, _ in part.run().create_tuple_iterator(output_numpy=True)]
     )
-    with inference(frozen_features.Body(net)) as body:
-        maps = [logits(body, each) for each in (pixels, pixels[..., ::-1])]
-    both = [each.reshape(*found.shape, -1).mean(axis=2) for each in maps]
+    both = [image_features(net, each) for each in (pixels, pixels[..., ::-1])]
     np.testing.assert_allclose(found, np.mean(both, axis=0), atol=1e-5)
     assert np.abs(both[0] - both[1]).max() > 0.01
 
