@@ -33,7 +33,7 @@ DOCS = [
     "nbclient",
 ]
 ONNX = ["onnx>=1.16.0", "onnxruntime>=1.17.0"]
-OPENVINO = ["openvino>=2024.4.0"]
+OPENVINO = ["openvino>=2025.0.0"]
 # The first with `weights_only`. Not tested: PyPI's older Linux wheels bring gigabytes of CUDA libraries.
 TORCH = ["torch>=1.13.0"]
 LINUX = "sys_platform == 'linux' and platform_machine == 'x86_64'"

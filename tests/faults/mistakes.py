@@ -138,7 +138,6 @@ ROWS = {
             ["o.onnx", "--resize", "0"],
             ["o.onnx", "--resize", "64"],
             ["o.mindir", "--resize", "5"],
-            ["o.mindir", "--end_to_end"],
             ["o.onnx", "--end_to_end", "--dataset", "cifar10", "--dataset_path", "nowhere"],
         ),
         *each(
