@@ -56,8 +56,10 @@ def train(folder: Path, run: str, cache="disk", before=""):
 
 
 def losses(folder: Path, run: str) -> list[tuple]:
+    """Epoch, loss and accuracy; with or without copies, a resumed epoch's loss is rounded anew."""
     with open(folder / run / "history.csv", newline="") as file:
-        return [(row["epoch"], row["loss"], row["accuracy"]) for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    return [(row["epoch"], round(float(row["loss"]), 5), row["accuracy"]) for row in rows]
 
 
 def copies(folder: Path) -> list[Path]:
