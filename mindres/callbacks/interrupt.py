@@ -68,9 +68,11 @@ class Interrupt(Callback):
     def on_train_step_end(self, run_context):
         self.has_trained = True
         if self.requested:
-            # With data sinking the epoch is over, and is validated and counted like any other.
+            # An epoch that is over is validated and counted like any other; with data sinking it
+            # always is.
             state = run_context.original_args()
-            state["interrupted"] = not state.get("dataset_sink_mode")
+            over = state.get("dataset_sink_mode") or state.cur_step_num >= state.batch_num
+            state["interrupted"] = not over
             run_context.request_stop()
 
     def on_train_end(self, run_context):

@@ -39,6 +39,10 @@ def run_epochs(model, data, epochs: int, callbacks, last_checkpoint, sink: bool)
         left = epochs - last_checkpoint.epoch
         model.train(left, data, callbacks=callbacks, dataset_sink_mode=True)
         return
+    if last_checkpoint.step >= data.get_dataset_size():
+        # Version 0.1.0 was stopped in the last step of an epoch, which it did not validate.
+        last_checkpoint.epoch, last_checkpoint.step = last_checkpoint.epoch + 1, 0
+        last_checkpoint.monitor.clock.losses_before = []
     while last_checkpoint.epoch < epochs and not last_checkpoint.stopped:
         _seed_epoch(last_checkpoint)
         rest = data.skip(last_checkpoint.step) if last_checkpoint.step else data

@@ -23,6 +23,7 @@ from PIL import Image
 from small_networks import add_resnet8
 
 import mindres
+from mindres.callbacks.interrupt import Interrupt
 from mindres.callbacks.last_checkpoint import LastCheckpoint
 from mindres.data.digits import Digits
 from mindres.errors import UserError
@@ -92,6 +93,41 @@ def test_a_run_goes_on_with_the_same_losses(tmp_path, capsys, whole):
     assert result.best == whole.result.best and result.best_ckpt_path == second / "best.ckpt"
     once, again = (read_checkpoint(folder / "best.ckpt")[0] for folder in (whole.folder, second))
     assert all(np.array_equal(once[name], again[name]) for name in once)
+
+
+def test_a_signal_in_the_last_step_of_an_epoch_comes_after_its_validation(
+    tmp_path, monkeypatch, whole
+):
+    def request(self, run_context):
+        if run_context.original_args().cur_step_num == 9:
+            self.requested = KeyboardInterrupt()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Interrupt, "on_train_step_begin", request)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, **PARTS)
+    state = read_checkpoint(tmp_path / "last.ckpt")[1]["state"]
+    assert (state["epoch"], state["step"], len(state["history"])) == (1, 0, 1)
+    train(tmp_path, resume=True, **PARTS)
+    assert history(tmp_path) == whole.history
+
+
+def test_a_checkpoint_with_all_steps_of_an_epoch_goes_on_with_the_next(tmp_path, monkeypatch):
+    """Version 0.1.0 left such ones when it was stopped in the last step of an epoch."""
+    train(tmp_path, epochs=2, max_steps=8)
+    monkeypatch.setattr(
+        LastCheckpoint, "restore", with_one_step_more(LastCheckpoint.restore), raising=True
+    )
+    _, result = train(tmp_path, epochs=2, resume=True)
+    assert [record.epoch for record in result.epochs] == [2]
+
+
+def with_one_step_more(restore):
+    def restored(self):
+        restore(self)
+        self.step += 1
+
+    return restored
 
 
 def test_what_a_run_leaves(whole):
