@@ -145,7 +145,7 @@ def groups(lines: list[dict]) -> list[list[dict]]:
 def summary(lines: list[dict]) -> str:
     """The table of the README: a row for each command, with all its seeds."""
     rows = [
-        "| what, and the command | test accuracy | 95% interval | time (epochs like the fastest) |",
+        "| what, and the command | test accuracy | 95% interval | time (if every epoch were the fastest) |",
         "| --- | --- | --- | --- |",
     ]
     for of_one in groups(lines):
@@ -175,8 +175,8 @@ def about(lines: list[dict]) -> str:
         "`python -m benchmarks.results_table` wrote this from the folders of the runs\n"
         f"({' to '.join(dict.fromkeys((days[0], days[-1])))}, {machines}, with other work on it). The interval\n"
         "is from the number of test images alone. The time is that of all epochs, with compilation and\n"
-        "validation; the README has beside it that of as many epochs like the fastest, which the other work\n"
-        "slowed down, too. The trainings on MNIST were kept to one core."
+        "validation; beside it the README has the time if every epoch were the fastest, which the\n"
+        "other work slowed down, too."
     )
 
 

@@ -95,14 +95,14 @@ def first_line(args, recipe, device: str) -> str:
 
 def _precision(args) -> str:
     """The element type, and why "auto" is that one."""
-    from mindres.native.precision import auto_level, in_words
+    from mindres.native.precision import auto_level, level_in_words
     from mindres.training.arguments import amp_level_of_run
 
     level = amp_level_of_run(args.amp_level, args.resume, args.ckpt_dir)
     automatic, reason = auto_level()
     if args.amp_level == "auto" and level == automatic:
-        return f"{in_words(level)} ({reason})"
-    return in_words(level)
+        return f"{level_in_words(level)} ({reason})"
+    return level_in_words(level)
 
 
 def _in_words(args, recipe) -> str:

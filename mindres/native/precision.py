@@ -53,7 +53,7 @@ def auto_level() -> tuple[str, str]:
     return "O2", "the processor has AMX"
 
 
-def in_words(level: str) -> str:
+def level_in_words(level: str) -> str:
     """The element type and the level, which `resolve_amp` gave, such as "bfloat16 (O2)"."""
     if level == "O0":
         return "float32"
