@@ -1,5 +1,4 @@
-# make demo   train ResNet-50 on scikit-learn's handwritten digits and draw its predictions; then photographs, as the
-#             ResNet-20 in the package sees them
+# make demo   train ResNet-50 on scikit-learn's handwritten digits and draw its predictions
 # make test   lint, check types, and run every test, one more at a time than there are cores (JOBS=4: four)
 # make test T=wide   only the tests whose names have this word; T='resnext or wide' for either, see pytest -k
 # make lint   ruff check, ruff format --check, codespell        make types   mypy
@@ -31,8 +30,6 @@ demo: $(VENV)/.installed
 	$(BIN)/python examples/finetune_resnet50.py --device_target CPU --dataset digits --pretrained false \
 		--epochs 8 --lr 0.003
 	$(BIN)/python examples/visualize_predictions.py --ckpt ckpt/best.ckpt --out ckpt/predictions.png
-	$(BIN)/python examples/visualize_predictions.py --pretrained mindres --arch resnet20 --dataset folder \
-		--dataset_path examples/photos --split all --count 30 --out ckpt/photographs.png
 
 # Types are checked beside the tests: that takes one core for a quarter of a minute in a fresh copy.
 test: lint
